@@ -1,0 +1,279 @@
+"""The LSTM that shows its cell states, the linear probe on them, and the model that joins the two.
+
+Written in Keras 3, so the same layers run on TensorFlow (the default) and on JAX (``KERAS_BACKEND=jax``)::
+
+    h, c = CellStateLSTM(64)(forcing, attributes)       # every day's hidden and cell state
+    soil_water = LinearProbe(4)(c)                      # a linear regression on the cell states, nothing more
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="hydrology")
+class CellStateLSTM(keras.layers.Layer):
+    """Keras' LSTM with the cell state of every day exposed.
+
+    The weights are those of ``keras.layers.LSTM`` (Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735;
+    forget gate of Gers et al. 2000, doi:10.1162/089976600300015015): ``kernel (n + m, 4 units)``,
+    ``recurrent_kernel (units, 4 units)``, ``bias (4 units,)``, gates in the order i, f, g, o. Both outputs are
+    differentiable.
+
+    On a CPU with TensorFlow one fused kernel computes ``h`` and ``c``. Everywhere else Keras' LSTM (cuDNN on a GPU)
+    computes ``h``, from which all gates are one matrix product and ``c`` is the linear recurrence
+    ``c_t = f_t c_{t-1} + i_t g_t``, solved by an associative scan.
+
+    Parameters
+    ----------
+    units : int
+        Number of cell states, also known as the hidden size.
+    forget_bias : float, default 3.0
+        Initial bias of the forget gate; a gate that starts open lets gradients reach back over a season.
+    """
+
+    def __init__(self, units, forget_bias=3.0, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(units, int) or units <= 0:
+            raise ValueError(f"units must be a positive whole number. Received: units={units!r}")
+        self.units = units
+        self.forget_bias = float(forget_bias)
+        self.lstm = keras.layers.LSTM(units, return_sequences=True, dtype=self.dtype_policy, name="lstm")
+
+    def build(self, forcing_shape, attributes_shape):
+        self.lstm.build((None, None, forcing_shape[-1] + attributes_shape[-1]))
+        self.lstm.cell.bias.assign(np.repeat([0, self.forget_bias, 0, 0], self.units))
+
+    def call(self, forcing, attributes, initial_state=None):
+        """Run the LSTM over whole sequences.
+
+        Parameters
+        ----------
+        forcing : tensor (batch, time, n)
+            Normalised daily forcing.
+        attributes : tensor (batch, m)
+            Normalised catchment attributes, the same on every day.
+        initial_state : (h, c), each a tensor (batch, units), optional
+            State before the first day; zeros if not given.
+
+        Returns
+        -------
+        h, c : tensors (batch, time, units)
+            Hidden state and cell state after each day.
+        """
+        if initial_state is None:
+            zeros = ops.zeros((ops.shape(forcing)[0], self.units), dtype=self.compute_dtype)
+            initial_state = zeros, zeros
+        h0, c0 = initial_state
+        if _fused_kernel_fits(self.compute_dtype):
+            return self._fused(forcing, attributes, h0, c0)
+        h = self.lstm(_with_attributes(forcing, attributes), initial_state=[h0, c0])
+        gate = self.gates(forcing, attributes, h, h0)
+        return h, _linear_recurrence(gate["f"], gate["i"] * gate["g"], c0)
+
+    def gates(self, forcing, attributes, h, h0=None):
+        """The four gates of every day, in one matrix product.
+
+        Parameters
+        ----------
+        forcing, attributes : tensors (batch, time, n), (batch, m)
+            What the layer was called with.
+        h : tensor (batch, time, units)
+            The hidden states it returned.
+        h0 : tensor (batch, units), optional
+            Hidden state before the first day; zeros if not given.
+
+        Returns
+        -------
+        dict of tensors (batch, time, units)
+            ``i`` input, ``f`` forget, ``g`` candidate (tanh), ``o`` output gate.
+        """
+        if h0 is None:
+            h0 = ops.zeros_like(h[:, 0])
+        cell, n = self.lstm.cell, forcing.shape[-1]
+        h_before = ops.concatenate([h0[:, None], h[:, :-1]], axis=1)
+        # The attributes are projected once per sequence, not once per day.
+        static = ops.matmul(attributes, cell.kernel[n:]) + cell.bias
+        z = ops.matmul(forcing, cell.kernel[:n]) + ops.matmul(h_before, cell.recurrent_kernel) + static[:, None]
+        i, f, g, o = ops.split(z, 4, axis=-1)
+        return {"i": ops.sigmoid(i), "f": ops.sigmoid(f), "g": ops.tanh(g), "o": ops.sigmoid(o)}
+
+    def _fused(self, forcing, attributes, h0, c0):
+        import tensorflow as tf
+
+        cell, u = self.lstm.cell, self.units
+        # The kernel wants time first and its gates in the order i, g, f, o. (BlockLSTMV2 is not used: in TensorFlow
+        # 2.21 its gates are ordered otherwise than the gradient that is registered for it assumes.)
+        i, f, g, o = ops.split(ops.concatenate([cell.kernel, cell.recurrent_kernel, cell.bias[None]]), 4, axis=1)
+        weights = ops.concatenate([i, g, f, o], axis=1)
+        x = ops.transpose(_with_attributes(forcing, attributes), (1, 0, 2))
+        none = tf.zeros([u], x.dtype)
+        out = tf.raw_ops.BlockLSTM(
+            seq_len_max=tf.cast(tf.shape(x)[0], tf.int64), x=x, cs_prev=c0, h_prev=h0, w=weights[:-1], b=weights[-1],
+            wci=none, wcf=none, wco=none, forget_bias=0.0, cell_clip=-1.0, use_peephole=False,
+        )  # fmt: skip
+        return ops.transpose(out.h, (1, 0, 2)), ops.transpose(out.cs, (1, 0, 2))
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units, "forget_bias": self.forget_bias}
+
+
+def _with_attributes(forcing, attributes):
+    days = ops.shape(forcing)[1]
+    return ops.concatenate([forcing, ops.repeat(attributes[:, None], days, axis=1)], axis=-1)
+
+
+def _fused_kernel_fits(dtype):
+    if keras.backend.backend() != "tensorflow" or dtype != "float32":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_logical_devices("GPU")
+
+
+def _linear_recurrence(f, b, c0):
+    """c_t = f_t c_{t-1} + b_t for tensors (batch, time, units), starting from c0 (batch, units)."""
+
+    def join(first, second):
+        return first[0] * second[0], first[1] * second[0] + second[1]
+
+    decay, gain = ops.associative_scan(join, (f, b), axis=1)
+    return decay * c0[:, None] + gain
+
+
+@keras.saving.register_keras_serializable(package="hydrology")
+class LinearProbe(keras.layers.Layer):
+    """A linear regression from cell states to hydrological concepts; what it finds is linearly there.
+
+    Parameters
+    ----------
+    concepts : int
+        Number of concepts.
+    """
+
+    def __init__(self, concepts, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(concepts, int) or concepts <= 0:
+            raise ValueError(f"concepts must be a positive whole number. Received: concepts={concepts!r}")
+        self.concepts = concepts
+
+    def build(self, states_shape):
+        self.kernel = self.add_weight(name="kernel", shape=(states_shape[-1], self.concepts))
+        self.bias = self.add_weight(name="bias", shape=(self.concepts,), initializer="zeros")
+
+    def call(self, states):
+        """Map cell states (batch, time, units) to normalised concepts (batch, time, concepts)."""
+        return ops.matmul(states, self.kernel) + self.bias
+
+    def get_config(self):
+        return {**super().get_config(), "concepts": self.concepts}
+
+
+@keras.saving.register_keras_serializable(package="hydrology")
+class ConceptLSTM(keras.Model):
+    """Runoff from the hidden states, concepts from the cell states of one LSTM.
+
+    Parameters
+    ----------
+    units : int
+        Number of cell states.
+    targets : sequence of str
+        Names of the outputs: ``"streamflow"`` first, then the concepts (none for a model of runoff alone).
+    dropout : float, default 0.4
+        Share of hidden states dropped before the runoff layer while training. The probe always sees every cell state.
+    seed : int, default 0
+        Seed of the dropout masks.
+
+    Notes
+    -----
+    ``compile(loss=f)`` takes ``f(targets, predictions, basin_std) -> {target: loss}``; the losses are summed.
+    """
+
+    def __init__(self, units, targets, dropout=0.4, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self.targets = list(targets)
+        if self.targets[:1] != ["streamflow"]:
+            raise ValueError(f"the first target must be 'streamflow'. Received: targets={self.targets}")
+        self.units, self.seed = units, seed
+        self.lstm = CellStateLSTM(units, name="lstm")
+        self.dropout = keras.layers.Dropout(dropout, seed=seed, name="dropout")
+        self.runoff = keras.layers.Dense(1, name="runoff")
+        self.probe = LinearProbe(len(self.targets) - 1, name="probe") if len(self.targets) > 1 else None
+        self.part_means = [keras.metrics.Mean(name=f"{target}_loss") for target in self.targets]
+
+    def build(self, input_shape):
+        self.lstm.build(input_shape["forcing"], input_shape["attributes"])
+        self.runoff.build((None, None, self.units))
+        if self.probe:
+            self.probe.build((None, None, self.units))
+
+    def call(self, inputs, training=False):
+        """Predict every day of a batch of sequences.
+
+        Parameters
+        ----------
+        inputs : dict
+            ``forcing`` (batch, time, n) and ``attributes`` (batch, m), both normalised.
+
+        Returns
+        -------
+        tensor (batch, time, targets)
+            Normalised streamflow first, then the normalised concepts.
+        """
+        h, c = self.lstm(inputs["forcing"], inputs["attributes"])
+        return self.read(h, c, training=training)
+
+    def read(self, h, c, training=False):
+        """Predictions (batch, time, targets) from hidden and cell states (batch, time, units)."""
+        runoff = self.runoff(self.dropout(h, training=training))
+        return ops.concatenate([runoff, self.probe(c)], axis=-1) if self.probe else runoff
+
+    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+        parts = self.loss(y, y_pred, x["basin_std"])
+        for mean, target in zip(self.part_means, self.targets, strict=True):
+            mean.update_state(parts[target])
+        return sum(parts.values())
+
+    def get_config(self):
+        config = {"units": self.units, "targets": self.targets, "dropout": self.dropout.rate, "seed": self.seed}
+        return {**super().get_config(), **config}
+
+
+class StateModel(keras.Model):
+    """The states behind the predictions of a ConceptLSTM, from any initial state; its weights are shared.
+
+    Use ``predict_on_batch``, which compiles on every backend.
+
+    Parameters
+    ----------
+    model : ConceptLSTM
+        A built model.
+    gates : bool, default False
+        Return the four gates as well.
+    """
+
+    def __init__(self, model, gates=False, **kwargs):
+        super().__init__(**kwargs)
+        self.model, self.gates = model, gates
+
+    def call(self, inputs):
+        """Run over sequences.
+
+        Parameters
+        ----------
+        inputs : dict
+            ``forcing`` (batch, time, n), ``attributes`` (batch, m), and the state before the first day, ``h0`` and
+            ``c0`` (batch, units).
+
+        Returns
+        -------
+        dict of tensors
+            ``prediction`` (batch, time, targets), ``h`` and ``c`` (batch, time, units) and, if asked for, the gates
+            ``i``, ``f``, ``g``, ``o`` (batch, time, units).
+        """
+        start = (inputs["h0"], inputs["c0"])
+        h, c = self.model.lstm(inputs["forcing"], inputs["attributes"], initial_state=start)
+        states = {"prediction": self.model.read(h, c), "h": h, "c": c}
+        if self.gates:
+            states |= self.model.lstm.gates(inputs["forcing"], inputs["attributes"], h, inputs["h0"])
+        return states

@@ -1,0 +1,225 @@
+"""The layer against Keras' own LSTM and a numpy loop; its gradients by finite differences; saving and loading."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from libs_tf import CellStateLSTM, ConceptLSTM, LinearProbe, StateModel
+
+BATCH, DAYS, N, M, UNITS = 3, 40, 5, 4, 6
+
+
+def inputs(seed=0, batch=BATCH, days=DAYS):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(batch, days, N)).astype("float32"), rng.normal(size=(batch, M)).astype("float32")
+
+
+def layer(dtype="float32"):
+    built = CellStateLSTM(UNITS, dtype=dtype)
+    built.build((None, None, N), (None, M))
+    rng = np.random.default_rng(1)
+    for weight in built.weights:
+        weight.assign(rng.normal(scale=0.5, size=weight.shape))
+    return built
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def numpy_lstm(forcing, attributes, kernel, recurrent, bias, h, c):
+    """A plain loop in float64: one day after the other, gates i, f, g, o."""
+    states = []
+    for day in range(forcing.shape[1]):
+        z = np.concatenate([forcing[:, day], attributes], axis=1) @ kernel + h @ recurrent + bias
+        i, f, g, o = np.split(z, 4, axis=1)
+        i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+        c = f * c + i * g
+        h = o * np.tanh(c)
+        states.append((h, c, i, f, g, o))
+    return [np.stack(series, axis=1) for series in zip(*states, strict=True)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])  # the fused kernel is float32 only: both paths are held here
+@pytest.mark.parametrize("started", [False, True])
+def test_states_and_gates_equal_a_numpy_loop(dtype, started):
+    forcing, attributes = inputs()
+    lstm = layer(dtype)
+    rng = np.random.default_rng(2)
+    h0, c0 = (rng.normal(size=(2, BATCH, UNITS)) if started else np.zeros((2, BATCH, UNITS))).astype(dtype)
+    h, c = lstm(forcing, attributes, initial_state=(ops.array(h0), ops.array(c0)) if started else None)
+    gates = lstm.gates(ops.array(forcing, dtype), ops.array(attributes, dtype), h, ops.array(h0))
+    weights = [w.numpy().astype("float64") for w in lstm.weights]
+    expected = numpy_lstm(forcing, attributes, *weights, h0.astype("float64"), c0.astype("float64"))
+    for name, got, want in zip("hcifgo", [h, c, *(gates[k] for k in "ifgo")], expected, strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-5 if dtype == "float32" else 1e-12, err_msg=name)
+
+
+def test_hidden_states_equal_keras_lstm_with_the_same_weights():
+    forcing, attributes = inputs()
+    lstm = layer()
+    theirs = keras.layers.LSTM(UNITS, return_sequences=True)
+    theirs.build((None, None, N + M))
+    theirs.set_weights(lstm.get_weights())
+    every_day = np.concatenate([forcing, np.repeat(attributes[:, None], DAYS, axis=1)], axis=-1)
+    np.testing.assert_allclose(lstm(forcing, attributes)[0], theirs(every_day), atol=1e-5)
+
+
+def test_initial_weights_are_an_open_forget_gate_and_an_orthogonal_recurrent_kernel():
+    built = CellStateLSTM(UNITS)
+    built.build((None, None, N), (None, M))
+    kernel, recurrent, bias = built.get_weights()
+    assert kernel.shape == (N + M, 4 * UNITS)
+    np.testing.assert_array_equal(bias, [0] * UNITS + [3] * UNITS + [0] * 2 * UNITS)
+    np.testing.assert_allclose(recurrent @ recurrent.T, np.eye(UNITS), atol=1e-5)
+
+
+def gradients(lstm, forcing, attributes, pull_h, pull_c):
+    """Gradients of <pull_h, h> + <pull_c, c> for every weight, by the backend's automatic differentiation."""
+
+    def value(*weights):
+        h, c = lstm(forcing, attributes) if not weights else lstm.stateless_call(weights, [], forcing, attributes)[0]
+        return ops.sum(h * pull_h) + ops.sum(c * pull_c)
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            loss = value()
+        return [np.asarray(g) for g in tape.gradient(loss, [w.value for w in lstm.weights])]
+    import jax
+
+    return [np.asarray(g) for g in jax.grad(value, argnums=range(3))(*[w.value for w in lstm.weights])]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gradients_equal_finite_differences(dtype):
+    """Through h and c both, for every weight; the differences are taken in float64 by the numpy loop."""
+    forcing, attributes = (x.astype(dtype) for x in inputs())
+    lstm = layer(dtype)
+    pull_h, pull_c = np.random.default_rng(3).normal(size=(2, BATCH, DAYS, UNITS)).astype(dtype)
+    weights = [w.numpy().astype("float64") for w in lstm.weights]
+    zeros = np.zeros((BATCH, UNITS))
+
+    def value():
+        h, c = numpy_lstm(forcing.astype("float64"), attributes.astype("float64"), *weights, zeros, zeros)[:2]
+        return np.sum(h * pull_h) + np.sum(c * pull_c)
+
+    rng = np.random.default_rng(4)
+    for weight, gradient in zip(weights, gradients(lstm, forcing, attributes, pull_h, pull_c), strict=True):
+        scale = np.abs(gradient).max()
+        for _ in range(20):
+            at = tuple(rng.integers(0, n) for n in weight.shape)
+            kept = weight[at]
+            weight[at] = kept + 1e-5
+            above = value()
+            weight[at] = kept - 1e-5
+            below = value()
+            weight[at] = kept
+            assert abs((above - below) / 2e-5 - gradient[at]) < (1e-4 if dtype == "float32" else 1e-7) * scale
+
+
+def concept_model(targets=("streamflow", "soil1", "swe")):
+    keras.utils.set_random_seed(0)
+    model = ConceptLSTM(UNITS, targets, dropout=0.4)
+    model.build({"forcing": (None, None, N), "attributes": (None, M)})
+    return model
+
+
+def test_probe_reads_cell_states_and_runoff_reads_hidden_states():
+    forcing, attributes = inputs()
+    model = concept_model()
+    h, c = model.lstm(forcing, attributes)
+    runoff_kernel, runoff_bias = model.runoff.get_weights()
+    probe_kernel, probe_bias = model.probe.get_weights()
+    expected = np.concatenate([h @ runoff_kernel + runoff_bias, c @ probe_kernel + probe_bias], axis=-1)
+    got = model({"forcing": forcing, "attributes": attributes})
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    trained = model({"forcing": forcing, "attributes": attributes}, training=True)
+    assert not np.allclose(trained[..., 0], expected[..., 0], atol=1e-3)  # runoff sees dropped-out hidden states
+    np.testing.assert_allclose(trained[..., 1:], expected[..., 1:], atol=1e-6)  # the probe sees every cell state
+
+
+def squared_errors(targets, predictions, basin_std):
+    return {
+        name: ops.mean(ops.square(targets[..., k] - predictions[..., k]))
+        for k, name in enumerate(["streamflow", "soil1", "swe"])
+    }
+
+
+def test_training_moves_every_weight_and_lowers_the_loss():
+    forcing, attributes = inputs(batch=8)
+    model = concept_model()
+    before = model.get_weights()
+    model.compile(optimizer=keras.optimizers.Adam(1e-2), loss=squared_errors, jit_compile=False)
+    x = {"forcing": forcing, "attributes": attributes, "basin_std": np.ones((8, 3), "float32")}
+    y = np.stack([forcing[..., 0], np.cumsum(forcing[..., 1], axis=1) / 5, forcing[..., 2]], axis=-1)
+    logs = []
+    for _ in range(30):
+        model.reset_metrics()
+        logs.append(model.train_on_batch(x, y, return_dict=True))
+    assert float(logs[-1]["loss"]) < 0.8 * float(logs[0]["loss"])
+    parts = [float(logs[-1][f"{name}_loss"]) for name in model.targets]
+    assert sum(parts) == pytest.approx(float(logs[-1]["loss"]), rel=1e-5)
+    assert len(before) == 7
+    for old, new in zip(before, model.get_weights(), strict=True):
+        assert np.all(np.any(old != new, axis=0))
+
+
+def test_a_saved_model_reloads_in_safe_mode_to_the_same_output(tmp_path):
+    forcing, attributes = inputs()
+    model = concept_model()
+    x = {"forcing": forcing, "attributes": attributes}
+    expected = np.asarray(model(x))
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(again(x), expected)
+    assert again.get_config() == model.get_config()
+
+
+def test_state_model_continues_from_a_state():
+    """Two halves, the second started from the first half's last states, equal the whole."""
+    forcing, attributes = inputs()
+    states = StateModel(concept_model(), gates=True)
+    start = {
+        "attributes": attributes,
+        "h0": np.zeros((BATCH, UNITS), "float32"),
+        "c0": np.zeros((BATCH, UNITS), "float32"),
+    }
+    whole = states.predict_on_batch({"forcing": forcing, **start})
+    first = states.predict_on_batch({"forcing": forcing[:, :17], **start})
+    second = states.predict_on_batch(
+        {"forcing": forcing[:, 17:], "attributes": attributes, "h0": first["h"][:, -1], "c0": first["c"][:, -1]}
+    )
+    assert set(whole) == {"prediction", "h", "c", "i", "f", "g", "o"}
+    for name, series in whole.items():
+        np.testing.assert_allclose(np.concatenate([first[name], second[name]], axis=1), series, rtol=1e-5, atol=1e-6, err_msg=name)
+    np.testing.assert_allclose(
+        whole["c"][:, 1:], whole["f"][:, 1:] * whole["c"][:, :-1] + whole["i"][:, 1:] * whole["g"][:, 1:], atol=1e-5
+    )
+
+
+def test_days_do_not_see_the_future():
+    forcing, attributes = inputs()
+    lstm = layer()
+    _, c = lstm(forcing, attributes)
+    changed = forcing.copy()
+    changed[:, 20:] += 1
+    _, other = lstm(changed, attributes)
+    np.testing.assert_array_equal(c[:, :20], other[:, :20])
+    assert np.all(np.asarray(c[:, 20]) != np.asarray(other[:, 20]))
+
+
+@pytest.mark.parametrize(
+    "make, received",
+    [
+        (lambda: CellStateLSTM(0), "units=0"),
+        (lambda: CellStateLSTM(6.5), "units=6.5"),
+        (lambda: LinearProbe(0), "concepts=0"),
+        (lambda: ConceptLSTM(4, ["swe"]), "swe"),
+    ],
+)
+def test_wrong_arguments_are_named(make, received):
+    with pytest.raises(ValueError, match=received):
+        make()
