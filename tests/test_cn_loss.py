@@ -1,0 +1,472 @@
+"""Losses against numpy loops and finite differences; metrics against literals, HydroErr and independent loops."""
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import HydroErr
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from keras import ops
+
+import cn_loss
+from cn_loss import METRICS, elastic_nse_loss, masked_mse, nse_loss, score, summarise, why_nan
+
+ROOT = Path(cn_loss.__file__).parent
+NAN = float("nan")
+OBSERVED = [1.0, 2.0, 3.0, 6.0]
+SIMULATED = [2.0, 2.0, 4.0, 4.0]
+
+# Losses
+
+
+def tensor(values, dtype="float64"):
+    return ops.convert_to_tensor(np.asarray(values), dtype=dtype)
+
+
+def example(seed=0, shape=(3, 7, 2), missing=0.3):
+    rng = np.random.default_rng(seed)
+    y_true, y_pred = rng.normal(size=shape), rng.normal(size=shape)
+    y_true[rng.random(shape) < missing] = NAN
+    y_true[0, 1, 0], y_true[0, 2, 0] = np.inf, -np.inf
+    return y_true, y_pred, rng.uniform(0.1, 2, size=(shape[0], shape[2]))
+
+
+def nse_loss_loop(y_true, y_pred, basin_std, epsilon):
+    total, count = 0.0, 0
+    for basin, day, target in np.ndindex(*y_true.shape):
+        if math.isfinite(y_true[basin, day, target]):
+            total += (y_pred[basin, day, target] - y_true[basin, day, target]) ** 2 / (
+                basin_std[basin, target] + epsilon
+            ) ** 2
+            count += 1
+    return total / count if count else 0.0
+
+
+def test_nse_loss_literal():
+    # Errors 1 and 2 over (0.9 + 0.1)^2 and 3 over (1.4 + 0.1)^2 with one target missing: (1 + 4 + 4) / 3.
+    y_true = tensor([[[0.0], [0.0]], [[NAN], [1.0]]])
+    y_pred = tensor([[[1.0], [-2.0]], [[5.0], [4.0]]])
+    assert float(nse_loss(y_true, y_pred, tensor([[0.9], [1.4]]))) == pytest.approx(3.0, rel=1e-12)
+
+
+def test_masked_mse_literal():
+    y_true, y_pred = tensor([[[0.0], [NAN], [2.0]]]), tensor([[[1.0], [9.0], [5.0]]])
+    assert float(masked_mse(y_true, y_pred)) == pytest.approx(5.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("epsilon", [0.1, 0.5])
+def test_losses_equal_numpy_loops(seed, epsilon):
+    y_true, y_pred, std = example(seed)
+    expected = nse_loss_loop(y_true, y_pred, std, epsilon)
+    assert float(nse_loss(tensor(y_true), tensor(y_pred), tensor(std), epsilon)) == pytest.approx(expected, rel=1e-12)
+    assert float(masked_mse(tensor(y_true), tensor(y_pred))) == pytest.approx(
+        nse_loss_loop(y_true, y_pred, np.ones_like(std), 0), rel=1e-12
+    )
+    weights = np.random.default_rng(seed).normal(size=(4, 2))
+    penalty = 0.02 * sum(0.3 * abs(w) + 0.35 * w * w for w in weights.ravel())
+    got = elastic_nse_loss(
+        tensor(y_true), tensor(y_pred), tensor(std), tensor(weights), alpha=0.02, rho=0.3, epsilon=epsilon
+    )
+    assert float(got) == pytest.approx(expected + penalty, rel=1e-12)
+
+
+def test_elastic_net_acts_on_the_weights_alone():
+    y_true, y_pred, std = map(tensor, example())
+    plain = float(nse_loss(y_true, y_pred, std))
+    assert float(elastic_nse_loss(y_true, y_pred, std, tensor([[3.0], [-1.0]]), alpha=0)) == plain
+    # Perfect predictions, large or small: nothing but 0.1 * (0.15 * 4 + 0.85 / 2 * 10) is left.
+    for scale in (1.0, 100.0):
+        value = elastic_nse_loss(scale * y_pred, scale * y_pred, std, tensor([[3.0], [-1.0]]), alpha=0.1)
+        assert float(value) == pytest.approx(0.485, rel=1e-12)
+
+
+def test_losses_are_zero_when_nothing_is_observed():
+    y_pred, std = tensor(np.ones((2, 3, 1))), tensor([[1.0], [1.0]])
+    empty = tensor(np.full((2, 3, 1), NAN))
+    assert float(nse_loss(empty, y_pred, std)) == 0
+    assert float(masked_mse(empty, y_pred)) == 0
+
+
+def test_spread_that_is_not_known_counts_as_zero():
+    y_true, y_pred = tensor([[[0.0], [0.0]], [[NAN], [NAN]]]), tensor(np.ones((2, 2, 1)))
+    assert float(nse_loss(y_true, y_pred, tensor([[0.9], [NAN]]))) == pytest.approx(1.0)
+    assert float(nse_loss(y_true, y_pred, tensor([[NAN], [NAN]]))) == pytest.approx(100.0)
+
+
+def test_half_precision_predictions_are_summed_in_float32():
+    value = nse_loss(tensor(np.zeros((1, 50, 1))), tensor(np.full((1, 50, 1), 100.0), "float16"), tensor([[0.9]]))
+    assert keras.backend.standardize_dtype(value.dtype) == "float32"
+    assert float(value) == pytest.approx(10000, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        (((2, 3), (2, 3), (2, 1)), r"\(2, 3\) and \(2, 3\)"),
+        (((2, 3, 1), (2, 3), (2, 1)), "Received"),
+        (((2, 3, 1), (2, 3, 2), (2, 1)), r"\(2, 3, 2\)"),
+        (((2, 3, 2), (2, 3, 2), (2, 1)), r"\(2, 2\).*Received: \(2, 1\)"),
+        (((2, 3, 1), (2, 3, 1), (2,)), "basin_std"),
+    ],
+)
+def test_losses_refuse_shapes_that_would_broadcast(shapes, words):
+    with pytest.raises(ValueError, match=words):
+        nse_loss(*(tensor(np.ones(shape)) for shape in shapes))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"alpha": -1}, {"alpha": NAN}, {"alpha": 1, "rho": 1.5}, {"alpha": 1, "rho": -0.1}]
+)
+def test_elastic_net_refuses_impossible_settings(arguments):
+    y_true, y_pred, std = map(tensor, example())
+    with pytest.raises(ValueError, match="Received: (-1|nan|1.5|-0.1)"):
+        elastic_nse_loss(y_true, y_pred, std, tensor([[1.0]]), **arguments)
+
+
+tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes gradients by GradientTape")
+
+
+def gradient(function, values):
+    import tensorflow as tf
+
+    variable = tf.Variable(values, dtype=tf.float64)
+    with tf.GradientTape() as tape:
+        loss = function(variable)
+    return tape.gradient(loss, variable).numpy()
+
+
+def finite_differences(function, values, step=1e-6):
+    slopes = np.zeros_like(values)
+    for place in np.ndindex(*values.shape):
+        up, down = values.copy(), values.copy()
+        up[place] += step
+        down[place] -= step
+        slopes[place] = (float(function(tensor(up))) - float(function(tensor(down)))) / (2 * step)
+    return slopes
+
+
+@tensorflow_only
+@pytest.mark.parametrize("loss", ["nse", "elastic", "mse"])
+def test_gradients_equal_finite_differences(loss):
+    y_true, y_pred, std = example(3, shape=(2, 5, 2))
+    function = {
+        "nse": lambda p: nse_loss(tensor(y_true), p, tensor(std)),
+        "elastic": lambda p: elastic_nse_loss(tensor(y_true), p, tensor(std), p[:, 0], alpha=0.3, rho=0.4),
+        "mse": lambda p: masked_mse(tensor(y_true), p),
+    }[loss]
+    slopes = gradient(function, y_pred)
+    np.testing.assert_allclose(slopes, finite_differences(function, y_pred), rtol=1e-6, atol=1e-8)
+    if loss != "elastic":
+        assert (slopes[~np.isfinite(y_true)] == 0).all() and (slopes[np.isfinite(y_true)] != 0).all()
+
+
+@tensorflow_only
+@pytest.mark.parametrize("prediction", [1.0, NAN, np.inf])
+def test_masked_days_leave_no_nan_in_the_gradient(prediction):
+    y_true, y_pred = np.array([[[1.0], [NAN], [np.inf]]]), np.array([[[3.0], [prediction], [prediction]]])
+    slopes = gradient(lambda p: nse_loss(tensor(y_true), p, tensor([[0.9]])), y_pred)
+    np.testing.assert_allclose(slopes.ravel(), [4.0, 0, 0], rtol=1e-12)
+    nothing = gradient(lambda p: nse_loss(tensor(np.full((1, 3, 1), NAN)), p, tensor([[0.9]])), y_pred)
+    assert (nothing == 0).all()
+
+
+def test_losses_are_the_same_on_jax():
+    y_true, y_pred, std = example(1)
+    y_true, y_pred, std = (np.round(a, 3) for a in (y_true, y_pred, std))
+    given = json.dumps([a.tolist() for a in (y_true, y_pred, std)])
+    code = """
+import json, sys
+import jax, numpy as np
+from cn_loss import elastic_nse_loss, masked_mse
+y_true, y_pred, std = (np.array(a, "float32") for a in json.loads(sys.argv[1]))
+loss = lambda p: elastic_nse_loss(y_true, p, std, np.array([[3.0], [-1.0]], "float32"), alpha=0.1)
+value, slopes = jax.jit(jax.value_and_grad(loss))(y_pred)
+print(json.dumps([float(value), float(masked_mse(y_true, y_pred)), np.asarray(slopes).tolist()]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, given],
+        cwd=ROOT,
+        env=os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    value, mse, slopes = json.loads(done.stdout.splitlines()[-1])
+    assert value == pytest.approx(nse_loss_loop(y_true, y_pred, std, 0.1) + 0.485, rel=1e-5)
+    assert mse == pytest.approx(nse_loss_loop(y_true, y_pred, np.ones_like(std), 0), rel=1e-5)
+    error = np.where(np.isfinite(y_true), y_pred - y_true, 0)
+    expected = 2 * error / (std[:, None, :] + 0.1) ** 2 / np.isfinite(y_true).sum()
+    np.testing.assert_allclose(slopes, expected, rtol=1e-4, atol=1e-7)
+
+
+# Metrics, each written a second time from its source, with loops and lists
+
+
+def moments(x):
+    mean = math.fsum(x) / len(x)
+    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in x) / len(x))
+
+
+def loop_nse(o, s):
+    mean = math.fsum(o) / len(o)
+    return 1 - math.fsum((a - b) ** 2 for a, b in zip(o, s, strict=True)) / math.fsum((a - mean) ** 2 for a in o)
+
+
+def loop_log_nse(o, s):
+    o, s = [max(v, 0.0) for v in o], [max(v, 0.0) for v in s]
+    epsilon = 0.01 * math.fsum(o) / len(o)
+    return loop_nse([math.log(v + epsilon) for v in o], [math.log(v + epsilon) for v in s])
+
+
+def loop_fhv(o, s):
+    top = round(0.02 * len(o))
+    o, s = sorted(o, reverse=True)[:top], sorted(s, reverse=True)[:top]
+    return 100 * math.fsum(b - a for a, b in zip(o, s, strict=True)) / math.fsum(o)
+
+
+def loop_flv(o, s):
+    def volume(x):
+        logs = [math.log(v if v > 1e-6 else 1e-6) for v in sorted(x, reverse=True)[-round(0.3 * len(x)) :]]
+        return math.fsum(v - min(logs) for v in logs)
+
+    return -100 * (volume(s) - volume(o)) / volume(o)
+
+
+def loop_fms(o, s):
+    def slope(x):
+        x = [v if v > 1e-6 else 1e-6 for v in sorted(x, reverse=True)]
+        return math.log(x[round(0.2 * len(x))]) - math.log(x[round(0.7 * len(x))])
+
+    return 100 * (slope(s) - slope(o)) / slope(o)
+
+
+ORACLES = {
+    "NSE": lambda o, s: HydroErr.nse(s, o),
+    "KGE": lambda o, s: HydroErr.kge_2009(s, o),
+    "KGE2012": lambda o, s: HydroErr.kge_2012(s, o),
+    "MSE": lambda o, s: HydroErr.mse(s, o),
+    "RMSE": lambda o, s: HydroErr.rmse(s, o),
+    "r": lambda o, s: HydroErr.pearson_r(s, o),
+    "alpha-NSE": lambda o, s: moments(s)[1] / moments(o)[1],
+    "beta-NSE": lambda o, s: (moments(s)[0] - moments(o)[0]) / moments(o)[1],
+    "log-NSE": loop_log_nse,
+    "PBIAS": lambda o, s: 100 * (math.fsum(s) - math.fsum(o)) / math.fsum(o),
+    "FHV": loop_fhv,
+    "FLV": loop_flv,
+    "FMS": loop_fms,
+}
+
+
+def random_pair(rng):
+    """Skewed flows with dry days, some negative simulated values, NaN and infinities in both."""
+    days = int(rng.integers(60, 200))
+    observed = rng.gamma(0.7, 2.0, days) * (rng.random(days) > 0.1)
+    simulated = observed * rng.lognormal(0, 0.4, days) + rng.normal(0, 0.1, days)
+    for series in (observed, simulated):
+        series[rng.random(days) < 0.05] = NAN
+        series[rng.random(days) < 0.01] = np.inf
+    return observed, simulated
+
+
+def test_metrics_equal_independent_oracles_on_2000_random_series():
+    assert list(METRICS) == list(ORACLES)
+    rng = np.random.default_rng(7)
+    for _ in range(2000):
+        observed, simulated = random_pair(rng)
+        valid = np.isfinite(observed) & np.isfinite(simulated)
+        for name, oracle in ORACLES.items():
+            got, expected = METRICS[name](observed, simulated), oracle(observed[valid], simulated[valid])
+            assert got == pytest.approx(expected, rel=1e-9, abs=1e-9), name
+
+
+def test_oracle_masks_as_we_do():
+    rng = np.random.default_rng(8)
+    for _ in range(50):
+        observed, simulated = random_pair(rng)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for name, oracle in (("NSE", HydroErr.nse), ("KGE", HydroErr.kge_2009), ("RMSE", HydroErr.rmse)):
+                assert METRICS[name](observed, simulated) == pytest.approx(oracle(simulated, observed), rel=1e-9)
+
+
+LITERALS = {  # worked by hand: means 3 and 3, sums of squares 14 and 4, products 6, squared errors 6
+    "NSE": 1 - 6 / 14,
+    "KGE": 1 - math.hypot(6 / math.sqrt(56) - 1, math.sqrt(4 / 14) - 1),
+    "KGE2012": 1 - math.hypot(6 / math.sqrt(56) - 1, math.sqrt(4 / 14) - 1),
+    "MSE": 1.5,
+    "RMSE": math.sqrt(1.5),
+    "r": 6 / math.sqrt(56),
+    "alpha-NSE": math.sqrt(4 / 14),
+    "beta-NSE": 0.0,
+    "PBIAS": 0.0,
+}
+
+
+@pytest.mark.parametrize("name", LITERALS)
+def test_metrics_literal(name):
+    assert METRICS[name](OBSERVED, SIMULATED) == pytest.approx(LITERALS[name], rel=1e-12, abs=1e-12)
+    gaps = METRICS[name]([NAN, *OBSERVED, 7.0, np.inf], [1.0, *SIMULATED, NAN, 2.0])
+    assert gaps == pytest.approx(LITERALS[name], rel=1e-12, abs=1e-12)
+
+
+def test_signs_and_literals_of_the_signatures():
+    flow = np.exp(np.arange(100) / 10)  # log-linear flow duration curve
+    assert METRICS["PBIAS"](flow, 1.1 * flow) == pytest.approx(10)  # positive: too much water
+    assert METRICS["beta-NSE"]([0.0, 2.0], [1.0, 3.0]) == pytest.approx(1)
+    peaks = flow.copy()
+    peaks[-2:] *= 1.5
+    assert METRICS["FHV"](flow, peaks) == pytest.approx(50)  # positive: peaks too high
+    assert METRICS["FHV"](flow, flow[::-1]) == 0  # each series is sorted on its own
+    # Squared flows double every difference of logarithms: steeper, and low flows that rise further.
+    assert METRICS["FMS"](flow, flow**2) == pytest.approx(100)
+    assert METRICS["FLV"](flow, flow**2) == pytest.approx(-100)
+    # Level alone is not seen by FLV and FMS.
+    assert METRICS["FLV"](flow, 2 * flow) == pytest.approx(0, abs=1e-9)
+    assert METRICS["FMS"](flow, 2 * flow) == pytest.approx(0, abs=1e-9)
+    # epsilon = 0.02: logs of 0.02, 2.02, 4.02 against logs of 0.02 (negative counts as 0), 2.02, 2.02.
+    logs = np.log([0.02, 2.02, 4.02])
+    expected = 1 - (logs[2] - logs[1]) ** 2 / np.sum((logs - logs.mean()) ** 2)
+    assert METRICS["log-NSE"]([0.0, 2.0, 4.0], [-5.0, 2.0, 2.0]) == pytest.approx(expected)
+
+
+def test_scaled_and_mean_simulations():
+    rng = np.random.default_rng(1)
+    flow = rng.gamma(1.0, 2.0, 200)
+    assert METRICS["NSE"](flow, np.full(200, flow.mean())) == pytest.approx(0, abs=1e-12)  # no constant added
+    assert METRICS["NSE"](1e-6 * flow, np.full(200, 1e-6 * flow.mean())) == pytest.approx(0, abs=1e-9)
+    assert METRICS["KGE"](flow, 2 * flow) == pytest.approx(1 - math.sqrt(2))  # variability and mean doubled
+    assert METRICS["KGE2012"](flow, 2 * flow) == pytest.approx(0, abs=1e-12)  # mean alone doubled
+
+
+PERFECT = dict.fromkeys(("NSE", "KGE", "KGE2012", "r", "alpha-NSE", "log-NSE"), 1.0)
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_perfect_simulation(name, dtype):
+    flow = np.random.default_rng(2).gamma(1.0, 2.0, 400).astype(dtype)
+    assert METRICS[name](flow, flow) == pytest.approx(PERFECT.get(name, 0.0), abs=1e-12)
+
+
+RAMP = list(np.linspace(0.5, 9.5, 60))
+UNDEFINED = [
+    (list(METRICS), [NAN, 1.0], [1.0, NAN], "no day has both"),
+    (list(METRICS), [], [], "no day has both"),
+    (["NSE", "KGE", "KGE2012", "r", "alpha-NSE", "beta-NSE", "log-NSE", "FLV", "FMS"], [0.1] * 60, RAMP, "constant"),
+    (["NSE", "KGE", "r", "FLV", "FMS", "FHV"], [1.0], [2.0], "constant|less than one day"),
+    (["KGE", "KGE2012", "r"], RAMP, [0.1] * 60, "simulation is constant"),
+    (["KGE", "KGE2012", "PBIAS"], [-1.0, 0.5, 0.5] * 20, RAMP, "mean of the observations is zero"),
+    (["KGE2012"], RAMP, [-1.0, 0.5, 0.5] * 20, "mean of the simulation is zero"),
+    (["KGE", "KGE2012", "PBIAS"], [0.1, 0.2, -0.3] * 20, RAMP, "mean of the observations is zero"),  # to rounding
+    (["log-NSE"], [-1.0, -2.0, 0.0] * 20, RAMP, "no observation is above zero"),
+    (["FHV"], [0.0] * 60, RAMP, "highest 2 %"),
+    (["FHV"], RAMP[:25], RAMP[:25], "less than one day"),
+    (["FLV"], [0.0] * 30 + RAMP[:30], RAMP, "lowest 30 %"),
+    (["FMS"], [0.0] * 10 + [1.0] * 40 + [2.0] * 10, RAMP, "flat"),
+    (["NSE", "MSE", "RMSE"], [1e200, 2e200], [3e300, 1e300], "too large"),
+]
+
+
+@pytest.mark.parametrize(("names", "observed", "simulated", "words"), UNDEFINED)
+def test_undefined_metrics_are_nan_with_a_reason_and_no_warning(names, observed, simulated, words):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in names:
+            assert math.isnan(METRICS[name](observed, simulated)), name
+            assert re.search(words, why_nan(observed, simulated, name)), name
+
+
+def test_metrics_that_stay_defined():
+    zero = [0.0] * 60
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert METRICS["MSE"](zero, [2.0] * 60) == 4
+        assert METRICS["alpha-NSE"](RAMP, [3.0] * 60) == 0
+        assert METRICS["FHV"](RAMP[:26], RAMP[:26]) == 0
+        assert METRICS["FMS"]([1.0, 2.0], [1.0, 4.0]) == pytest.approx(100)
+        assert METRICS["FLV"](RAMP, zero) == pytest.approx(100)  # no rise at all
+        assert why_nan(RAMP, RAMP) == ""
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_metrics_refuse_shapes_that_do_not_fit(name):
+    with pytest.raises(ValueError, match=r"\(2,\) and \(3,\)"):
+        METRICS[name]([1.0, 2.0], [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=r"\(1, 2\)"):
+        METRICS[name]([[1.0, 2.0]], [[1.0, 2.0]])
+    assert "doi:10." in METRICS[name].__doc__ or name == "RMSE"
+
+
+def test_inputs_are_not_changed():
+    observed, simulated = np.array([3.0, NAN, -1.0, 2.0]), np.array([1.0, 2.0, -3.0, 0.0])
+    before = observed.copy(), simulated.copy()
+    score(observed[None], simulated[None])
+    np.testing.assert_array_equal(observed, before[0])
+    np.testing.assert_array_equal(simulated, before[1])
+
+
+def test_score_and_summarise():
+    flow = np.array(RAMP)
+    observed = np.stack([flow, flow, np.full(60, NAN), flow])
+    simulated = np.stack([flow, flow + 1, flow, -flow])
+    table = score(observed, simulated, ["NSE", "PBIAS"], index=["01", "02", "03", "04"])
+    assert list(table.columns) == ["NSE", "PBIAS"] and list(table.index) == ["01", "02", "03", "04"]
+    shifted = 1 - 1 / flow.var()
+    mirrored = 1 - 4 * np.mean(flow**2) / flow.var()
+    np.testing.assert_allclose(table["NSE"], [1, shifted, NAN, mirrored], rtol=1e-12)
+    np.testing.assert_allclose(table["PBIAS"], [0, 20, NAN, -200], rtol=1e-12, atol=1e-12)
+    summary = summarise(table)
+    assert list(summary.columns) == ["median", "mean", "p10", "p90", "below_zero", "basins"]
+    # Three values, so the 10th percentile lies a fifth of the way from the lowest to the middle one.
+    np.testing.assert_allclose(summary.loc["PBIAS"], [0, -60, -160, 16, 1, 3], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        summary.loc["NSE"],
+        [
+            shifted,
+            (1 + shifted + mirrored) / 3,
+            mirrored + (shifted - mirrored) / 5,
+            shifted + (1 - shifted) * 0.8,
+            1,
+            3,
+        ],
+        rtol=1e-12,
+    )
+
+
+def test_score_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        empty = summarise(score(np.full((2, 5), NAN), np.ones((2, 5))))
+        assert list(empty.index) == list(METRICS)
+        assert (empty["basins"] == 0).all() and empty["median"].isna().all()
+        none = score(np.empty((0, 5)), np.empty((0, 5)), ["NSE"])
+        assert none.shape == (0, 1) and summarise(none).loc["NSE", "basins"] == 0
+
+
+def test_score_refuses_what_does_not_fit():
+    two = np.ones((2, 5))
+    with pytest.raises(ValueError, match=r"\(2, 5\) and \(2, 4\)"):
+        score(two, two[:, :4])
+    with pytest.raises(ValueError, match=r"\(5,\)"):
+        score(two[0], two[0])
+    with pytest.raises(ValueError, match="'NES'; known are NSE, KGE"):
+        score(two, two, ["NES"])
+    with pytest.raises(ValueError, match="'NES'"):
+        why_nan(two[0], two[0], "NES")
+    with pytest.raises(ValueError, match="3 names"):
+        score(two, two, ["NSE"], index=["a", "b", "c"])
+
+
+def test_score_takes_labelled_arrays():
+    frame = pd.DataFrame([OBSERVED, OBSERVED], index=["b", "a"])
+    assert score(frame, [SIMULATED, OBSERVED], ("MSE",))["MSE"].tolist() == [1.5, 0.0]
