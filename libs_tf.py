@@ -38,6 +38,8 @@ class CellStateLSTM(keras.layers.Layer):
             raise ValueError(f"units must be a positive whole number. Received: units={units!r}")
         self.units = units
         self.forget_bias = float(forget_bias)
+        # The fused kernel has no XLA version, and XLA is slow for long loops on TensorFlow; JAX needs its compiler.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
         self.lstm = keras.layers.LSTM(units, return_sequences=True, dtype=self.dtype_policy, name="lstm")
 
     def build(self, forcing_shape, attributes_shape):
