@@ -1,0 +1,656 @@
+"""Synthetic catchments whose soil water and snow are known exactly, written in the CAMELS-US and Caravan layouts.
+
+A stochastic weather generator drives a small conceptual model (degree-day snow, four soil layers, one linear routing
+store). Nothing here was observed; it stands in for real data in the examples and the tests.
+
+    python demo_data.py                          # 30 catchments x 12 years under demo/
+    python demo_data.py --root other --basins 60 --years 20 --seed 2
+
+    demo/camels/                                 # CAMELS-US: forcing (daymet), streamflow, attributes
+    demo/caravan/                                # Caravan: the same catchments with snow and four soil layers
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+START = "2001-10-01"
+SPINUP_YEARS = 8  # simulated before START and dropped, so that the deep layer has forgotten its initial water
+FORMAT = 1
+DEPTHS = np.array([70.0, 210.0, 720.0, 1890.0])  # mm: 0-7, 7-28, 28-100, 100-289 cm, ERA5-Land's four layers
+CFS = 28316846.592  # mm3 in one cubic foot
+STORES = ("swe", "soil_water_1", "soil_water_2", "soil_water_3", "soil_water_4", "routing")
+
+# Ranges (low, high) from which each catchment is drawn. No real gauge has a number that begins with 96 to 99.
+CLIMATES = {
+    "warm and wet": dict(
+        huc="96", lat=(30, 34), lon=(-90, -82), elev=(40, 400), slope=(3, 30), swing=(8, 10), rain_year=(1250, 1900),
+        wet=(0.32, 0.42), season=(-0.1, 0.3), peak=(150, 220), dry_air=(0, 1), forest=(0.35, 1.0), daily_range=(10, 13),
+    ),
+    "temperate": dict(
+        huc="97", lat=(38, 43), lon=(-88, -74), elev=(100, 600), slope=(5, 60), swing=(11, 13), rain_year=(800, 1250),
+        wet=(0.32, 0.45), season=(-0.1, 0.3), peak=(120, 200), dry_air=(0, 1), forest=(0.1, 0.95), daily_range=(9, 12),
+    ),
+    "snow-dominated": dict(
+        huc="98", lat=(39, 44), lon=(-115, -106), elev=(1600, 2500), slope=(50, 150), swing=(10, 12), rain_year=(650, 1150),
+        wet=(0.30, 0.42), season=(0.1, 0.4), peak=(-30, 60), dry_air=(1, 3), forest=(0.2, 0.9), daily_range=(12, 15),
+    ),
+    "semi-arid": dict(
+        huc="99", lat=(32, 36), lon=(-112, -99), elev=(600, 1500), slope=(5, 70), swing=(9, 11), rain_year=(320, 560),
+        wet=(0.14, 0.22), season=(0.0, 0.6), peak=(170, 230), dry_air=(3, 6), forest=(0.0, 0.25), daily_range=(14, 17),
+    ),
+}  # fmt: skip
+
+
+def catchments(basins: int = 30, seed: int = 1) -> pd.DataFrame:
+    """Draw the catchments: place, climate, soil, vegetation and the model parameters that follow from them.
+
+    Catchment number n is the same for any `basins` (each has its own random stream). Climates take turns.
+
+    Parameters
+    ----------
+    basins : int, default 30
+    seed : int, default 1
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: basin id (text of 8 digits). Soil hydraulics from sand and clay after Cosby et al. (1984),
+        doi:10.1029/WR020i006p00682. `temperature` (annual mean, degrees C) falls with latitude and elevation.
+    """
+    rows = {}
+    for number in range(1, basins + 1):
+        name, climate = list(CLIMATES.items())[(number - 1) % len(CLIMATES)]
+        draw = np.random.default_rng([seed, number]).uniform
+        row = {key: draw(*bounds) for key, bounds in climate.items() if key != "huc"}
+        row |= {"climate": name, "number": number, "huc": climate["huc"]}
+        row["area_m2"] = float(round(10 ** draw(7.8, 9.3)))
+        row["temperature"] = 22.0 - 0.85 * (row["lat"] - 29.0) - 0.005 * row["elev"] + draw(-0.7, 0.7)
+        row["noise_t"] = draw(3.0, 4.5)
+
+        row["clay"] = draw(5, 38)
+        row["sand"] = draw(10, 95 - row["clay"])
+        row["organic"] = 0.3 + 6.0 * row["forest"] * draw(0, 1) ** 2
+        row["depth_soil"] = draw(0.5, 1.5)  # m
+        row["depth_bedrock"] = draw(1, 30)  # m
+        row["permeability"] = draw(-15.5, -12.0)  # log10 m2
+        row["porosity"] = 0.489 - 0.00126 * row["sand"]
+        suction = 10 * 10 ** (1.88 - 0.0131 * row["sand"])  # mm, at saturation
+        shape = 2.91 + 0.159 * row["clay"]
+        row["field_capacity"] = row["porosity"] * (suction / 3365) ** (1 / shape)  # 33 kPa
+        row["wilting"] = row["porosity"] * (suction / 152900) ** (1 / shape)  # 1500 kPa
+        row["conductivity"] = 0.0070556 * 10 ** (-0.884 + 0.0153 * row["sand"]) * 360  # cm/h
+
+        row["gvf_max"] = 0.35 + 0.55 * row["forest"] + draw(0, 0.1)
+        row["gvf_diff"] = row["gvf_max"] * draw(0.15, 0.6)
+        row["lai_max"] = 0.6 + 4.4 * row["forest"] + draw(0, 0.5)
+        row["lai_diff"] = row["lai_max"] * draw(0.3, 0.8)
+
+        row["degree_day"] = 4.8 - 2.2 * row["forest"]  # mm/day per degree: trees shade the snow
+        row["crop_factor"] = 0.95 + 0.25 * row["forest"]
+        row["beta"] = 1.0 + 0.6 * row["conductivity"] ** 0.4 - 0.003 * row["slope"]
+        row["infiltration_capacity"] = 36.0 * row["conductivity"]  # mm/day
+        row["interflow_rate"] = (0.02 + 0.0008 * row["slope"]) / row["depth_soil"]  # 1/day
+        row["baseflow_rate"] = 0.025 * 10 ** (0.15 * (row["permeability"] + 14.0))  # 1/day
+        row["residence"] = 0.6 + 0.5 * (row["area_m2"] / 1e8) ** 0.4 + 0.5 * np.exp(-row["slope"] / 20)  # days
+        rows[f"{climate['huc']}{number:06d}"] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("basin")
+
+
+def weather(land: pd.DataFrame, dates: pd.DatetimeIndex, seed: int = 1) -> dict[str, np.ndarray]:
+    """Daily weather, already rounded to the digits of the files, so that the model sees what a reader reads.
+
+    Parameters
+    ----------
+    land : pandas.DataFrame
+        From `catchments`.
+    dates : pandas.DatetimeIndex
+    seed : int, default 1
+
+    Returns
+    -------
+    dict of numpy.ndarray, each (day, basin)
+        prcp mm/day; tmin, tmax degrees C; srad W/m2, mean of the daylight hours; dayl s; vp Pa; pressure kPa;
+        solar W/m2, mean of 24 hours; pet mm/day: Makkink's formula, doi:10.5194/hess-17-1331-2013.
+    """
+    days = len(dates)
+    draws = []
+    for number in land["number"]:
+        streams = np.random.default_rng([seed, number, 1]).spawn(6)
+        draws.append(
+            [streams[0].random(days), streams[1].standard_gamma(0.8, days)]
+            + [s.standard_normal(days) for s in streams[2:]]
+        )
+    chance, amount, noise_t, noise_range, noise_sky, noise_pressure = np.moveaxis(np.array(draws), 0, 2)
+    p = {key: land[key].to_numpy(float) for key in land.columns.drop(["climate", "huc"])}
+    day_of_year = dates.day_of_year.to_numpy()[:, None]
+
+    def season(peak):
+        return np.cos(2 * np.pi * (day_of_year - peak) / 365.25)
+
+    # Wet and dry days follow each other as a Markov chain; temperature and pressure wander as AR(1).
+    monsoon = 1 + p["season"] * season(p["peak"])
+    wet_chance = p["wet"] * monsoon**0.5
+    wet = np.zeros((days, len(land)), bool)
+    drift, pressure = np.zeros((2, days, len(land)))
+    for t in range(1, days):
+        wet[t] = chance[t] < np.where(wet[t - 1], 0.3, 0.0) + 0.7 * wet_chance[t]
+        drift[t] = 0.75 * drift[t - 1] + (1 - 0.75**2) ** 0.5 * noise_t[t]
+        pressure[t] = 0.8 * pressure[t - 1] + 0.3 * noise_pressure[t]
+    depth = p["rain_year"] / 365.25 / p["wet"] * monsoon**0.5
+    prcp = np.where(wet, depth * amount / 0.8, 0.0).round(2)
+
+    spread = p["daily_range"] * np.where(wet, 0.65, 1.05) * np.exp(0.2 * noise_range)
+    tmean = p["temperature"] - p["swing"] * season(20) + p["noise_t"] * drift + np.where(wet, 0.5, -0.2) * season(20)
+    tmin, tmax = (tmean - spread / 2).round(2), (tmean + spread / 2).round(2)
+    vp = _saturation(tmin - p["dry_air"] * (0.6 + 0.4 * ~wet)).round(2)
+
+    # Sun: FAO-56 (Allen et al. 1998) extraterrestrial radiation, thinned by the sky.
+    lat = np.radians(p["lat"])
+    tilt = 0.409 * np.sin(2 * np.pi * day_of_year / 365.25 - 1.39)
+    sunset = np.arccos(-np.tan(lat) * np.tan(tilt))
+    distance = 1 + 0.033 * season(0)
+    top = 1367 / np.pi * distance * (sunset * np.sin(lat) * np.sin(tilt) + np.cos(lat) * np.cos(tilt) * np.sin(sunset))
+    clear = np.where(wet, (0.40 + 0.10 * noise_sky).clip(0.12, 0.65), (0.67 + 0.05 * noise_sky).clip(0.40, 0.78))
+    dayl = (86400 * sunset / np.pi).round(2)
+    srad = (top * clear * 86400 / dayl).round(2)
+    solar = srad * dayl / 86400
+
+    pressure = (101.3 * ((293 - 0.0065 * p["elev"]) / 293) ** 5.26 + pressure).round(2)
+    tmean = (tmin + tmax) / 2
+    slope = 4098 * _saturation(tmean) / 1000 / (tmean + 237.3) ** 2
+    pet = 0.65 * slope / (slope + 0.000665 * pressure) * solar * 0.0864 / 2.45
+    return dict(prcp=prcp, tmin=tmin, tmax=tmax, srad=srad, vp=vp, dayl=dayl, pressure=pressure, solar=solar, pet=pet)
+
+
+def _saturation(temperature: np.ndarray) -> np.ndarray:
+    """Saturation vapour pressure in Pa (FAO-56 eq. 11)."""
+    return 610.8 * np.exp(17.27 * temperature / (temperature + 237.3))
+
+
+def water(
+    land: pd.DataFrame, prcp: np.ndarray, tmean: np.ndarray, pet: np.ndarray, cover: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The conceptual model: snow, four soil layers and a routing store, all basins at once, one day after the other.
+
+    Snow falls wholly below 0 degrees and not at all above 2; it melts by degree-days. The share `wetness**beta` of
+    rain and melt runs off, as does what exceeds the infiltration capacity; the rest fills the layers from above.
+    Soil evaporation draws on layer 1, transpiration on the roots of all layers. Water moves between layers by
+    percolation (rate x storage x relative wetness cubed) and by a suction that evens out relative wetness; layer 3
+    feeds interflow, layer 4 base flow. Runoff passes one linear store.
+
+    Parameters
+    ----------
+    land : pandas.DataFrame
+        From `catchments`.
+    prcp, tmean, pet, cover : numpy.ndarray (day, basin)
+        mm/day, degrees C, mm/day, share of ground under green leaves.
+
+    Returns
+    -------
+    dict of numpy.ndarray, each (day, basin)
+        Fluxes in mm/day: rain, snowfall, melt, infiltration, surface_runoff, interflow, baseflow, evapotranspiration,
+        discharge. Stores in mm at the end of the day: `STORES`. `storage_before`: all stores at the day's beginning.
+    """
+    days, basins = prcp.shape
+    p = {key: land[key].to_numpy(float) for key in land.columns.drop(["climate", "huc"])}
+    dry, full = DEPTHS[:, None] * p["wilting"], DEPTHS[:, None] * p["porosity"]
+    drained = DEPTHS[2] * p["field_capacity"]
+    room = full - dry
+    top_share = room[:3] / room[:3].sum(0)
+    # Roots thin out exponentially and end where the soil ends.
+    edges = np.minimum(np.concatenate([[0.0], DEPTHS.cumsum()])[:, None] / 1000, p["depth_soil"])
+    roots = -np.diff(np.exp(-edges / (0.2 + 0.4 * p["forest"])), axis=0)
+    roots /= roots.sum(0)
+    ease = (p["conductivity"] / 1.5) ** 0.25
+    rate = np.array([0.8, 0.6, 0.2])[:, None] * ease.clip(0.5, 1.2)
+    suction = np.array([1.5, 1.2, 0.5])  # mm/day per unit difference of relative wetness
+    release = 1 - np.exp(-1 / p["residence"])
+
+    swe, routing = np.zeros((2, basins))
+    soil = dry + room * np.array([0.4, 0.4, 0.4, 0.35])[:, None]
+    fluxes = ("rain", "snowfall", "melt", "infiltration", "surface_runoff", "interflow", "baseflow")
+    names = fluxes + ("evapotranspiration", "discharge", "storage_before") + STORES
+    out = {name: np.empty((days, basins)) for name in names}
+    for t in range(days):
+        before = swe + soil.sum(0) + routing
+        snowfall = prcp[t] * ((2.0 - tmean[t]) / 2.0).clip(0, 1)
+        rain = prcp[t] - snowfall
+        melt = np.minimum(swe + snowfall, p["degree_day"] * tmean[t].clip(0))
+        swe = swe + snowfall - melt
+
+        wetness = ((soil[:3] - dry[:3]) / room[:3] * top_share).sum(0).clip(0, 1)
+        arriving = rain + melt
+        entering = np.minimum(arriving * (1 - wetness ** p["beta"]), p["infiltration_capacity"])
+        left = entering
+        for i in range(4):
+            taken = np.minimum(left, full[i] - soil[i])
+            soil[i] += taken
+            left = left - taken
+        infiltration = entering - left
+        surface_runoff = arriving - infiltration
+
+        available = soil - dry
+        relative = available / room
+        demand = p["crop_factor"] * pet[t]
+        loss = demand * cover[t] * roots * (relative / 0.45).clip(0, 1)
+        loss[0] += demand * (1 - cover[t]) * (relative[0] / 0.6).clip(0, 1) * (swe < 1)
+        loss = np.minimum(loss, available)
+        soil -= loss
+
+        for i in range(3):
+            above, below = soil[i] - dry[i], soil[i + 1] - dry[i + 1]
+            wet_above = above / room[i]
+            down = rate[i] * above * wet_above**3 + suction[i] * (wet_above - below / room[i + 1])
+            down = np.minimum(np.minimum(down, above), room[i + 1] - below)
+            down = np.maximum(np.maximum(down, -below), above - room[i])
+            soil[i] -= down
+            soil[i + 1] += down
+        interflow = p["interflow_rate"].clip(0, 0.5) * (soil[2] - drained).clip(0)
+        soil[2] -= interflow
+        deep = soil[3] - dry[3]
+        baseflow = p["baseflow_rate"] * deep * (deep / room[3]) ** 2
+        soil[3] -= baseflow
+
+        routing = routing + surface_runoff + interflow + baseflow
+        discharge = routing * release
+        routing = routing - discharge
+        day = (rain, snowfall, melt, infiltration, surface_runoff, interflow, baseflow)
+        for name, value in zip(names, day + (loss.sum(0), discharge, before, swe, *soil, routing), strict=True):
+            out[name][t] = value
+    return out
+
+
+def simulate(basins: int = 30, years: int = 12, seed: int = 1, start: str = START) -> xr.Dataset:
+    """Weather, fluxes and stores of the synthetic catchments.
+
+    Parameters
+    ----------
+    basins : int, default 30
+        1 to 9999. The first n catchments are the same for any number.
+    years : int, default 12
+        Whole years from `start`, at least 1.
+    seed : int, default 1
+        0 or more.
+    start : str, default "2001-10-01"
+
+    Returns
+    -------
+    xarray.Dataset
+        (basin, date), float64, `units` on each variable: the weather of `weather`, `tmean`, the fluxes and stores of
+        `water`, and `streamflow`: the discharge with 5 % measurement noise, rounded to 1e-6 mm/day, NaN on missing
+        days. Variables (basin,): everything that `catchments` draws.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+    for name, value, low, high in (("basins", basins, 1, 9999), ("years", years, 1, 200), ("seed", seed, 0, 2**63)):
+        if not low <= value <= high:
+            raise ValueError(f"{name} must be {low} to {high}, received {value}.")
+    first = pd.Timestamp(start)
+    dates = pd.date_range(
+        first - pd.DateOffset(years=SPINUP_YEARS), first + pd.DateOffset(years=years), inclusive="left"
+    )
+    land = catchments(basins, seed)
+    series = weather(land, dates, seed)
+    series["tmean"] = (series["tmin"] + series["tmax"]) / 2
+    winter = (1 + np.cos(2 * np.pi * (dates.day_of_year.to_numpy()[:, None] - 20) / 365.25)) / 2
+    series["cover"] = land["gvf_max"].to_numpy() - land["gvf_diff"].to_numpy() * winter
+    series |= water(land, series["prcp"], series["tmean"], series["pet"], series["cover"])
+    kept = dates >= first
+    dates = dates[kept]
+    series = {name: values[kept].T for name, values in series.items()}
+    series["streamflow"] = _gauge(land, series["discharge"], seed)
+
+    units = dict(
+        tmin="degC", tmax="degC", tmean="degC", srad="W/m2", solar="W/m2", vp="Pa", dayl="s", pressure="kPa", cover="1"
+    )
+    for name in (*STORES, "storage_before"):
+        units[name] = "mm"
+    ds = xr.Dataset(
+        {name: (("basin", "date"), values, {"units": units.get(name, "mm/day")}) for name, values in series.items()},
+        coords={"basin": land.index.to_numpy(str), "date": dates},
+        attrs={"title": "Synthetic catchments", "seed": seed},
+    )
+    return ds.assign({key: ("basin", np.array(land[key].tolist())) for key in land})
+
+
+def _gauge(land: pd.DataFrame, discharge: np.ndarray, seed: int) -> np.ndarray:
+    """Measured streamflow (basin, day): 5 % noise, and gaps of days to weeks in most records."""
+    measured = np.empty_like(discharge)
+    days = discharge.shape[1]
+    for row, number in enumerate(land["number"]):
+        rng = np.random.default_rng([seed, number, 2])
+        measured[row] = (discharge[row] * np.exp(0.05 * rng.standard_normal(days))).round(6)
+        for _ in range(rng.poisson(days / 1800) + (number == 1)):
+            begin = rng.integers(days)
+            measured[row, begin : begin + 1 + int(rng.exponential(15))] = np.nan
+    return measured
+
+
+def _runs(flags: np.ndarray) -> float:
+    """Mean length of the runs of True, in days."""
+    begins = np.diff(flags.astype(int), prepend=0) == 1
+    return flags.sum() / max(begins.sum(), 1)
+
+
+def _season(dates: pd.DatetimeIndex, flags: np.ndarray) -> str:
+    counts = np.bincount(dates.month.to_numpy()[flags] % 12 // 3, minlength=4)
+    return ("djf", "mam", "jja", "son")[counts.argmax()]
+
+
+def climate(prcp: np.ndarray, tmean: np.ndarray, pet: np.ndarray, dates: pd.DatetimeIndex) -> dict[str, float | str]:
+    """Climate attributes of one basin by the definitions of CAMELS (Addor et al. 2017, doi:10.5194/hess-21-5293-2017).
+
+    Parameters
+    ----------
+    prcp, tmean, pet : numpy.ndarray (day,)
+        mm/day, degrees C, mm/day.
+    dates : pandas.DatetimeIndex
+
+    Returns
+    -------
+    dict
+        The columns of camels_clim.txt, in order. Frequencies in days per year, durations in days, means in mm/day.
+    """
+    phase = 2 * np.pi * dates.day_of_year.to_numpy() / 365.25
+    waves = np.column_stack([np.ones_like(phase), np.cos(phase), np.sin(phase)])
+    (rain, a, b), (_, c, d) = np.linalg.lstsq(waves, np.column_stack([prcp, tmean]), rcond=None)[0].T
+    high, low = prcp >= 5 * prcp.mean(), prcp < 1
+    return dict(
+        p_mean=prcp.mean(),
+        pet_mean=pet.mean(),
+        p_seasonality=(a * c + b * d) / np.hypot(c, d) / rain,  # the part of rain's wave in phase with temperature's
+        frac_snow=prcp[tmean < 0].sum() / prcp.sum(),
+        aridity=pet.mean() / prcp.mean(),
+        high_prec_freq=high.mean() * 365.25,
+        high_prec_dur=_runs(high),
+        high_prec_timing=_season(dates, high),
+        low_prec_freq=low.mean() * 365.25,
+        low_prec_dur=_runs(low),
+        low_prec_timing=_season(dates, low),
+    )
+
+
+def _moisture(prcp: np.ndarray, pet: np.ndarray, dates: pd.DatetimeIndex) -> tuple[float, float]:
+    """Mean and range of the monthly moisture index (Knoben et al. 2018, doi:10.1029/2018WR022913)."""
+    month = pd.DataFrame({"prcp": prcp, "pet": pet}).groupby(dates.month).mean()
+    index = (month["prcp"] - month["pet"]) / month.max(axis=1)
+    return index.mean(), index.max() - index.min()
+
+
+def _hydrology(flow: np.ndarray, prcp: np.ndarray, baseflow_index: float, dates: pd.DatetimeIndex) -> dict[str, float]:
+    """The columns of camels_hydro.txt; the base flow index is the model's own, not a filter's."""
+    known = np.isfinite(flow)
+    q = flow[known]
+    p33, p66 = np.quantile(q, [1 - 0.33, 1 - 0.66])
+    yearly = pd.DataFrame({"q": flow, "p": np.where(known, prcp, np.nan)}).groupby(dates.shift(92).year).mean()
+    change = yearly / yearly.mean() - 1
+    high, low, zero = flow > 9 * np.median(q), flow < 0.2 * q.mean(), flow == 0
+    half = []
+    for _, year in pd.Series(flow).fillna(0.0).groupby(dates.shift(92).year):
+        half.append(np.searchsorted(year.cumsum(), year.sum() / 2) + 1)
+    return dict(
+        q_mean=q.mean(),
+        runoff_ratio=q.mean() / prcp[known].mean(),
+        slope_fdc=(np.log(p33) - np.log(p66)) / 0.33,
+        baseflow_index=baseflow_index,
+        stream_elas=(change["q"] / change["p"]).median(),
+        q5=np.quantile(q, 0.05),
+        q95=np.quantile(q, 0.95),
+        high_q_freq=high[known].mean() * 365.25,
+        high_q_dur=_runs(high),
+        low_q_freq=low[known].mean() * 365.25,
+        low_q_dur=_runs(low),
+        zero_q_freq=zero[known].mean() * 365.25,
+        hfd_mean=float(np.mean(half)),
+    )
+
+
+def attributes(ds: xr.Dataset) -> dict[str, pd.DataFrame]:
+    """Catchment attributes of `simulate`'s catchments, one table per CAMELS file.
+
+    Returns
+    -------
+    dict of pandas.DataFrame
+        Keys clim, geol, hydro, name, soil, topo, vege (columns as in camels_attributes_v2.0) and caravan (columns of
+        attributes_caravan_camels.csv; there frequencies are shares of days). Index gauge_id: basin id.
+    """
+    dates = ds.indexes["date"]
+    land = ds[[key for key in ds.data_vars if ds[key].dims == ("basin",)]].to_dataframe()
+    land.index.name = "gauge_id"
+    clim, hydro, caravan = {}, {}, {}
+    for basin in land.index:
+        one = ds.sel(basin=basin)
+        prcp, pet = one["prcp"].values, one["pet"].values
+        clim[basin] = c = climate(prcp, one["tmean"].values, pet, dates)
+        runoff = one["surface_runoff"] + one["interflow"] + one["baseflow"]
+        hydro[basin] = _hydrology(one["streamflow"].values, prcp, float(one["baseflow"].sum() / runoff.sum()), dates)
+        caravan[basin] = {key: c[key] for key in ("p_mean", "pet_mean", "aridity", "frac_snow")}
+        caravan[basin]["moisture_index"], caravan[basin]["seasonality"] = _moisture(prcp, pet, dates)
+        for key in ("high_prec", "low_prec"):
+            caravan[basin] |= {f"{key}_freq": c[f"{key}_freq"] / 365.25, f"{key}_dur": c[f"{key}_dur"]}
+
+    def table(rows):
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("gauge_id")
+
+    names = [f"synthetic catchment {n} ({c})" for n, c in zip(land["number"], land["climate"], strict=True)]
+    unknown = "unknown (synthetic)"
+    return {
+        "clim": table(clim),
+        "geol": pd.DataFrame(
+            {"geol_1st_class": unknown, "glim_1st_class_frac": 1.0, "geol_2nd_class": None, "glim_2nd_class_frac": 0.0,
+             "carbonate_rocks_frac": 0.0, "geol_porostiy": 0.1, "geol_permeability": land["permeability"]}
+        ),
+        "hydro": table(hydro),
+        "name": pd.DataFrame({"huc_02": _folders(ds), "gauge_name": names}, index=land.index),
+        "soil": pd.DataFrame(
+            {"soil_depth_pelletier": land["depth_bedrock"], "soil_depth_statsgo": land["depth_soil"],
+             "soil_porosity": land["porosity"], "soil_conductivity": land["conductivity"],
+             "max_water_content": land["porosity"] * land["depth_soil"], "sand_frac": land["sand"],
+             "silt_frac": 100 - land["sand"] - land["clay"], "clay_frac": land["clay"], "water_frac": 0.0,
+             "organic_frac": land["organic"], "other_frac": 0.0}
+        ),
+        "topo": pd.DataFrame(
+            {"gauge_lat": land["lat"], "gauge_lon": land["lon"], "elev_mean": land["elev"],
+             "slope_mean": land["slope"], "area_gages2": land["area_m2"] / 1e6,
+             "area_geospa_fabric": land["area_m2"] / 1e6}
+        ),
+        "vege": pd.DataFrame(
+            {"frac_forest": land["forest"], "lai_max": land["lai_max"], "lai_diff": land["lai_diff"],
+             "gvf_max": land["gvf_max"], "gvf_diff": land["gvf_diff"],
+             "dom_land_cover_frac": np.maximum(land["forest"], 1 - land["forest"]),
+             "dom_land_cover": np.where(land["forest"] > 0.5, "Mixed Forests", "Grasslands"),
+             "root_depth_50": None, "root_depth_99": None}
+        ),
+        "caravan": table(caravan),
+    }  # fmt: skip
+
+
+def _folders(ds: xr.Dataset) -> list[str]:
+    """HUC folder of each basin. As in CAMELS, a folder can differ from the id: the second basin lies in the first's."""
+    folders = [str(huc) for huc in ds["huc"].values]
+    return [folders[0] if place == 1 else folder for place, folder in enumerate(folders)]
+
+
+def _write_rows(path: Path, head: str, form: str, columns: list) -> None:
+    """Write a text table: `form` formats one row of `columns`. One format call per file is many times pandas' speed."""
+    rows = zip(*(np.asarray(column).tolist() for column in columns), strict=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(head + "".join([form % row for row in rows]))
+
+
+def _write_basin(root: Path, one: xr.Dataset, basin: str, folder: str) -> None:
+    dates = one.indexes["date"]
+    ymd = [dates.year, dates.month, dates.day]
+    area_m2, flow = float(one["area_m2"]), one["streamflow"].values
+    _write_rows(
+        root / f"camels/basin_mean_forcing/daymet/{folder}/{basin}_lump_cida_forcing_leap.txt",
+        f"{float(one['lat']):7.2f}\n{float(one['elev']):7.2f}\n{area_m2:.0f}\n"
+        "Year Mnth Day Hr dayl(s) prcp(mm/day) srad(W/m2) swe(mm) tmax(C) tmin(C) vp(Pa)\n",
+        "%d %02d %02d 12\t%.2f\t%.2f\t%.2f\t0.00\t%.2f\t%.2f\t%.2f\n",
+        ymd + [one[key].values for key in ("dayl", "prcp", "srad", "tmax", "tmin", "vp")],
+    )
+    # A:e: estimated, as under ice.
+    flag = np.where(np.isnan(flow), "M", np.where(one["tmean"].values < -8, "A:e", "A"))
+    cfs = [f"{q:.6f}" if q == q else "-999.00" for q in (flow * area_m2 * 1e6 / CFS / 86400).tolist()]
+    _write_rows(
+        root / f"camels/usgs_streamflow/{folder}/{basin}_streamflow_qc.txt",
+        "",
+        f"{basin} %d %02d %02d %9s %s\n",
+        ymd + [cfs, flag],
+    )
+    albedo = np.where(one["swe"].values > 1, 0.55, 0.18)
+    soil = {
+        f"volumetric_soil_water_layer_{i}_mean": (one[f"soil_water_{i}"] / DEPTHS[i - 1], "%.6f") for i in range(1, 5)
+    }
+    columns = {
+        "total_precipitation_sum": (one["prcp"], "%.2f"),
+        "temperature_2m_mean": (one["tmean"], "%.3f"),
+        "temperature_2m_min": (one["tmin"], "%.2f"),
+        "temperature_2m_max": (one["tmax"], "%.2f"),
+        "surface_net_solar_radiation_mean": (one["solar"] * (1 - albedo), "%.2f"),
+        "surface_pressure_mean": (one["pressure"], "%.2f"),
+        "potential_evaporation_sum": (one["pet"], "%.4f"),
+        "snow_depth_water_equivalent_mean": (one["swe"], "%.4f"),
+        **soil,
+        "streamflow": (one["streamflow"].values, "%s"),
+    }
+    values = [np.asarray(column) for column, _ in columns.values()]
+    values[-1] = ["" if q != q else f"{q:.6f}" for q in values[-1].tolist()]
+    _write_rows(
+        root / f"caravan/timeseries/csv/camels/camels_{basin}.csv",
+        ",".join(["date", *columns]) + "\n",
+        ",".join(["%s", *(form for _, form in columns.values())]) + "\n",
+        [dates.strftime("%Y-%m-%d"), *values],
+    )
+
+
+README = """These data are SYNTHETIC. No river, gauge or weather station is behind them.
+
+demo_data.py made them with seed {seed}: {basins} catchments x {years} years from {start}. A stochastic weather
+generator drives a conceptual model (degree-day snow, four soil layers, evapotranspiration, one linear routing store),
+so that soil water and snow are known exactly. Streamflow carries 5 % measurement noise, and some days are missing.
+
+camels/   CAMELS-US layout: daymet forcing, streamflow, attributes (the base flow index is the model's own)
+caravan/  Caravan layout: the same catchments with snow water equivalent and soil water of four layers
+
+The ids (96...... to 99......) belong to no real gauge. To make the data again: python demo_data.py --seed {seed}
+--basins {basins} --years {years}
+"""
+
+
+def make_demo(root: str | Path = "demo", basins: int = 30, years: int = 12, seed: int = 1) -> Path:
+    """Make synthetic catchments in the CAMELS-US and Caravan layouts, or find them already there.
+
+    All is written beside `root` and renamed at the end, so `root` is complete or absent.
+
+    Parameters
+    ----------
+    root : path, default "demo"
+        New or empty folder; one that already holds a demo with the same settings is left as it is.
+    basins : int, default 30
+        Number of catchments; warm and wet, temperate, snow-dominated and semi-arid ones take turns.
+    years : int, default 12
+        Whole years from 2001-10-01.
+    seed : int, default 1
+        Same seed, same files.
+
+    Returns
+    -------
+    pathlib.Path
+        `root`; its `camels` and `caravan` folders are what the readers take as data folders.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or `root` holds something else.
+    """
+    root = Path(root)
+    settings = {"synthetic": True, "format": FORMAT, "basins": basins, "years": years, "seed": seed, "start": START}
+    if _complete(root, settings):
+        return root
+    ds = simulate(basins, years, seed)
+    place = root.resolve()
+    unfinished = place.with_name(f".{place.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        for basin, folder in zip(ds["basin"].values.tolist(), _folders(ds), strict=True):
+            _write_basin(unfinished, ds.sel(basin=basin), basin, folder)
+        _write_attributes(unfinished, ds)
+        (unfinished / "README.txt").write_text(README.format(**settings), encoding="utf-8")
+        settings["files"] = _count(unfinished) + 1
+        (unfinished / "demo.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+        if place.is_dir():
+            place.rmdir()
+        os.replace(unfinished, place)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return root
+
+
+def _write_attributes(root: Path, ds: xr.Dataset) -> None:
+    tables = attributes(ds)
+    folder = root / "camels" / "camels_attributes_v2.0"
+    folder.mkdir(parents=True)
+    caravan = tables.pop("caravan")
+    for name, frame in tables.items():
+        frame.sort_index().to_csv(folder / f"camels_{name}.txt", sep=";", na_rep="NA", lineterminator="\n")
+    topo = tables["topo"]
+    other = pd.DataFrame({"gauge_name": tables["name"]["gauge_name"], "country": "synthetic"})
+    other = other.join(topo[["gauge_lat", "gauge_lon"]]).assign(area=topo["area_gages2"])
+    folder = root / "caravan" / "attributes" / "camels"
+    folder.mkdir(parents=True)
+    for name, frame in (("caravan", caravan), ("other", other)):
+        frame = frame.set_axis("camels_" + frame.index, axis=0).rename_axis("gauge_id").sort_index()
+        frame.to_csv(folder / f"attributes_{name}_camels.csv", lineterminator="\n")
+
+
+def _count(root: Path) -> int:
+    return sum(path.is_file() for path in root.rglob("*"))
+
+
+def _complete(root: Path, settings: dict) -> bool:
+    """True if `root` holds this demo, False if it is absent or empty, ValueError if anything else is there."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    try:
+        found = json.loads((root / "demo.json").read_text(encoding="utf-8"))
+        files = int(found.pop("files"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"{root} is not a demo folder: name a new folder, or remove this one.") from None
+    if found != settings:
+        raise ValueError(
+            f"{root} holds a demo made with other settings ({found}): name a new folder, or remove this one."
+        )
+    if _count(root) < files:
+        raise ValueError(f"{root} has lost some of its {files} files: remove the folder and make it again.")
+    return True
+
+
+def main() -> None:
+    """Command line of `make_demo`."""
+    import tyro
+
+    try:
+        root = tyro.cli(make_demo, description=__doc__)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+    print(f"Synthetic catchments are in {root}: {root / 'camels'} and {root / 'caravan'}.")
+
+
+if __name__ == "__main__":
+    main()
