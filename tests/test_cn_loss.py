@@ -89,6 +89,13 @@ def test_elastic_net_acts_on_the_weights_alone():
         assert float(value) == pytest.approx(0.485, rel=1e-12)
 
 
+@pytest.mark.parametrize(("rho", "penalty"), [(0, 0.5), (1, 0.4)])
+def test_pure_ridge_and_pure_lasso(rho, penalty):
+    y, std = tensor(np.ones((1, 2, 1))), tensor([[1.0]])
+    value = elastic_nse_loss(y, y, std, tensor([3.0, -1.0]), alpha=0.1, rho=rho)
+    assert float(value) == pytest.approx(penalty, rel=1e-12)
+
+
 def test_losses_are_zero_when_nothing_is_observed():
     y_pred, std = tensor(np.ones((2, 3, 1))), tensor([[1.0], [1.0]])
     empty = tensor(np.full((2, 3, 1), NAN))
@@ -366,6 +373,7 @@ UNDEFINED = [
     (["NSE", "KGE", "r", "FLV", "FMS", "FHV"], [1.0], [2.0], "constant|less than one day"),
     (["KGE", "KGE2012", "r"], RAMP, [0.1] * 60, "simulation is constant"),
     (["KGE", "KGE2012", "PBIAS"], [-1.0, 0.5, 0.5] * 20, RAMP, "mean of the observations is zero"),
+    (["PBIAS"], [0.0] * 60, RAMP, "mean of the observations is zero"),
     (["KGE2012"], RAMP, [-1.0, 0.5, 0.5] * 20, "mean of the simulation is zero"),
     (["KGE", "KGE2012", "PBIAS"], [0.1, 0.2, -0.3] * 20, RAMP, "mean of the observations is zero"),  # to rounding
     (["log-NSE"], [-1.0, -2.0, 0.0] * 20, RAMP, "no observation is above zero"),
@@ -396,6 +404,9 @@ def test_metrics_that_stay_defined():
         assert METRICS["FMS"]([1.0, 2.0], [1.0, 4.0]) == pytest.approx(100)
         assert METRICS["FLV"](RAMP, zero) == pytest.approx(100)  # no rise at all
         assert why_nan(RAMP, RAMP) == ""
+        small = 1e-8 * np.array(RAMP)  # never above 1, and no mean that is zero
+        assert METRICS["KGE2012"](small, small) == METRICS["log-NSE"](small, small) == pytest.approx(1)
+        assert METRICS["FHV"](small, 2 * small) == pytest.approx(100)
 
 
 @pytest.mark.parametrize("name", METRICS)
