@@ -1,0 +1,1694 @@
+"""CAMELS-US, Caravan and ERA5-Land text files to one dated data set: units, missing values, attributes, windows.
+
+Every reader can be used alone (load_forcing, load_streamflow, load_attributes, load_caravan, load_concept);
+load_dataset joins them to one xarray.Dataset (basin, date). The normalised attribute table is made by
+
+    python hydrodata_tf.py attributes --data-dir CAMELS_FOLDER --basins BASIN_LIST --out s_391attrs.csv
+
+Rules for what stands in a file:
+- missing is NaN everywhere: an empty field, NA, NaN, -999 and -9999, streamflow with the flag M, days left out;
+- a number that cannot be (rain below zero, air at 200 degrees C, inf, letters), a date that is repeated, out of
+  order or not in the calendar, a line with a field too few: InputError with the file and the line.
+"""
+
+import csv
+import functools
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:  # pandas and xarray are imported where they are used: the reading processes start without them
+    import pandas as pd
+    import xarray as xr
+
+FORCING = ("prcp", "tmin", "tmax", "srad", "vp")
+PRODUCTS = ("daymet", "maurer", "maurer_extended", "nldas", "nldas_extended")
+ATTRIBUTES = (
+    "elev_mean",
+    "slope_mean",
+    "area_gages2",
+    "p_mean",
+    "pet_mean",
+    "aridity",
+    "p_seasonality",
+    "frac_snow",
+    "high_prec_freq",
+    "high_prec_dur",
+    "low_prec_freq",
+    "low_prec_dur",
+    "frac_forest",
+    "lai_max",
+    "lai_diff",
+    "gvf_max",
+    "gvf_diff",
+    "soil_depth_pelletier",
+    "soil_depth_statsgo",
+    "soil_porosity",
+    "soil_conductivity",
+    "max_water_content",
+    "sand_frac",
+    "silt_frac",
+    "clay_frac",
+    "organic_frac",
+    "geol_permeability",
+)
+PET = "potential_evaporation_sum"
+CARAVAN_FORCING = (
+    "total_precipitation_sum",
+    "temperature_2m_min",
+    "temperature_2m_max",
+    "surface_net_solar_radiation_mean",
+    PET,
+)
+# Newer Caravan releases name two kinds of potential evaporation; the first is the older releases' column.
+PET_NAMES = (PET, f"{PET}_ERA5_LAND", f"{PET}_FAO_PENMAN_MONTEITH")
+CUBIC_MM_PER_CUBIC_FOOT = 28316846.592
+SECONDS_PER_DAY = 86400
+READER_VERSION = 1  # part of the cache key: raise it when a file would be read to other numbers
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used; the message is one sentence that names the file, the line or the basin."""
+
+
+class Known(NamedTuple):
+    """Units, meaning and possible range of a column that public data sets hold under this name."""
+
+    units: str
+    label: str
+    low: float
+    high: float
+
+
+_T = (-100.0, 100.0)
+_WATER_EQUIVALENT = "snow water equivalent"
+KNOWN = {
+    "prcp": Known("mm/day", "precipitation", 0, 3000),
+    "tmin": Known("degC", "minimum air temperature", *_T),
+    "tmax": Known("degC", "maximum air temperature", *_T),
+    "srad": Known("W/m2", "shortwave radiation", 0, 2000),
+    "vp": Known("Pa", "vapour pressure", 0, 20000),
+    "streamflow": Known("mm/day", "streamflow", 0, 5000),
+    "total_precipitation_sum": Known("mm/day", "precipitation", 0, 3000),
+    "temperature_2m_mean": Known("degC", "mean air temperature", *_T),
+    "temperature_2m_min": Known("degC", "minimum air temperature", *_T),
+    "temperature_2m_max": Known("degC", "maximum air temperature", *_T),
+    "surface_net_solar_radiation_mean": Known("W/m2", "net shortwave radiation", -100, 2000),
+    "surface_pressure_mean": Known("kPa", "air pressure", 20, 120),
+    **{name: Known("mm/day", "potential evaporation", -100, 200) for name in PET_NAMES},
+    "snow_depth_water_equivalent_mean": Known("mm", _WATER_EQUIVALENT, 0, 100000),
+    **{
+        f"volumetric_soil_water_layer_{i}_mean": Known("m3/m3", f"soil moisture, {depth} cm", 0, 1)
+        for i, depth in enumerate(("0-7", "7-28", "28-100", "100-289"), start=1)
+    },
+    # Earth Engine's daily ERA5-Land: snow_depth is the snow's thickness; ECMWF's short name sd is its water.
+    "snow_depth": Known("m of snow", "snow depth (physical thickness)", 0, 100),
+    "snow_depth_water_equivalent": Known("m of water", _WATER_EQUIVALENT, 0, 100),
+    "sd": Known("m of water", _WATER_EQUIVALENT, 0, 100),
+    "temperature_2m": Known("K", "air temperature", 150, 373),
+    **{
+        f"volumetric_soil_water_layer_{i}": Known("m3/m3", f"soil moisture, {depth} cm", 0, 1)
+        for i, depth in enumerate(("0-7", "7-28", "28-100", "100-289"), start=1)
+    },
+    "uaz_swe": Known("mm", _WATER_EQUIVALENT, 0, 100000),
+    "daymet_swe": Known("mm", _WATER_EQUIVALENT, 0, 100000),
+}
+# Thickness in mm of the four ERA5-Land soil layers: volumetric water times this is mm of water.
+SOIL_LAYER_MM = {1: 70.0, 2: 210.0, 3: 720.0, 4: 1890.0}
+
+# ---- names ----------------------------------------------------------------------------------------------------------
+
+
+def basin_id(text) -> str:
+    """The basin's id as it stands in file names.
+
+    Parameters
+    ----------
+    text : str or int
+        A USGS number with or without its leading zeros, or a Caravan id (`<set>_<id>`).
+
+    Returns
+    -------
+    str
+        Numbers of up to eight digits with leading zeros ('1022500' becomes '01022500'), anything else unchanged.
+
+    Raises
+    ------
+    InputError
+        If the id holds anything but letters, digits, '_', '-' and single dots: ids become parts of file names.
+    """
+    name = str(text).strip()
+    if re.fullmatch(r"[0-9]{1,8}", name):
+        return name.zfill(8)
+    if not re.fullmatch(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+)*", name) or len(name) > 100:
+        raise InputError(f"{name[:100]!r} is not a basin id; give ids such as 01022500 or hysets_01075000")
+    return name
+
+
+def _basin_number(basin: str) -> str:
+    return (basin.lstrip("0") or "0") if basin.isdigit() else basin
+
+
+def read_basins(spec) -> list[str]:
+    """Basin ids from a list file, or ids themselves.
+
+    Parameters
+    ----------
+    spec : str, Path or sequence of these
+        A file with one id a line (csv and tsv too: the column basin_id or gauge_id, else the first), or ids.
+
+    Returns
+    -------
+    list of str
+        The ids in the order given.
+
+    Raises
+    ------
+    InputError
+        If the file does not exist or is empty, or an id is malformed or stands there twice.
+    """
+    items = [spec] if isinstance(spec, str | os.PathLike | int) else list(spec)
+    basins: list[str] = []
+    for item in items:
+        path = Path(str(item))
+        if path.is_file():
+            basins += _basins_in_file(path)
+        elif isinstance(item, os.PathLike) or re.search(r"[\\/]|\.(txt|csv|tsv)$", str(item)):
+            raise InputError(f"{item}: no such basin list")
+        else:
+            basins.append(basin_id(item))
+    if not basins:
+        raise InputError("the basin list is empty; give at least one id")
+    _refuse_repeated(basins, "the basin list")
+    return basins
+
+
+def _refuse_repeated(basins: list[str], where) -> None:
+    if len(set(basins)) < len(basins):
+        twice = sorted({b for b in basins if basins.count(b) > 1})
+        raise InputError(f"{where} holds {_some(twice)} more than once; remove the repeated ids")
+
+
+def _basins_in_file(path: Path) -> list[str]:
+    text = _read_bytes(path).decode("utf-8", errors="replace")
+    lines = [(i, line) for i, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if not lines:
+        raise InputError(f"{path} is empty; write one basin id a line")
+    rows = [(i, [field.strip() for field in re.split(r"[,;\t ]", line.strip())]) for i, line in lines]
+    head = [field.lower() for field in rows[0][1]]
+    column = next((head.index(name) for name in ("basin_id", "gauge_id") if name in head), 0)
+    if any(name in head for name in ("basin_id", "gauge_id", "basin", "gauge", "id")):
+        rows = rows[1:]
+    basins = []
+    for line, fields in rows:
+        try:
+            basins.append(basin_id(fields[column]))
+        except (InputError, IndexError):
+            raise InputError(f"{path}, line {line}: no basin id in {' '.join(fields)[:60]!r}") from None
+    _refuse_repeated(basins, path)
+    return basins
+
+
+def _some(names, limit=3) -> str:
+    names = list(names)
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+# ---- text to numbers ------------------------------------------------------------------------------------------------
+
+
+class Table(NamedTuple):
+    """Dated columns of one file: day of each row, values (column, row) with NaN for missing, and what was masked."""
+
+    days: np.ndarray
+    values: np.ndarray
+    sentinels: int
+
+
+def _read_bytes(path: Path) -> bytes:
+    """The file's bytes with plain line ends and without a byte order mark."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    if b"\r" in raw:
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if not raw.strip():
+        raise InputError(f"{path} is empty; fetch it again")
+    return raw
+
+
+def _line_of(raw: bytes, position: int) -> int:
+    return raw.count(b"\n", 0, int(position)) + 1
+
+
+def _fields(path: Path, raw: bytes, begin: int, count: int, separator: bytes | None):
+    """Start and end of every field of the lines from byte `begin` on, each (lines, count).
+
+    `separator` None means any run of blanks and tabs. Regular text is cut up by numpy in one go; anything else goes
+    line by line, so that the first bad line can be named.
+    """
+    text = np.frombuffer(raw, np.uint8)[begin:]
+    newline = text == 10
+    lines = np.count_nonzero(newline)
+    if separator is None:
+        blank = newline | (text == 32) | (text == 9)
+        edges = np.flatnonzero(blank[1:] != blank[:-1]) + 1
+        if len(text) and not blank[0] and blank[-1] and len(edges) == 2 * count * lines - 1:
+            edges = np.concatenate(([0], edges)).reshape(lines, count, 2)
+            starts, ends = edges[:, :, 0], edges[:, :, 1]
+            if lines and newline[starts[1:, 0] - 1].all() and newline[ends[:, -1]].all():
+                return starts + begin, ends + begin
+    else:
+        breaks = np.flatnonzero(newline | (text == separator[0]))
+        if lines and len(breaks) == count * lines and newline[-1]:
+            ends = breaks.reshape(lines, count)
+            if newline[ends[:, -1]].all():
+                starts = np.empty_like(ends)
+                starts.ravel()[0] = 0
+                starts.ravel()[1:] = breaks[:-1] + 1
+                return starts + begin, ends + begin
+    return _fields_by_line(path, raw, begin, count, separator)
+
+
+def _fields_by_line(path, raw, begin, count, separator):
+    starts, ends = [], []
+    line, position = _line_of(raw, begin), begin
+    for row in raw[begin:].split(b"\n"):
+        if row.strip():
+            if separator is None:
+                spans = [m.span() for m in re.finditer(rb"[^ \t]+", row)]
+            else:
+                cuts = [i for i, c in enumerate(row) if c == separator[0]]
+                spans = list(zip([0, *(c + 1 for c in cuts)], [*cuts, len(row)], strict=True))
+            if len(spans) != count:
+                raise InputError(
+                    f"{path}, line {line}: {len(spans)} fields instead of {count}; the line may be cut short, fetch the "
+                    "file again or remove the line"
+                )
+            starts.append([position + s for s, _ in spans])
+            ends.append([position + e for _, e in spans])
+        line += 1
+        position += len(row) + 1
+    if not starts:
+        raise InputError(f"{path}: no data lines; fetch the file again")
+    return np.array(starts), np.array(ends)
+
+
+_NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_MISSING = (b"", b"na", b"nan", b"-nan", b"null", b"none")
+
+
+def _numbers(path: Path, raw: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The fields as float64, each correctly rounded; NaN where the field is empty or says NA.
+
+    Fields of up to 15 digits are an exact integer over an exact power of ten, hence one correctly rounded division;
+    the rest is left to Python's float.
+    """
+    text = np.frombuffer(raw, np.uint8)
+    negative = text[np.minimum(starts, len(text) - 1)] == 45
+    first = starts + negative
+    length = ends - first
+    integer = np.zeros(starts.shape, np.int64)
+    decimals = np.zeros(starts.shape, np.uint8)
+    point = np.zeros(starts.shape, np.uint8)
+    plain = (length > 0) & (length <= 16)
+    for k in range(min(int(length.max(initial=0)), 16)):
+        inside = length > k
+        char = text.take(first + k, mode="clip")
+        digit = char - np.uint8(48)
+        is_digit = (digit < 10) & inside
+        is_point = (char == 46) & inside
+        integer = np.where(is_digit, integer * 10 + digit, integer)
+        decimals += point & is_digit
+        plain &= is_digit | (is_point & (point == 0)) | ~inside
+        point |= is_point
+    plain &= length - point <= 15
+    plain &= length - point > 0
+    values = integer / 10.0**decimals
+    np.negative(values, where=negative, out=values)
+    for i in zip(*np.nonzero(~plain), strict=True):
+        token = raw[starts[i] : ends[i]].strip()
+        if token.lower() in _MISSING:
+            values[i] = np.nan
+        elif _NUMBER.fullmatch(token):
+            values[i] = float(token)
+        else:
+            raise InputError(
+                f"{path}, line {_line_of(raw, starts[i])}: {token[:30].decode('utf-8', 'replace')!r} is not a number"
+            )
+    return values
+
+
+def _masked(path: Path, raw: bytes, names, values: np.ndarray, starts: np.ndarray) -> int:
+    """Mask -999 and -9999 in place and return how many; refuse what cannot be (KNOWN has the ranges)."""
+    sentinel = (values == -999) | (values == -9999)
+    values[sentinel] = np.nan
+    for name, row, at in zip(names, values, starts, strict=True):
+        known = KNOWN.get(name)
+        low, high = (known.low, known.high) if known else (-1e30, 1e30)
+        wrong = np.flatnonzero((row < low) | (row > high))
+        if len(wrong):
+            i = wrong[0]
+            raise InputError(
+                f"{path}, line {_line_of(raw, at[i])}: {name} {row[i]:g} is outside {low:g} to {high:g}"
+                f"{' ' + known.units if known else ''}; correct it or write -999 for missing"
+            )
+    return int(np.count_nonzero(sentinel))
+
+
+def _forget_cut_number(raw: bytes, values: np.ndarray, ends: np.ndarray) -> None:
+    """A file that ends without a line break may end inside a number: the very last number is then missing."""
+    if not raw.endswith(b"\n"):
+        values[ends == len(raw)] = np.nan
+
+
+def _calendar_days(path: Path, raw: bytes, year, month, day, starts) -> np.ndarray:
+    """Rows of year, month, day to datetime64[D]; refuses dates that are impossible, repeated or out of order."""
+    ok = (year >= 1700) & (year <= 2300) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    months = np.where(ok, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (np.where(ok, day, 1) - 1).astype(np.int64)
+    ok &= days.astype("datetime64[M]") == months
+    ok &= (year % 1 == 0) & (month % 1 == 0) & (day % 1 == 0)
+    if not ok.all():
+        i = np.flatnonzero(~ok)[0]
+        raise InputError(
+            f"{path}, line {_line_of(raw, starts[i])}: there is no date {year[i]:g}-{month[i]:g}-{day[i]:g}"
+        )
+    return _ordered(path, raw, days, starts)
+
+
+def _ordered(path, raw, days, starts):
+    step = np.diff(days).astype(np.int64)
+    if (step < 1).any():
+        i = np.flatnonzero(step < 1)[0] + 1
+        what = "is repeated" if step[i - 1] == 0 or days[i] in days[:i] else "is out of order"
+        raise InputError(f"{path}, line {_line_of(raw, starts[i])}: the date {days[i]} {what}; sort the file by date")
+    return days
+
+
+_MIDNIGHT = re.compile(rb"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})([T ][0-9:.]+Z?)?")
+
+
+def _csv_days(path: Path, raw: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Dates written year-month-day (a time of day after it is ignored)."""
+    if (ends - starts == 10).all():
+        char = np.frombuffer(raw, np.uint8)[starts[:, None] + np.arange(10)].astype(np.int64)
+        digit = char[:, [0, 1, 2, 3, 5, 6, 8, 9]] - 48
+        if ((digit >= 0) & (digit <= 9)).all() and (char[:, [4, 7]] == 45).all():
+            year = digit[:, :4] @ np.array([1000, 100, 10, 1])
+            return _calendar_days(
+                path, raw, year, digit[:, 4] * 10 + digit[:, 5], digit[:, 6] * 10 + digit[:, 7], starts
+            )
+    parts = np.empty((3, len(starts)))
+    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        token = raw[start:end].strip()
+        match = _MIDNIGHT.fullmatch(token)
+        if not match:
+            raise InputError(
+                f"{path}, line {_line_of(raw, start)}: {token[:30].decode('utf-8', 'replace')!r} is not a date; write "
+                "dates as 1980-01-31"
+            )
+        parts[:, i] = [int(match[k]) for k in (1, 2, 3)]
+    return _calendar_days(path, raw, *parts, starts)
+
+
+# ---- one file -------------------------------------------------------------------------------------------------------
+
+_HEADER_UNITS = {"prcp": "mm/day", "tmin": "c", "tmax": "c", "srad": "w/m2", "vp": "pa"}
+
+
+def _forcing_head(path: Path, raw: bytes) -> tuple[float, float, float, list[str], int]:
+    """Latitude, elevation in m, area in m2, lower-case column names, and where the data begin."""
+    lines = raw.split(b"\n", 4)
+    if len(lines) < 5:
+        raise InputError(f"{path}: {len(lines)} lines instead of a header of four and data; fetch the file again")
+    values = []
+    for i, (name, low, high) in enumerate(
+        (("latitude", -90, 90), ("elevation in m", -500, 9000), ("area in m2", 1e4, 1e13))
+    ):
+        token = lines[i].strip()
+        if not _NUMBER.fullmatch(token) or not low <= float(token) <= high:
+            raise InputError(
+                f"{path}, line {i + 1}: the {name} should stand here, not {token[:30].decode('utf-8', 'replace')!r}"
+            )
+        values.append(float(token))
+    names = []
+    for token in lines[3].decode("utf-8", "replace").lower().split():
+        name, _, units = token.partition("(")
+        if name in _HEADER_UNITS and units.rstrip(")") not in ("", _HEADER_UNITS[name]):
+            raise InputError(f"{path}, line 4: {name} is in {units.rstrip(')')}, not in {_HEADER_UNITS[name]}")
+        names.append(name)
+    missing = [name for name in ("year", "mnth", "day", *FORCING) if name not in names]
+    if missing or len(set(names)) < len(names):
+        raise InputError(
+            f"{path}, line 4: " + (f"no column {_some(missing)}" if missing else "a column name stands twice")
+        )
+    return *values, names, sum(len(line) + 1 for line in lines[:4])
+
+
+def _read_forcing(path: Path, basin: str, columns) -> tuple[Table, dict]:
+    raw = _read_bytes(path)
+    lat, elevation, area, names, begin = _forcing_head(path, raw)
+    starts, ends = _fields(path, raw, begin, len(names), None)
+    wanted = [names.index(name) for name in ("year", "mnth", "day", *columns)]
+    starts, ends = starts.T[wanted], ends.T[wanted]
+    values = _numbers(path, raw, starts, ends)
+    days = _calendar_days(path, raw, *values[:3], starts[0])
+    values = values[3:]
+    _forget_cut_number(raw, values, ends[3:])
+    sentinels = _masked(path, raw, columns, values, starts[3:])
+    return Table(days, values, sentinels), {"lat": lat, "elevation_m": elevation, "area_m2": area}
+
+
+def _read_streamflow(path: Path, basin: str, columns, area_m2: float) -> tuple[Table, dict]:
+    raw = _read_bytes(path)
+    starts, ends = _fields(path, raw, 0, 6, None)
+    values = _numbers(path, raw, starts.T[:5], ends.T[:5])
+    other = np.flatnonzero(values[0] != int(basin)) if basin.isdigit() else ()
+    if len(other):
+        i = other[0]
+        found = raw[starts[i, 0] : ends[i, 0]].decode("utf-8", "replace")
+        raise InputError(f"{path}, line {_line_of(raw, starts[i, 0])}: basin {found} in the file of basin {basin}")
+    days = _calendar_days(path, raw, *values[1:4], starts[:, 0])
+    flow = values[4:5]
+    flag_m = (np.frombuffer(raw, np.uint8)[starts[:, 5]] == ord("M")) & (ends[:, 5] - starts[:, 5] == 1)
+    missing = flag_m | (flow[0] == -999) | (flow[0] == -9999)
+    flow[0, missing] = np.nan
+    flow *= CUBIC_MM_PER_CUBIC_FOOT * SECONDS_PER_DAY / (area_m2 * 1e6)
+    _masked(path, raw, ("streamflow",), flow, starts.T[4:5])
+    return Table(days, flow, int(missing.sum())), {}
+
+
+def _read_csv(path: Path, basin: str, columns) -> tuple[Table, dict]:
+    """Named columns of a dated csv (or Caravan netCDF); a column the file lacks is NaN and named under 'absent'."""
+    if path.suffix.lower() in (".nc", ".nc4"):
+        return _read_netcdf(path, columns)
+    raw = _read_bytes(path)
+    if b'"' in raw:
+        raw = raw.replace(b'"', b"")
+    head, _, _ = raw.partition(b"\n")
+    separator = next((s for s in (b",", b";", b"\t") if s in head), b",")
+    names = [name.strip().decode("utf-8", "replace") for name in head.split(separator)]
+    date = next((i for i, name in enumerate(names) if name.lower() in ("date", "time", "datetime")), None)
+    if date is None:
+        raise InputError(f"{path}, line 1: no column named date among {_some(names, 6)}")
+    for name in columns:
+        if names.count(name) > 1:
+            raise InputError(f"{path}, line 1: the column {name} stands twice")
+    present, absent, found = _present(names, columns)
+    starts, ends = _fields(path, raw, len(head) + 1, len(names), separator)
+    days = _csv_days(path, raw, starts[:, date], ends[:, date])
+    values = np.full((len(columns), len(days)), np.nan)
+    where = [names.index(name) for name in found]
+    starts, ends = starts.T[where], ends.T[where]
+    values[present] = _numbers(path, raw, starts, ends)
+    part = values[present]
+    _forget_cut_number(raw, part, ends)
+    sentinels = _masked(path, raw, found, part, starts)
+    values[present] = part
+    return Table(days, values, sentinels), {
+        "absent": absent,
+        "names": [n for i, n in enumerate(names) if i != date],
+        "found": found,
+    }
+
+
+def _present(names, columns) -> tuple[list[int], list[str], list[str]]:
+    """Positions of the columns that are there, the names of those that are not, and the names as the file has them."""
+    present, absent, found = [], [], []
+    for i, column in enumerate(columns):
+        candidates = PET_NAMES if column == PET else (column,)
+        name = next((c for c in candidates if c in names), None)
+        if name is None:
+            absent.append(column)
+        else:
+            present.append(i)
+            found.append(name)
+    return present, absent, found
+
+
+def _read_netcdf(path: Path, columns) -> tuple[Table, dict]:
+    import xarray as xr
+
+    try:
+        with xr.open_dataset(path, engine="netcdf4") as file:
+            date = next((d for d in ("date", "time") if d in file.dims and d in file.coords), None)
+            if date is None:
+                raise InputError(f"{path}: no date dimension")
+            days = file[date].values.astype("datetime64[D]")
+            names = [str(name) for name, v in file.data_vars.items() if v.dims == (date,) and v.dtype.kind in "fiu"]
+            present, absent, found = _present(names, columns)
+            values = np.full((len(columns), len(days)), np.nan)
+            for i, name in zip(present, found, strict=True):
+                values[i] = file[name].values
+    except InputError:
+        raise
+    except Exception as problem:  # the netCDF library's exceptions are of many kinds
+        raise InputError(f"{path} cannot be read as netCDF ({str(problem)[:80]}); fetch it again") from None
+    if len(days) == 0 or (np.diff(days).astype(np.int64) < 1).any():
+        raise InputError(f"{path}: the dates are repeated, out of order or absent")
+    sentinel = (values == -999) | (values == -9999)
+    values[sentinel] = np.nan
+    for i, name in zip(present, found, strict=True):
+        known = KNOWN.get(name)
+        low, high = (known.low, known.high) if known else (-1e30, 1e30)
+        wrong = np.flatnonzero((values[i] < low) | (values[i] > high))
+        if len(wrong):
+            raise InputError(f"{path}, {days[wrong[0]]}: {name} {values[i][wrong[0]]:g} is outside {low:g} to {high:g}")
+    return Table(days, values, int(sentinel.sum())), {"absent": absent, "names": names, "found": found}
+
+
+_READERS = {"forcing": _read_forcing, "streamflow": _read_streamflow, "csv": _read_csv}
+
+
+def _read(kind: str, path: str, basin: str, columns: tuple[str, ...], *extra) -> dict:
+    """One file to float32 on contiguous days: what a reading process hands back."""
+    table, head = _READERS[kind](Path(path), basin, columns, *extra)
+    first, last = table.days[0], table.days[-1]
+    values = np.full((len(columns), int((last - first).astype(np.int64)) + 1), np.nan, np.float32)
+    values[:, (table.days - first).astype(np.int64)] = table.values
+    return {
+        "first": int(first.astype(np.int64)),
+        "values": values,
+        "sentinels": table.sentinels,
+        "gaps": values.shape[1] - len(table.days),
+        **head,
+    }
+
+
+def _frame(read: dict, columns) -> "pd.DataFrame":
+    import pandas as pd
+
+    index = pd.DatetimeIndex(np.datetime64(read["first"], "D") + np.arange(read["values"].shape[1]), name="date")
+    return pd.DataFrame(dict(zip(columns, read["values"], strict=True)), index=index)
+
+
+# ---- CAMELS-US ------------------------------------------------------------------------------------------------------
+
+
+def find_camels(data_dir) -> Path:
+    """The CAMELS-US folder that holds basin_mean_forcing: data_dir, or one folder below it as the zip unpacks.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    root = Path(data_dir)
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; give the folder that holds basin_mean_forcing")
+    children = sorted(p for p in root.iterdir() if p.is_dir())
+    for folder in (root, root / "basin_dataset_public_v1p2", *children):
+        if (folder / "basin_mean_forcing").is_dir():
+            return folder
+    raise InputError(f"{root}: no folder basin_mean_forcing in it or one level below; is this a CAMELS-US folder?")
+
+
+def _index(folder: Path, suffix: str) -> dict[str, Path]:
+    """Basin to file by one walk: the HUC folder often differs from the id's first two digits."""
+    found: dict[str, Path] = {}
+    for where, _, names in sorted(os.walk(folder)):
+        for name in sorted(names):
+            if name.endswith(suffix) and name[:8].isdigit() and name[8:9] == "_":
+                basin = name[:8]
+                if basin in found:
+                    raise InputError(
+                        f"{found[basin]} and {Path(where) / name} are both files of basin {basin}; remove one"
+                    )
+                found[basin] = Path(where) / name
+    return found
+
+
+def _forcing_files(data_dir, product: str) -> dict[str, Path]:
+    if product not in PRODUCTS:
+        raise InputError(f"{product!r} is not a forcing product; choose from {', '.join(PRODUCTS)}")
+    folder = find_camels(data_dir) / "basin_mean_forcing" / product
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; unpack the {product} forcing there or choose another product")
+    return _index(folder, "_forcing_leap.txt")
+
+
+def _streamflow_files(data_dir) -> dict[str, Path]:
+    folder = find_camels(data_dir) / "usgs_streamflow"
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; unpack the CAMELS-US streamflow there")
+    return _index(folder, "_streamflow_qc.txt")
+
+
+def _file_of(files: dict[str, Path], basin, what: str, where) -> Path:
+    basin = basin_id(basin)
+    if basin not in files:
+        raise InputError(f"no {what} file for basin {basin} in {where}")
+    return files[basin]
+
+
+def load_forcing(data_dir, basin, product: str = "daymet") -> "pd.DataFrame":
+    """Daily forcing of one CAMELS-US basin (Newman et al. 2015, doi:10.5194/hess-19-209-2015).
+
+    Parameters
+    ----------
+    data_dir : path
+        Folder with `basin_mean_forcing/<product>/<HUC>/<id>_lump_*_forcing_leap.txt`.
+    basin : str or int
+        Basin id, with or without leading zeros.
+    product : str, default 'daymet'
+        One of PRODUCTS.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index date (every day from the first to the last); float32 columns prcp (mm/day), tmin and tmax (degrees C),
+        srad (W/m2), vp (Pa), NaN where missing. `.attrs` holds lat, elevation_m, area_m2 and units.
+
+    Raises
+    ------
+    InputError
+        If there is no such product, basin or file, or the text is not what it should be.
+    """
+    path = _file_of(_forcing_files(data_dir, product), basin, "forcing", f"{data_dir} ({product})")
+    read = _read("forcing", path, basin_id(basin), FORCING)
+    frame = _frame(read, FORCING)
+    _warn_equal_temperatures(product, [read["values"]])
+    frame.attrs = {k: read[k] for k in ("lat", "elevation_m", "area_m2")}
+    frame.attrs["units"] = {name: KNOWN[name].units for name in FORCING}
+    return frame
+
+
+def _warn_equal_temperatures(product: str, arrays) -> None:
+    """maurer and nldas hold the daily mean under both names; (variable, day) arrays in FORCING's order."""
+    low, high = FORCING.index("tmin"), FORCING.index("tmax")
+    if all(np.array_equal(a[low], a[high], equal_nan=True) for a in arrays):
+        better = product if product.endswith("_extended") else f"{product}_extended"
+        warnings.warn(f"{product}: tmin equals tmax on every day; the product {better} has both", stacklevel=3)
+
+
+def load_streamflow(data_dir, basin, area_m2: float | None = None) -> "pd.Series":
+    """Daily streamflow of one CAMELS-US basin in mm/day.
+
+    Parameters
+    ----------
+    data_dir : path
+        Folder with `usgs_streamflow/<HUC>/<id>_streamflow_qc.txt` (ft3/s).
+    basin : str or int
+        Basin id, with or without leading zeros.
+    area_m2 : float, default None
+        Catchment area; None takes it from line 3 of the basin's forcing file (any product).
+
+    Returns
+    -------
+    pandas.Series
+        Index date, float32, NaN where the flow is -999 or flagged M.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, the text is not what it should be, or another basin's id stands in it.
+    """
+    basin = basin_id(basin)
+    path = _file_of(_streamflow_files(data_dir), basin, "streamflow", data_dir)
+    if area_m2 is None:
+        folder = find_camels(data_dir) / "basin_mean_forcing"
+        for product in PRODUCTS:
+            forcing = _index(folder / product, "_forcing_leap.txt").get(basin)
+            if forcing:
+                area_m2 = _forcing_head(forcing, _read_bytes(forcing))[2]
+                break
+        else:
+            raise InputError(f"no forcing file of basin {basin} in {folder} to take the area from; give area_m2")
+    series = _frame(_read("streamflow", path, basin, ("streamflow",), float(area_m2)), ("streamflow",))["streamflow"]
+    series.attrs = {"units": "mm/day"}
+    return series
+
+
+def _delimited(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Column names and (line, fields) of a small `;`, `,` or tab separated table."""
+    text = _read_bytes(path).decode("utf-8", "replace")
+    head = text.partition("\n")[0]
+    separator = next((s for s in (";", ",", "\t") if s in head), ",")
+    reader = csv.reader(text.splitlines(), delimiter=separator)
+    names = [name.strip() for name in next(reader)]
+    rows = []
+    for fields in reader:
+        if fields:
+            if len(fields) != len(names):
+                raise InputError(f"{path}, line {reader.line_num}: {len(fields)} fields instead of {len(names)}")
+            rows.append((reader.line_num, [field.strip() for field in fields]))
+    if not text.endswith("\n") and rows:
+        rows[-1][1][-1] = ""  # the last field may be cut
+    return names, rows
+
+
+def _float(path: Path, line: int, name: str, text: str) -> float:
+    if text.lower().encode() in _MISSING:
+        return np.nan
+    if not _NUMBER.fullmatch(text.encode()) or not np.isfinite(float(text)):
+        raise InputError(f"{path}, line {line}: {name} {text[:30]!r} is not a number")
+    return np.nan if float(text) in (-999.0, -9999.0) else float(text)
+
+
+def _attribute_table(path: Path, columns=None) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Numbers by basin and column of one table whose id column is basin_id, gauge_id or the first."""
+    names, rows = _delimited(path)
+    lower = [name.lower() for name in names]
+    key = next((lower.index(n) for n in ("basin_id", "gauge_id") if n in lower), 0)
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}, line 1: a column name stands twice")
+    if columns is None:
+        columns = []
+        for i, name in enumerate(names):
+            texts = [fields[i] for _, fields in rows]
+            if i != key and any(_NUMBER.fullmatch(text.encode()) for text in texts):
+                columns.append(name)
+    here = [(i, name) for i, name in enumerate(names) if name in columns]
+    table: dict[str, dict[str, float]] = {}
+    for line, fields in rows:
+        basin = basin_id(fields[key])
+        if basin in table:
+            raise InputError(f"{path}, line {line}: basin {basin} stands here a second time; remove one")
+        table[basin] = {name: _float(path, line, name, fields[i]) for i, name in here}
+    return table, [name for _, name in here]
+
+
+def load_attributes(source, basins, columns=ATTRIBUTES) -> "pd.DataFrame":
+    """Catchment attributes as they stand in the files (Addor et al. 2017, doi:10.5194/hess-21-5293-2017).
+
+    Parameters
+    ----------
+    source : path
+        A CAMELS-US folder with `camels_attributes_v2.0/camels_*.txt`, or one table such as s_391attrs.csv.
+    basins : path, id or list of ids
+        As read_basins takes them.
+    columns : sequence of str or None, default ATTRIBUTES
+        None takes every column of a table that holds numbers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        float64, index basin in the order given, one column per attribute.
+
+    Raises
+    ------
+    InputError
+        If a file or column is absent, or a basin has no value for an attribute.
+    """
+    import pandas as pd
+
+    basins = read_basins(basins)
+    source = Path(source)
+    if source.is_dir():
+        tables = []
+        folder = _attribute_folder(source)
+        files = sorted(folder.glob("camels_*.txt"))
+        for path in files:
+            tables.append(_attribute_table(path, ATTRIBUTES if columns is None else columns))
+        columns = ATTRIBUTES if columns is None else columns
+    else:
+        folder = source
+        tables = [_attribute_table(source, columns)]
+        columns = tables[0][1] if columns is None else columns
+    place = {name: table for table, names in tables for name in names}
+    absent = [name for name in columns if name not in place]
+    if absent:
+        raise InputError(f"{folder}: no attribute {_some(absent)}; add the file or the column")
+    missing = [b for b in basins if any(np.isnan(place[c].get(b, {}).get(c, np.nan)) for c in columns)]
+    if missing:
+        c = next(c for c in columns if np.isnan(place[c].get(missing[0], {}).get(c, np.nan)))
+        raise InputError(f"{folder}: no attributes (first: {c}) for {len(missing)} basins: {_some(missing)}")
+    return pd.DataFrame(
+        {c: [place[c][b][c] for b in basins] for c in columns}, index=pd.Index(basins, name="basin", dtype="str")
+    )
+
+
+def _attribute_folder(data_dir: Path) -> Path:
+    """The folder of camels_*.txt: data_dir, camels_attributes_v2.0 in it, or beside or above the forcing folder."""
+    places = [data_dir, data_dir / "camels_attributes_v2.0"]
+    places += [p for p in sorted(data_dir.iterdir()) if p.is_dir()]
+    places += [p / "camels_attributes_v2.0" for p in sorted(data_dir.iterdir()) if p.is_dir()]
+    for folder in places:
+        if (folder / "camels_clim.txt").is_file():
+            return folder
+    raise InputError(f"{data_dir}: no camels_attributes_v2.0/camels_clim.txt; unpack the CAMELS attributes there")
+
+
+# ---- Caravan and concepts -------------------------------------------------------------------------------------------
+
+
+def _find_caravan(data_dir) -> Path:
+    root = Path(data_dir)
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; give the Caravan folder that holds timeseries")
+    for folder in (root, *sorted(p for p in root.iterdir() if p.is_dir())):
+        if (folder / "timeseries").is_dir():
+            return folder
+    raise InputError(f"{root}: no folder timeseries in it or one level below; is this a Caravan folder?")
+
+
+def _caravan_files(data_dir) -> dict[str, Path]:
+    """Gauge to file; the csv where a gauge has both."""
+    root = _find_caravan(data_dir) / "timeseries"
+    found: dict[str, Path] = {}
+    for suffix in (".nc", ".csv"):
+        kind: dict[str, Path] = {}
+        for where, _, names in sorted(os.walk(root)):
+            for name in sorted(names):
+                if name.endswith(suffix) and "_" in name:
+                    gauge = name.removesuffix(suffix)
+                    if gauge in kind:
+                        raise InputError(
+                            f"{kind[gauge]} and {Path(where) / name} are both files of {gauge}; remove one"
+                        )
+                    kind[gauge] = Path(where) / name
+        found |= kind
+    return found
+
+
+def load_caravan(data_dir, gauge, columns=None) -> "pd.DataFrame":
+    """Daily series of one Caravan gauge (Kratzert et al. 2023, doi:10.1038/s41597-023-01975-w), csv or netCDF.
+
+    Parameters
+    ----------
+    data_dir : path
+        Folder with `timeseries/csv/<set>/<set>_<id>.csv` or `timeseries/netcdf/<set>/<set>_<id>.nc`.
+    gauge : str
+        `<set>_<id>`, for example 'hysets_01075000'.
+    columns : sequence of str, default None
+        None takes all. 'potential_evaporation_sum' is also found under its newer names (PET_NAMES, the first there is).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index date, float32, NaN where missing; `.attrs["units"]` by column.
+
+    Raises
+    ------
+    InputError
+        If the gauge, its file or a column is absent, or the file is not what it should be.
+    """
+    path = _file_of(_caravan_files(data_dir), gauge, "Caravan", data_dir)
+    if columns is None:
+        columns = tuple(_read("csv", path, gauge, ())["names"])
+    read = _read("csv", path, gauge, tuple(columns))
+    if read["absent"]:
+        raise InputError(f"{path}: no column {_some(read['absent'])}; it has {_some(read['names'], 8)}")
+    frame = _frame(read, columns)
+    frame.attrs["units"] = {name: KNOWN[name].units if name in KNOWN else "as in file" for name in columns}
+    return frame
+
+
+class Concept(NamedTuple):
+    """A daily series per basin that the cell states are mapped to: where it is read from, and its units."""
+
+    name: str
+    template: str
+    column: str
+    factor: float
+    units: str
+
+    @property
+    def label(self) -> str:
+        known = KNOWN.get(self.column)
+        return known.label if known else self.column
+
+
+def parse_concept(text: str) -> Concept:
+    """A concept from `name=template:column`, with an optional `*factor` and `[units]` after the column.
+
+    Parameters
+    ----------
+    text : str
+        Such as 'swe=swe/{number}.csv:uaz_swe' or 'soil1=caravan:volumetric_soil_water_layer_1_mean*70[mm]'. The
+        template is a path relative to the data folder (or the current one), with {basin} (8 digits) or {number}
+        (no leading zeros) in it; 'caravan' stands for the gauge's own Caravan file.
+
+    Returns
+    -------
+    Concept
+        Units are those given; else those of a column in KNOWN, m3/m3 times a soil layer's thickness being mm; else
+        'as in file'.
+
+    Raises
+    ------
+    InputError
+        If the text has another form.
+    """
+    form = "name=template:column, for example swe=swe/{number}.csv:uaz_swe"
+    name, equals, rest = str(text).partition("=")
+    template, colon, last = rest.rpartition(":")
+    match = re.fullmatch(r"(?P<column>[^*\[\]]+)(\*(?P<factor>[^*\[\]]+))?(\[(?P<units>[^\[\]]*)\])?", last.strip())
+    name, template = name.strip(), template.strip()
+    if not (equals and colon and match and template):
+        raise InputError(f"concept {text!r}: write it as {form}")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        raise InputError(f"concept {text!r}: the name {name!r} should be letters, digits and _, as in {form}")
+    if name in (
+        *FORCING,
+        *CARAVAN_FORCING,
+        "streamflow",
+        "attributes",
+        "attribute",
+        "basin",
+        "date",
+        "lat",
+        "lon",
+        "area_km2",
+    ):
+        raise InputError(f"concept {text!r}: the name {name} is taken; choose another")
+    if re.search(r"[{}]", template.replace("{basin}", "").replace("{number}", "")):
+        raise InputError(f"concept {text!r}: only {{basin}} and {{number}} may stand in braces")
+    if template != "caravan" and "{" not in template:
+        raise InputError(f"concept {text!r}: every basin would read {template}; put {{basin}} or {{number}} in it")
+    column, factor_text, units = match["column"].strip(), match["factor"], match["units"]
+    if not column:
+        raise InputError(f"concept {text!r}: write it as {form}")
+    if factor_text is not None and (not _NUMBER.fullmatch(factor_text.strip().encode()) or float(factor_text) == 0):
+        raise InputError(f"concept {text!r}: {factor_text!r} is not a factor")
+    if column == "swe(mm)" or column.lower() == "swe" and "forcing_leap" in template:
+        raise InputError(
+            f"concept {text!r}: swe(mm) of the CAMELS forcing is 0 everywhere, not snow; use a snow data set"
+        )
+    factor = float(factor_text) if factor_text else 1.0
+    return Concept(name, template, column, factor, _units(column, factor) if units is None else units.strip())
+
+
+def _units(column: str, factor: float) -> str:
+    known = KNOWN.get(column)
+    if known is None:
+        return "as in file" if factor == 1 else f"as in file * {factor:g}"
+    layer = re.match(r"volumetric_soil_water_layer_([1-4])", column)
+    if factor == 1:
+        return known.units
+    if layer and factor == SOIL_LAYER_MM[int(layer[1])]:
+        return "mm"
+    if known.units.startswith("m of ") and factor in (100.0, 1000.0):
+        return ("c" if factor == 100.0 else "m") + known.units
+    return f"{known.units} * {factor:g}"
+
+
+def _concept_path(template: str, basin: str, data_dir, caravan: dict[str, Path] | None) -> Path | None:
+    """The file of one basin, or None where there is none. Only the two placeholders are replaced, nothing evaluated."""
+    if template == "caravan":
+        return (caravan or {}).get(basin)
+    part = Path(template.replace("{basin}", basin).replace("{number}", _basin_number(basin)))
+    places = [Path(data_dir) / part, part] if data_dir is not None else [part]
+    return next((p for p in places if p.is_file()), None)
+
+
+def load_concept(concept: Concept | str, basin, data_dir=None) -> "pd.Series":
+    """One concept of one basin, in the concept's units.
+
+    Parameters
+    ----------
+    concept : Concept or str
+        As parse_concept makes it, or its text.
+    basin : str or int
+    data_dir : path, default None
+        Where a relative template starts; then (or if None) the current folder.
+
+    Returns
+    -------
+    pandas.Series
+        Index date, float32, NaN where missing; `.attrs` holds units, long_name and source.
+
+    Raises
+    ------
+    InputError
+        If the basin has no file or the file no such column.
+    """
+    concept = parse_concept(concept) if isinstance(concept, str) else concept
+    basin = basin_id(basin)
+    caravan = _caravan_files(data_dir if data_dir is not None else ".") if concept.template == "caravan" else None
+    path = _concept_path(concept.template, basin, data_dir, caravan)
+    if path is None:
+        raise InputError(f"concept {concept.name}: no file {concept.template} for basin {basin}")
+    read = _read("csv", path, basin, (concept.column,))
+    if read["absent"]:
+        raise InputError(f"{path}: no column {concept.column}; it has {_some(read['names'], 8)}")
+    read["values"] = read["values"] * np.float32(concept.factor)
+    series = _frame(read, (concept.name,))[concept.name]
+    series.attrs = {"units": concept.units, "long_name": concept.label, "source": f"{path.name}:{concept.column}"}
+    return series
+
+
+# ---- cache and parallel reading -------------------------------------------------------------------------------------
+
+
+def _cache_folder(cache_dir) -> Path:
+    if cache_dir is not None:
+        return Path(cache_dir)
+    if os.environ.get("HYDRODATA_CACHE"):
+        return Path(os.environ["HYDRODATA_CACHE"])
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return base / "hydrological-concepts-lstm"
+
+
+def _digest(item) -> str:
+    return hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()[:20]
+
+
+class Source(NamedTuple):
+    """What one kind of file gave: values (column, basin, day) from day `first`, and per basin what was found."""
+
+    values: np.ndarray
+    first: int
+    heads: list[dict]
+
+
+def _load_source(kind, basins, files, columns, extras, cache_dir, pool, progress, label) -> Source:
+    """Read the files of one source, or open what an earlier call stored (basins in sorted order)."""
+    request = [
+        READER_VERSION,
+        kind,
+        list(columns),
+        [[b, str(Path(f).resolve())] for b, f in zip(basins, files, strict=True)],
+    ]
+    stats = [os.stat(f) for f in files]
+    state = [[s.st_size, s.st_mtime_ns] for s in stats] + [list(extras)]
+    folder = _cache_folder(cache_dir)
+    stem = f"{label}-{_digest(request)}-"
+    store = folder / f"{stem}{_digest(state)}.npy"
+    try:
+        meta = json.loads(store.with_suffix(".json").read_text(encoding="utf-8"))
+        values = np.load(store, mmap_mode="r")
+        if list(values.shape) == meta["shape"] and values.dtype == np.float32:
+            return Source(values, meta["first"], meta["heads"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not there, or not whole: the text is read again
+    jobs = [(kind, str(f), b, tuple(columns), *e) for b, f, e in zip(basins, files, extras, strict=True)]
+    reads = pool.map(jobs, sum(s.st_size for s in stats), label, progress)
+    first = min(r["first"] for r in reads)
+    last = max(r["first"] + r["values"].shape[1] for r in reads)
+    values = np.full((len(columns), len(basins), last - first), np.nan, np.float32)
+    heads = []
+    for i, read in enumerate(reads):
+        at = read["first"] - first
+        part = read.pop("values")
+        values[:, i, at : at + part.shape[1]] = part
+        heads.append({**read, "days": part.shape[1]})
+    _store(store, values, {"shape": list(values.shape), "first": first, "heads": heads}, stem)
+    return Source(values, first, heads)
+
+
+def _store(store: Path, values: np.ndarray, meta: dict, stem: str) -> None:
+    """Write beside, then rename, the array first; a full or read-only disk only costs the next start its speed."""
+    try:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        for old in store.parent.glob(f"{stem}*"):
+            old.unlink(missing_ok=True)
+        for path, write in (
+            (store, lambda file: np.save(file, values, allow_pickle=False)),
+            (store.with_suffix(".json"), lambda file: file.write(json.dumps(meta).encode())),
+        ):
+            handle, name = tempfile.mkstemp(dir=store.parent, suffix=".tmp")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    write(file)
+                os.replace(name, path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+    except OSError as problem:
+        warnings.warn(
+            f"{store.parent}: the cache cannot be written ({problem}); the text is read anew each time", stacklevel=2
+        )
+
+
+def _read_job(job) -> dict:
+    return _read(*job)
+
+
+class _Readers:
+    """Reading processes, started with the first source that is worth it and shared by all."""
+
+    def __init__(self, workers: int | None):
+        self.workers = (os.cpu_count() or 1) if workers is None else workers
+        self.pool = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *problem):
+        if self.pool is not None:
+            self.pool.shutdown(cancel_futures=True)
+
+    def map(self, jobs, size: int, label: str, progress: bool) -> list[dict]:
+        from tqdm import tqdm
+
+        bar = functools.partial(
+            tqdm, total=len(jobs), desc=f"reading {label}", unit="file", disable=None if progress else True
+        )
+        if self.workers > 1 and (self.pool is not None or size > 20e6) and len(jobs) > 1:
+            import multiprocessing
+            from concurrent.futures import ProcessPoolExecutor
+
+            if self.pool is None:
+                self.pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
+            return list(bar(self.pool.map(_read_job, jobs, chunksize=max(1, min(8, len(jobs) // self.workers)))))
+        return [_read(*job) for job in bar(jobs)]
+
+
+# ---- the data set ---------------------------------------------------------------------------------------------------
+
+
+def load_dataset(
+    data_dir,
+    forcing: str = "daymet",
+    basins=None,
+    attributes="auto",
+    concepts=(),
+    climate_period=None,
+    cache_dir=None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> "xr.Dataset":
+    """Forcing, streamflow, concepts and attributes of many basins as one dated data set.
+
+    Parameters
+    ----------
+    data_dir : path
+        CAMELS-US folder, or Caravan folder when `forcing` is 'caravan'.
+    forcing : str, default 'daymet'
+        One of PRODUCTS, or 'caravan' for Caravan's own forcing and streamflow (CARAVAN_FORCING).
+    basins : path, id or list, default None
+        As read_basins takes them; None: every basin that has forcing and streamflow.
+    attributes : str or path, default 'auto'
+        'auto': the 27 of ATTRIBUTES from the CAMELS files, or all numeric columns of attributes_caravan_<set>.csv; a
+        table: its numeric columns; 'climate': indices computed from the forcing of climate_period; 'none'.
+    concepts : sequence of str or Concept, default ()
+        As parse_concept takes them.
+    climate_period : (start, end), default None
+        Days that 'climate' is computed from; give the training period.
+    cache_dir : path, default None
+        Where the numbers are kept for the next call; None: environment variable HYDRODATA_CACHE, else the user's
+        cache folder. Deleting it is safe.
+    workers : int, default None
+        Reading processes; None: one per core.
+    progress : bool, default True
+        Show a bar on a terminal while text is read.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions basin (in the order given) and date (every day of the union of all records); float32; the inputs by
+        name, streamflow (mm/day), each concept, `attributes` (basin, attribute) unless 'none'; coordinates lat, lon,
+        area_km2; units in every variable's attrs; `.attrs`: forcing, inputs, concepts and report, the one line that
+        counts what is missing. Missing is NaN.
+
+    Raises
+    ------
+    InputError
+        One sentence on the first thing that cannot be used.
+    """
+    import xarray as xr
+
+    concepts = [parse_concept(c) if isinstance(c, str) else c for c in concepts]
+    names = [c.name for c in concepts]
+    if len(set(names)) < len(names):
+        raise InputError(f"two concepts have the same name ({_some(names, 8)}); name them apart")
+    caravan = forcing == "caravan"
+    inputs = CARAVAN_FORCING if caravan else FORCING
+    if caravan:
+        forcing_files = flow_files = _caravan_files(data_dir)
+    else:
+        forcing_files, flow_files = _forcing_files(data_dir, forcing), _streamflow_files(data_dir)
+    order = sorted(set(forcing_files) & set(flow_files)) if basins is None else read_basins(basins)
+    if not order:
+        raise InputError(f"{data_dir}: no basin has {forcing} forcing and streamflow")
+    for files, what in ((forcing_files, f"{forcing} forcing"), (flow_files, "streamflow")):
+        absent = [b for b in order if b not in files]
+        if absent:
+            raise InputError(f"{data_dir}: no {what} file for {len(absent)} of {len(order)} basins: {_some(absent)}")
+
+    keys = sorted(order)
+    series: dict[str, tuple[np.ndarray, int]] = {}
+    notes = []
+    with _Readers(workers) as pool:
+        load = functools.partial(_load_source, cache_dir=cache_dir, pool=pool, progress=progress)
+        none = [()] * len(keys)
+        files = [forcing_files[b] for b in keys]
+        if caravan:
+            columns = (*inputs, "streamflow")
+            main = load("csv", keys, files, columns, none, label="caravan")
+            _check_caravan(main, keys, columns, data_dir)
+            notes.append(_note("caravan", main))
+        else:
+            columns = inputs
+            main = load("forcing", keys, files, columns, none, label=forcing)
+            _warn_equal_temperatures(forcing, main.values.swapaxes(0, 1))
+            notes.append(_note("forcing", main))
+            areas = [(h["area_m2"],) for h in main.heads]
+            flow = load("streamflow", keys, [flow_files[b] for b in keys], ("streamflow",), areas, label="streamflow")
+            series["streamflow"] = (flow.values[0], flow.first)
+            notes.append(_note("streamflow", flow))
+        series |= {name: (main.values[i], main.first) for i, name in enumerate(columns)}
+        for template in dict.fromkeys(c.template for c in concepts):
+            members = [c for c in concepts if c.template == template]
+            index = (forcing_files if caravan else _caravan_files(data_dir)) if template == "caravan" else None
+            paths = {b: p for b in keys if (p := _concept_path(template, b, data_dir, index)) is not None}
+            if not paths:
+                raise InputError(
+                    f"concept {members[0].name}: no file {template} for any of the {len(keys)} basins in {data_dir}"
+                )
+            columns = tuple(dict.fromkeys(c.column for c in members))
+            found = load("csv", list(paths), list(paths.values()), columns, [()] * len(paths), label=members[0].name)
+            rows = [keys.index(b) for b in paths]
+            for concept in members:
+                values = np.full((len(keys), found.values.shape[2]), np.nan, np.float32)
+                values[rows] = found.values[columns.index(concept.column)] * np.float32(concept.factor)
+                if np.isnan(values).all():
+                    raise InputError(
+                        f"concept {concept.name}: no value of {concept.column} in any file {template}; "
+                        f"{next(iter(paths.values()))} has {_some(found.heads[0]['names'], 8)}"
+                    )
+                series[concept.name] = (values, found.first)
+                empty = int(np.isnan(values).all(axis=1).sum())
+                notes.append(f"{concept.name}: {empty} of {len(keys)} basins without a value")
+
+    first = min(start for _, start in series.values())
+    last = max(start + values.shape[1] for values, start in series.values())
+    dates = np.datetime64(first, "D") + np.arange(last - first)
+    where = [keys.index(b) for b in order]
+    ds = xr.Dataset(coords={"basin": np.array(order, dtype=object), "date": dates.astype("datetime64[ns]")})
+    by_concept = {c.name: c for c in concepts}
+    for name in (*inputs, "streamflow", *names):
+        values, start = series[name]
+        full = np.full((len(order), len(dates)), np.nan, np.float32)
+        full[:, start - first : start - first + values.shape[1]] = (
+            values[where] if where != list(range(len(keys))) else values
+        )
+        concept = by_concept.get(name)
+        known = KNOWN[concept.column if concept else name] if (concept.column if concept else name) in KNOWN else None
+        attrs = {
+            "units": concept.units if concept else known.units,
+            "long_name": concept.label if concept else known.label,
+        }
+        if concept:
+            attrs["source"] = f"{concept.template}:{concept.column}" + (
+                f"*{concept.factor:g}" if concept.factor != 1 else ""
+            )
+        ds[name] = (("basin", "date"), full, attrs)
+    heads = [main.heads[i] for i in where]
+    place = _places(data_dir, order, caravan, heads)
+    for name, units in (("lat", "degrees_north"), ("lon", "degrees_east"), ("area_km2", "km2")):
+        ds = ds.assign_coords({name: ("basin", place[name], {"units": units})})
+    table = _attributes_for(data_dir, order, attributes, caravan, ds, inputs, climate_period)
+    if table is not None:
+        ds = ds.assign_coords(attribute=list(table.columns))
+        ds["attributes"] = (("basin", "attribute"), table.to_numpy(np.float32), {"units": "as in the attribute files"})
+    span = f"{len(order)} basins, {dates[0]} to {dates[-1]}"
+    ds.attrs = {"forcing": forcing, "inputs": list(inputs), "concepts": names, "report": "; ".join([span, *notes])}
+    return ds
+
+
+def _note(label: str, source: Source) -> str:
+    """What was missing in one source, as a clause of the report."""
+    days = [h["days"] for h in source.heads]
+    parts = [f"{sum(h['sentinels'] for h in source.heads)} values -999 or flagged missing"]
+    parts.append(f"{sum(h['gaps'] for h in source.heads)} days left out")
+    parts.append(f"{sum(d < max(days) for d in days)} short records")
+    return f"{label}: {', '.join(parts)}"
+
+
+def _check_caravan(main: Source, keys, columns, data_dir) -> None:
+    for name in columns:
+        lacking = [b for b, h in zip(keys, main.heads, strict=True) if name in h["absent"]]
+        if lacking:
+            raise InputError(f"{data_dir}: no column {name} in the file of {len(lacking)} gauges: {_some(lacking)}")
+    kinds = {n for h in main.heads for n in h["found"] if n in PET_NAMES}
+    if PET_NAMES[2] in kinds and len(kinds) > 1:
+        raise InputError(f"{data_dir}: the gauges have different potential evaporation ({_some(sorted(kinds))})")
+
+
+def _places(data_dir, basins, caravan: bool, heads) -> dict[str, np.ndarray]:
+    """Latitude, longitude and area (km2) by basin, NaN where unknown."""
+    found: dict[str, dict[str, float]] = {}
+    columns = {"gauge_lat": "lat", "gauge_lon": "lon", "area": "area_km2"}
+    if caravan:
+        for name in sorted({b.rpartition("_")[0] if b.count("_") == 1 else b.split("_")[0] for b in basins}):
+            path = _find_caravan(data_dir) / "attributes" / name / f"attributes_other_{name}.csv"
+            if path.is_file():
+                found |= _attribute_table(path, tuple(columns))[0]
+    else:
+        try:
+            path = _attribute_folder(Path(data_dir)) / "camels_topo.txt"
+        except InputError:
+            path = None
+        if path is not None and path.is_file():
+            found = _attribute_table(path, ("gauge_lat", "gauge_lon"))[0]
+    place = {name: np.full(len(basins), np.nan) for name in columns.values()}
+    for i, (basin, head) in enumerate(zip(basins, heads, strict=True)):
+        place["lat"][i] = head.get("lat", np.nan)
+        place["area_km2"][i] = head.get("area_m2", np.nan) / 1e6
+        for column, name in columns.items():
+            if column in found.get(basin, {}):
+                place[name][i] = found[basin][column]
+    return place
+
+
+def _attributes_for(data_dir, basins, attributes, caravan, ds, inputs, climate_period):
+    import pandas as pd
+
+    if attributes is None or str(attributes) == "none":
+        return None
+    if str(attributes) == "climate":
+        if climate_period is None:
+            raise InputError("attributes 'climate' needs climate_period; give the training period")
+        return _climate(select_period(ds, *climate_period), inputs, caravan)
+    if str(attributes) != "auto":
+        if not Path(attributes).is_file():
+            raise InputError(f"attributes {str(attributes)!r}: no such file; give a table, auto, climate or none")
+        return load_attributes(attributes, basins, None)
+    if not caravan:
+        return load_attributes(data_dir, basins)
+    parts = []
+    root = _find_caravan(data_dir) / "attributes"
+    tables: dict[str, dict[str, float]] = {}
+    for path in sorted(root.glob("*/attributes_caravan_*.csv")):
+        tables |= _attribute_table(path)[0]
+    lacking = [b for b in basins if b not in tables]
+    if lacking:
+        raise InputError(
+            f"{root}: no attributes_caravan file holds {_some(lacking)}; give a table, or attributes climate or none"
+        )
+    names = list(tables[basins[0]])
+    for basin in basins:
+        row = tables[basin]
+        if set(row) != set(names) or any(np.isnan(v) for v in row.values()):
+            raise InputError(f"{root}: the Caravan attributes of {basin} are incomplete; give a table, climate or none")
+        parts.append([row[name] for name in names])
+    return pd.DataFrame(parts, index=basins, columns=names)
+
+
+def _runs(wet: np.ndarray) -> float:
+    """Mean length of the runs of True in a 1-D array, 0 when there is none."""
+    starts = np.count_nonzero(wet[1:] & ~wet[:-1]) + int(wet[0])
+    return float(wet.sum() / starts) if starts else 0.0
+
+
+def _climate(ds, inputs, caravan):
+    """Climate indices of Addor et al. 2017 (doi:10.5194/hess-21-5293-2017) from the forcing of the days in `ds`.
+
+    p_mean and pet_mean in mm/day, aridity their ratio, p_seasonality after Woods 2009
+    (doi:10.1016/j.advwatres.2009.06.011), frac_snow the share of precipitation on days below 0 degrees C, high
+    precipitation: at least 5 times the mean, low: below 1 mm/day; *_freq in days/year, *_dur in days. PET-based
+    columns only where the forcing has potential evaporation.
+    """
+    import pandas as pd
+
+    precipitation, low, high = (
+        inputs[0],
+        *(("temperature_2m_min", "temperature_2m_max") if caravan else ("tmin", "tmax")),
+    )
+    angle = 2 * np.pi * ds["date"].dt.dayofyear.values / 365.25
+    wave = np.stack([np.ones_like(angle), np.sin(angle), np.cos(angle)], axis=1)
+    rows = []
+    for basin in ds["basin"].values:
+        one = ds.sel(basin=basin)
+        p = one[precipitation].values.astype(np.float64)
+        t = (one[low].values.astype(np.float64) + one[high].values.astype(np.float64)) / 2
+        ok = np.isfinite(p) & np.isfinite(t)
+        if not ok.any() or p[ok].mean() == 0:
+            raise InputError(f"basin {basin}: no precipitation in the climate period; choose another period")
+        p, t, x = p[ok], t[ok], wave[ok]
+        row = {"p_mean": p.mean()}
+        if caravan:
+            pet = one[PET].values.astype(np.float64)[ok]
+            row |= {"pet_mean": np.nanmean(pet), "aridity": np.nanmean(pet) / p.mean()}
+        (_, a, b), (mean, c, d) = np.linalg.lstsq(x, t, rcond=None)[0], np.linalg.lstsq(x, p, rcond=None)[0]
+        amplitude = np.hypot(a, b)
+        row["p_seasonality"] = (a * c + b * d) / (amplitude * mean) if amplitude > 0 else 0.0
+        row["frac_snow"] = p[t < 0].sum() / p.sum()
+        wet, dry = p >= 5 * p.mean(), p < 1
+        row |= {"high_prec_freq": wet.mean() * 365.25, "high_prec_dur": _runs(wet)}
+        row |= {"low_prec_freq": dry.mean() * 365.25, "low_prec_dur": _runs(dry)}
+        rows.append(row)
+    return pd.DataFrame(rows, index=ds["basin"].values)
+
+
+def select_period(ds, start, end, spinup_days: int = 0) -> "xr.Dataset":
+    """The days from `start` to `end`, both included, and up to `spinup_days` days before them.
+
+    Raises
+    ------
+    InputError
+        If start or end is no date, end is before start, or the period has no day in the data.
+    """
+    first, last = _day(start), _day(end)
+    if last < first:
+        raise InputError(f"the period {first} to {last} ends before it starts")
+    dates = ds["date"].values.astype("datetime64[D]")
+    if not ((dates >= first) & (dates <= last)).any():
+        raise InputError(
+            f"the period {first} to {last} has no day in the data, which run from {dates[0]} to {dates[-1]}"
+        )
+    return ds.isel(date=(dates >= first - int(spinup_days)) & (dates <= last))
+
+
+def _day(text) -> np.datetime64:
+    try:
+        day = np.datetime64(text, "D")
+    except ValueError:
+        day = np.datetime64("NaT")
+    if np.isnat(day):
+        raise InputError(f"{text!r} is not a date; write dates as 1981-10-01")
+    return day
+
+
+# ---- normalisation --------------------------------------------------------------------------------------------------
+
+
+def _targets(ds) -> list[str]:
+    return ["streamflow", *ds.attrs["concepts"]]
+
+
+def _mean_std(values: np.ndarray, what: str) -> list[float]:
+    values = values[np.isfinite(values)].astype(np.float64)
+    if not len(values):
+        raise InputError(f"{what} has no value in the training period; choose another period or leave it out")
+    std = float(values.std())
+    return [float(values.mean()), std if std > 0 else 1.0]
+
+
+def fit_normalisation(ds, start, end) -> dict:
+    """Mean and standard deviation over all basins of `ds` in the training period alone.
+
+    Returns
+    -------
+    dict
+        JSON-able: period [start, end]; inputs, attributes, targets each {name: [mean, std]} in the variable's units;
+        a standard deviation of 0 becomes 1.
+
+    Raises
+    ------
+    InputError
+        If the period has no day in the data or a variable no value in it.
+    """
+    part = select_period(ds, start, end)
+    fitted = {"period": [str(_day(start)), str(_day(end))]}
+    fitted["inputs"] = {name: _mean_std(part[name].values, name) for name in ds.attrs["inputs"]}
+    fitted["attributes"] = {}
+    if "attributes" in ds:
+        for i, name in enumerate(ds["attribute"].values):
+            fitted["attributes"][str(name)] = _mean_std(ds["attributes"].values[:, i], f"attribute {name}")
+    fitted["targets"] = {name: _mean_std(part[name].values, name) for name in _targets(ds)}
+    return fitted
+
+
+def basin_std(ds, normalisation: dict, start, end) -> np.ndarray:
+    """Standard deviation of each basin's targets over the training period, in normalised units.
+
+    Returns
+    -------
+    numpy.ndarray
+        (basin, 1 + concepts) float32, 0 where a basin has no value.
+    """
+    part = select_period(ds, start, end)
+    out = np.zeros((ds.sizes["basin"], len(_targets(ds))), np.float32)
+    for k, name in enumerate(_targets(ds)):
+        scale = normalisation["targets"][name][1]
+        for b, row in enumerate(part[name].values):
+            row = row[np.isfinite(row)].astype(np.float64)
+            if len(row):
+                out[b, k] = row.std() / scale
+    return out
+
+
+def to_arrays(ds, normalisation: dict) -> dict:
+    """Normalised arrays for training and simulation.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        From load_dataset.
+    normalisation : dict
+        From fit_normalisation.
+
+    Returns
+    -------
+    dict
+        basin (basin,) ids; forcing (basin, day, input), missing days 0; attributes (basin, attribute), (basin, 0) when
+        there are none; targets (basin, day, 1 + concepts), NaN where missing and where an input is; valid (basin, day)
+        bool: every input is there. All float32 but `valid`.
+
+    Raises
+    ------
+    InputError
+        If the normalisation was fitted on other inputs, attributes or concepts.
+    """
+    attributes = [str(a) for a in ds["attribute"].values] if "attributes" in ds else []
+    for part, names in (("inputs", ds.attrs["inputs"]), ("attributes", attributes), ("targets", _targets(ds))):
+        if set(names) != set(normalisation[part]):
+            raise InputError(
+                f"the data have the {part} {_some(names, 8)}, the normalisation {_some(normalisation[part], 8)}; use the "
+                "same forcing, attributes and concepts as in training"
+            )
+    shape = (ds.sizes["basin"], ds.sizes["date"])
+    inputs = list(normalisation["inputs"])
+    targets = list(normalisation["targets"])
+    arrays = {
+        "basin": ds["basin"].values.astype(str),
+        "forcing": np.empty((*shape, len(inputs)), np.float32),
+        "attributes": np.empty((shape[0], len(attributes)), np.float32),
+        "targets": np.empty((*shape, len(targets)), np.float32),
+        "valid": np.ones(shape, bool),
+    }
+    for i, name in enumerate(inputs):
+        mean, std = normalisation["inputs"][name]
+        values = ds[name].values
+        arrays["valid"] &= np.isfinite(values)
+        arrays["forcing"][:, :, i] = (values - np.float32(mean)) / np.float32(std)
+    arrays["forcing"][~arrays["valid"]] = 0
+    for i, name in enumerate(normalisation["attributes"]):
+        mean, std = normalisation["attributes"][name]
+        arrays["attributes"][:, i] = (ds["attributes"].values[:, attributes.index(name)] - mean) / std
+    for k, name in enumerate(targets):
+        mean, std = normalisation["targets"][name]
+        arrays["targets"][:, :, k] = (ds[name].values - np.float32(mean)) / np.float32(std)
+    arrays["targets"][~arrays["valid"]] = np.nan
+    return arrays
+
+
+def denormalise(values, normalisation: dict, name: str):
+    """Normalised values of the target `name` in its units (streamflow: mm/day)."""
+    mean, std = normalisation["targets"][name]
+    return values * np.float32(std) + np.float32(mean)
+
+
+# ---- windows --------------------------------------------------------------------------------------------------------
+
+
+def training_windows(arrays: dict, window: int, batch_size: int, warmup_days: int, rng: np.random.Generator):
+    """The windows of one epoch: every day from a basin's first target to its last is scored in exactly one of them.
+
+    Parameters
+    ----------
+    arrays : dict
+        From to_arrays, with `basin_std` (basin, 1 + concepts) added.
+    window : int
+        Scored days per window.
+    batch_size : int
+    warmup_days : int
+        Days before a window that are simulated and not scored (fewer where the record begins).
+    rng : numpy.random.Generator
+        Gives each basin its phase (in the order of the sorted ids, so the list's order changes nothing) and shuffles.
+
+    Yields
+    ------
+    (x, y)
+        x: forcing (batch, warmup + window, input), attributes (batch, attribute), basin_std (batch, 1 + concepts);
+        y: (batch, warmup + window, 1 + concepts), NaN where not scored. Windows shorter than full are padded at the
+        end, the last batch with windows that are NaN throughout: all batches have one shape.
+    """
+    table = _window_table(arrays, window, warmup_days, rng)
+    table = table[rng.permutation(len(table))]
+    length = warmup_days + window
+    steps = np.arange(length)
+    n_days = arrays["forcing"].shape[1]
+    for at in range(0, len(table), batch_size):
+        rows = table[at : at + batch_size]
+        basin, begin, scored, end = (rows[:, k, None] for k in range(4))
+        day = begin + steps
+        inside = day < end
+        day = np.minimum(day, n_days - 1)
+        forcing = np.zeros((batch_size, length, arrays["forcing"].shape[2]), np.float32)
+        forcing[: len(rows)] = np.where(inside[:, :, None], arrays["forcing"][basin, day], 0)
+        y = np.full((batch_size, length, arrays["targets"].shape[2]), np.nan, np.float32)
+        y[: len(rows)] = np.where((inside & (day >= scored))[:, :, None], arrays["targets"][basin, day], np.nan)
+        x = {"forcing": forcing}
+        for name in ("attributes", "basin_std"):
+            x[name] = np.zeros((batch_size, arrays[name].shape[1]), np.float32)
+            x[name][: len(rows)] = arrays[name][basin[:, 0]]
+        yield x, y
+
+
+def _window_table(arrays, window: int, warmup_days: int, rng) -> np.ndarray:
+    """Rows (basin, first day, first scored day, day after the last) of all windows of an epoch."""
+    rows = []
+    for b in np.argsort(arrays["basin"]):
+        phase = int(rng.integers(window))
+        scored = np.flatnonzero(np.isfinite(arrays["targets"][b]).any(axis=1))
+        if not len(scored):
+            continue
+        record = int(np.argmax(arrays["valid"][b]))
+        first, last = int(scored[0]), int(scored[-1]) + 1
+        cuts = [first, *range(first + phase or first + window, last, window), last]
+        cuts = sorted(set(cuts))
+        for begin, end in zip(cuts[:-1], cuts[1:], strict=True):
+            rows.append((b, max(begin - warmup_days, record), begin, end))
+    if not rows:
+        raise InputError("no basin has a day with forcing and a target in the training period")
+    return np.array(rows)
+
+
+# ---- command --------------------------------------------------------------------------------------------------------
+
+
+def write_attributes(data_dir: Path, basins: Path, out: Path) -> None:
+    """Write the attribute table: each of the 27 attributes minus its mean over the listed basins, over its standard
+    deviation (population form, divided by the number of basins); 9 significant digits.
+
+    Parameters
+    ----------
+    data_dir : path
+        CAMELS-US folder.
+    basins : path
+        Basin list.
+    out : path
+        csv to write: basin_id and the columns of ATTRIBUTES.
+    """
+    table = load_attributes(data_dir, basins)
+    spread = table.std(ddof=0)
+    table = (table - table.mean()) / spread.where(spread > 0, 1.0)
+    table.index.name = "basin_id"
+    out = Path(out)
+    part = out.with_name(out.name + ".tmp")
+    table.to_csv(part, float_format="%.9g", lineterminator="\n", encoding="utf-8")
+    os.replace(part, out)
+
+
+def main() -> None:
+    import tyro
+
+    try:
+        tyro.extras.subcommand_cli_from_dict({"attributes": write_attributes})
+    except (InputError, OSError) as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
