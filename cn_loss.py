@@ -363,8 +363,8 @@ def _high_flow(flow):
 
 
 def _low_flows(flow):
-    """Logarithms of the lowest 30 % of the days, at least one."""
-    return np.log(np.maximum(np.sort(flow)[: max(_days(0.3, flow), 1)], _FLOOR))
+    """Logarithms of the lowest 30 % of the days."""
+    return np.log(np.maximum(np.sort(flow)[: _days(0.3, flow)], _FLOOR))
 
 
 def _middle_slope(flow):
