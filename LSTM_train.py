@@ -1,0 +1,241 @@
+"""Train an LSTM on runoff while a linear layer maps its cell states to hydrological concepts.
+
+    python LSTM_train.py                                   # synthetic demo catchments, made if they are not there
+    python LSTM_train.py --run-dir runs/demo --resume      # go on with a training that was stopped
+
+The 391 CAMELS catchments with snow water equivalent as the concept:
+
+    python LSTM_train.py --run-dir runs/camels --data-dir camels_us --forcing maurer_extended --basins s_391attrs.csv
+        --concepts "swe=swe/{number}.csv:uaz_swe[mm]" --train-period 1981-10-01 2000-09-30
+        --valid-period 2000-10-01 2004-09-30 --test-period 2004-10-01 2008-09-30
+
+Then score the run with LSTM_test.py and write its cell states with LSTM_output_Cn.py. Edit the settings below or give
+them as options.
+"""
+
+import itertools
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+DEMO = "demo"
+DEMO_STATES = "caravan/timeseries/csv/camels/camels_{basin}.csv"
+
+
+@dataclass
+class Settings:
+    # Where things are
+    run_dir: str = "runs/demo"
+    """Folder for the trained model and everything the other scripts need; a new or an empty one."""
+    data_dir: str = DEMO
+    """CAMELS-US folder (or, with --forcing caravan, a Caravan folder). "demo": synthetic catchments, made if absent."""
+    forcing: str = "daymet"
+    """Forcing product: daymet, maurer, maurer_extended, nldas, nldas_extended, or caravan."""
+    basins: tuple[str, ...] = ()
+    """Basin ids, or one file that lists them; all basins of the data folder if empty."""
+    attributes: str = "auto"
+    """Catchment attributes: auto (the 27 of the CAMELS files, Caravan's own), a CSV table, climate (computed from the
+    forcing of the training period), or none."""
+    concepts: tuple[str, ...] = (
+        f"soil1={DEMO_STATES}:volumetric_soil_water_layer_1_mean*70[mm]",
+        f"soil2={DEMO_STATES}:volumetric_soil_water_layer_2_mean*210[mm]",
+        f"soil3={DEMO_STATES}:volumetric_soil_water_layer_3_mean*720[mm]",
+        f"soil4={DEMO_STATES}:volumetric_soil_water_layer_4_mean*1890[mm]",
+        f"swe={DEMO_STATES}:snow_depth_water_equivalent_mean[mm]",
+    )
+    """Concepts the cell states are mapped to, each name=template:column, with optional *factor and [unit]. {basin} in
+    the template is the 8-digit id, {number} the id without leading zeros; the template "caravan" is the basin's own
+    Caravan file. Give the option without a value to train on runoff alone."""
+
+    # Periods, first and last day; no day may be in two of them
+    train_period: tuple[str, str] = ("2002-10-01", "2009-09-30")
+    """Days whose streamflow and concepts are learned."""
+    valid_period: tuple[str, str] = ("2009-10-01", "2011-09-30")
+    """Days that choose the best weights and stop the training."""
+    test_period: tuple[str, str] = ("2011-10-01", "2013-09-30")
+    """Days kept for LSTM_test.py; nothing here looks at them."""
+
+    # Model
+    hidden_size: int = 64
+    """Number of cell states."""
+    dropout: float = 0.4
+    """Share of hidden states dropped before the runoff layer; the probe always sees every cell state."""
+
+    # Training
+    epochs: int = 40
+    """Passes over all training days."""
+    batch_size: int = 64
+    """Windows per step."""
+    window: int = 365
+    """Days per window."""
+    warmup_days: int = 0
+    """Days simulated before each window and not scored."""
+    learning_rate: float = 5e-3
+    """Adam's learning rate at the start; it falls to zero along half a cosine."""
+    streamflow_weight: float = 0.7
+    """Weight of streamflow in the loss."""
+    concept_weight: float = 0.3
+    """Weight of the concepts in the loss, shared equally between them."""
+    probe_penalty: float = 0.0
+    """Strength (alpha) of the elastic net on the probe's weights, which makes it use few cell states."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient of one step."""
+    patience: int = 15
+    """Stop after this many epochs without a better validation score."""
+    seed: tuple[int, ...] = (1,)
+    """Seed of the weights and of the order of the windows; several train one member each."""
+    resume: bool = False
+    """Go on with the run in --run-dir after its last whole epoch."""
+
+
+def main(settings: Settings):
+    import hydrodata_tf as hydrodata
+    import runs
+
+    check(settings)
+    if settings.data_dir == DEMO:
+        from demo_data import make_demo
+
+        print(f"Synthetic demo catchments in {make_demo(DEMO)}/")
+    dataset = hydrodata.load_dataset(
+        settings.data_dir,
+        forcing=settings.forcing,
+        basins=list(settings.basins) or None,
+        attributes=settings.attributes,
+        concepts=settings.concepts,
+        climate_period=settings.train_period,
+    ).sortby("basin")  # so the order of a basin list changes no number
+    print(dataset.attrs["report"])
+
+    normalisation = hydrodata.fit_normalisation(dataset, *settings.train_period)
+    train = hydrodata.select_period(dataset, *settings.train_period, spinup_days=settings.warmup_days)
+    arrays = hydrodata.to_arrays(train, normalisation)
+    arrays["basin_std"] = hydrodata.basin_std(dataset, normalisation, *settings.train_period)
+    arrays["targets"][:, train["date"].values < np.datetime64(settings.train_period[0])] = np.nan
+    valid = hydrodata.select_period(dataset, *settings.valid_period, spinup_days=runs.SPINUP_DAYS)
+
+    options = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items() if k != "resume"}
+    runs.create_run(settings.run_dir, options, normalisation, dataset, resume=settings.resume)
+    for seed in settings.seed:
+        train_member(settings, seed, arrays, valid, normalisation)
+    print(f"Next: python LSTM_test.py --run-dir {settings.run_dir}")
+
+
+def check(settings):
+    """Refuse settings that cannot work before anything is read."""
+    from hydrodata_tf import InputError
+
+    for name in ("hidden_size", "epochs", "batch_size", "window", "learning_rate", "clip_norm", "patience"):
+        if not getattr(settings, name) > 0:
+            raise InputError(f"--{name.replace('_', '-')} must be above 0, not {getattr(settings, name)}.")
+    for name in ("warmup_days", "streamflow_weight", "concept_weight", "probe_penalty"):
+        if not getattr(settings, name) >= 0:
+            raise InputError(f"--{name.replace('_', '-')} must not be below 0, not {getattr(settings, name)}.")
+    if not 0 <= settings.dropout < 1:
+        raise InputError(f"--dropout must be at least 0 and below 1, not {settings.dropout}.")
+    if not settings.seed or len(set(settings.seed)) < len(settings.seed) or min(settings.seed) < 0:
+        raise InputError(f"--seed takes different whole numbers from 0 on, not {' '.join(map(str, settings.seed))}.")
+    periods = sorted((getattr(settings, f"{name}_period"), f"--{name}-period") for name in ("train", "valid", "test"))
+    for (earlier, one), (later, other) in itertools.pairwise(periods):
+        if later[0] <= earlier[1]:
+            raise InputError(f"{one} ({' to '.join(earlier)}) and {other} ({' to '.join(later)}) share days.")
+
+
+def train_member(settings, seed, arrays, valid, normalisation):
+    """Train the member of one seed, from its last checkpoint if it has one, and leave its best weights in the run."""
+    import keras
+    import pandas as pd
+    from tqdm import tqdm
+
+    import plots
+    import runs
+    from cn_loss import elastic_nse_loss, nse_loss
+    from hydrodata_tf import InputError, to_arrays, training_windows
+
+    folder = Path(settings.run_dir) / f"seed_{seed}"
+    model = runs.build_model(asdict(settings), normalisation, seed)
+    share = settings.concept_weight / max(1, len(model.targets) - 1)
+    weights = {name: settings.streamflow_weight if name == "streamflow" else share for name in model.targets}
+
+    def loss(targets, predictions, basin_std):
+        parts = {}
+        for k, name in enumerate(model.targets):
+            one = targets[..., k : k + 1], predictions[..., k : k + 1], basin_std[:, k : k + 1]
+            if name == "streamflow" or settings.probe_penalty == 0:
+                parts[name] = weights[name] * nse_loss(*one)
+            else:
+                kernel = model.probe.kernel[:, k - 1]
+                parts[name] = weights[name] * elastic_nse_loss(*one, kernel, alpha=settings.probe_penalty)
+        return parts
+
+    model.compile(optimizer=keras.optimizers.Adam(settings.learning_rate, clipnorm=settings.clip_norm), loss=loss)
+    done, history, best = 0, [], {"score": -np.inf, "epoch": 0}
+    if (folder / "checkpoint.npz").exists():
+        done, extra = runs.read_checkpoint(folder / "checkpoint.npz", model)
+        history, best = extra["history"], extra["best"]
+    valid_arrays = to_arrays(valid, normalisation)
+    valid_arrays["targets"][:, valid["date"].values < np.datetime64(settings.valid_period[0])] = np.nan  # spin-up
+    counted = runs.scored_basins(runs.load_basins(settings.run_dir), valid)
+    print(f"Seed {seed}: {settings.hidden_size} cell states, {model.count_params():,} weights" +
+          (f", going on after epoch {done}" if done else ""))  # fmt: skip
+
+    print(f"{'epoch':>5} {'seconds':>8} {'loss':>8}  validation NSE, median over basins")
+    steps = math.ceil(np.isfinite(arrays["targets"]).any(axis=2).sum() / settings.window / settings.batch_size)
+    try:
+        for epoch in range(done + 1, settings.epochs + 1):
+            if epoch - 1 - best["epoch"] >= settings.patience:
+                print(f"No better validation score for {settings.patience} epochs.")
+                break
+            began = time.perf_counter()
+            rate = settings.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / settings.epochs)) / 2
+            model.optimizer.learning_rate = rate
+            rng = np.random.default_rng([seed, epoch])  # an epoch that is done again after a stop sees the same windows
+            batches = training_windows(arrays, settings.window, settings.batch_size, settings.warmup_days, rng)
+            logs = [
+                model.train_on_batch(x, y, return_dict=True)
+                for x, y in tqdm(batches, f"epoch {epoch}", total=steps, leave=False, disable=None, unit="batch")
+            ]
+            losses = pd.DataFrame(logs).astype(float).mean()
+            if not np.isfinite(losses["loss"]):
+                raise InputError(f"The loss is not a number in epoch {epoch}: lower --learning-rate or --clip-norm.")
+            scores = median_nse(model, valid_arrays, counted)
+            score = sum(weights[name] * max(value, -1.0) for name, value in scores.items() if np.isfinite(value))
+            row = {"epoch": epoch, **losses, **{f"val_NSE_{name}": v for name, v in scores.items()}}
+            history.append(row | {"learning_rate": rate, "seconds": time.perf_counter() - began})
+            print(f"{epoch:5d} {history[-1]['seconds']:8.1f} {losses['loss']:8.4f}  " +
+                  "  ".join(f"{name} {v:.3f}" for name, v in scores.items()), flush=True)  # fmt: skip
+            if score > best["score"]:
+                best = {"score": score, "epoch": epoch}
+                runs.write_model(folder / "model.keras", model)
+            runs.write_csv(folder / "history.csv", pd.DataFrame(history), index=False)
+            # Last, so that whatever is cut off before it is done again.
+            runs.write_checkpoint(folder / "checkpoint.npz", model, epoch, {"history": history, "best": best})
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"Stopped. Go on with the same options and --resume (run directory {settings.run_dir})."
+        ) from None
+    plots.history(pd.DataFrame(history), folder / "history.png")
+    print(f"Seed {seed}: best weights from epoch {best['epoch']}, in {folder / 'model.keras'}")
+
+
+def median_nse(model, arrays, counted):
+    """Median NSE over basins of each target; NaN where no basin has a score."""
+    from cn_loss import score
+    from runs import simulate
+
+    simulated = np.concatenate([out["prediction"] for _, out in simulate(model, arrays)])
+    medians = {}
+    for k, name in enumerate(model.targets):  # NSE is the same in normalised and in physical units
+        medians[name] = score(arrays["targets"][..., k], simulated[..., k], ["NSE"])["NSE"][counted[name]].median()
+    return medians
+
+
+if __name__ == "__main__":
+    chosen = tyro.cli(Settings, description=__doc__)
+    from runs import cli
+
+    cli(main)(chosen)
