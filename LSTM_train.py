@@ -202,7 +202,7 @@ def train_member(settings, seed, arrays, valid, normalisation):
             losses = pd.DataFrame(logs).astype(float).mean()
             if not np.isfinite(losses["loss"]):
                 raise InputError(f"The loss is not a number in epoch {epoch}: lower --learning-rate or --clip-norm.")
-            scores = median_nse(model, valid_arrays, counted)
+            scores = median_nse(model, valid_arrays, normalisation, counted)
             score = sum(weights[name] * max(value, -1.0) for name, value in scores.items() if np.isfinite(value))
             row = {"epoch": epoch, **losses, **{f"val_NSE_{name}": v for name, v in scores.items()}}
             history.append(row | {"learning_rate": rate, "seconds": time.perf_counter() - began})
@@ -222,16 +222,14 @@ def train_member(settings, seed, arrays, valid, normalisation):
     print(f"Seed {seed}: best weights from epoch {best['epoch']}, in {folder / 'model.keras'}")
 
 
-def median_nse(model, arrays, counted):
+def median_nse(model, arrays, normalisation, counted):
     """Median NSE over basins of each target; NaN where no basin has a score."""
     from cn_loss import score
-    from runs import simulate
+    from runs import in_units, simulate
 
-    simulated = np.concatenate([out["prediction"] for _, out in simulate(model, arrays)])
-    medians = {}
-    for k, name in enumerate(model.targets):  # NSE is the same in normalised and in physical units
-        medians[name] = score(arrays["targets"][..., k], simulated[..., k], ["NSE"])["NSE"][counted[name]].median()
-    return medians
+    simulated = in_units(np.concatenate([out["prediction"] for _, out in simulate(model, arrays)]), normalisation)
+    observed = in_units(arrays["targets"], normalisation)
+    return {n: score(observed[n], simulated[n], ["NSE"])["NSE"][counted[n]].median() for n in model.targets}
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
+import uuid
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,13 +65,20 @@ def replacing(path):
     """Give a temporary path beside `path`; it becomes `path` when the block ends well, else it is removed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}_", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
+    temporary = path.with_name(f".{path.stem}_{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
-        yield Path(name)
-        os.replace(name, path)
+        yield temporary
+        os.replace(temporary, path)
     finally:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def origin(run):
+    """What made an output file, as netCDF attributes."""
+    made = {"source": f"LSTM with {run.settings['hidden_size']} cell states, forcing {run.settings['forcing']}"}
+    if run.settings["data_dir"] == "demo":
+        made["comment"] = "synthetic demo catchments, not observations"
+    return made | {"run": run.path.name, "git_commit": provenance()["git_commit"]}
 
 
 def write_json(path, content):
@@ -368,6 +375,18 @@ def simulate(model, arrays, states=False, gates=False, memory_mb=256, progress=N
             out = {k: np.array(v) for k, v in runner.predict_on_batch({**inputs, "h0": start, "c0": start}).items()}
         out["prediction"][~arrays["valid"][part]] = np.nan
         yield part, out
+
+
+def in_units(prediction, normalisation):
+    """Normalised predictions (basin, day, target) as a dict of arrays (basin, day) in the targets' units.
+
+    Streamflow below zero, which a linear layer can give, becomes zero; concepts stay as the probe reads them.
+    """
+    values = {
+        n: hydrodata.denormalise(prediction[..., k], normalisation, n) for k, n in enumerate(normalisation["targets"])
+    }
+    values["streamflow"] = np.maximum(values["streamflow"], 0)
+    return values
 
 
 def write_model(path, model):
