@@ -1,7 +1,7 @@
 """Train an LSTM on runoff while a linear layer maps its cell states to hydrological concepts.
 
-    python LSTM_train.py                                   # synthetic demo catchments, made if they are not there
-    python LSTM_train.py --run-dir runs/demo --resume      # go on with a training that was stopped
+    python LSTM_train.py                # synthetic demo catchments, made if they are not there
+    python LSTM_train.py --resume       # go on with a training that was stopped
 
 The 391 CAMELS catchments with snow water equivalent as the concept:
 
@@ -10,11 +10,12 @@ The 391 CAMELS catchments with snow water equivalent as the concept:
         --valid-period 2000-10-01 2004-09-30 --test-period 2004-10-01 2008-09-30
 
 Then score the run with LSTM_test.py and write its cell states with LSTM_output_Cn.py. Edit the settings below or give
-them as options.
+them as options; as long as no data folder is named, the demo's settings (DEMO) hold.
 """
 
 import itertools
 import math
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,17 +23,14 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-DEMO = "demo"
-DEMO_STATES = "caravan/timeseries/csv/camels/camels_{basin}.csv"
-
 
 @dataclass
 class Settings:
     # Where things are
-    run_dir: str = "runs/demo"
+    run_dir: str = "runs/camels"
     """Folder for the trained model and everything the other scripts need; a new or an empty one."""
-    data_dir: str = DEMO
-    """CAMELS-US folder (or, with --forcing caravan, a Caravan folder). "demo": synthetic catchments, made if absent."""
+    data_dir: str = ""
+    """CAMELS-US folder or, with --forcing caravan, a Caravan folder."""
     forcing: str = "daymet"
     """Forcing product: daymet, maurer, maurer_extended, nldas, nldas_extended, or caravan."""
     basins: tuple[str, ...] = ()
@@ -40,30 +38,27 @@ class Settings:
     attributes: str = "auto"
     """Catchment attributes: auto (the 27 of the CAMELS files, Caravan's own), a CSV table, climate (computed from the
     forcing of the training period), or none."""
-    concepts: tuple[str, ...] = (
-        f"soil1={DEMO_STATES}:volumetric_soil_water_layer_1_mean*70[mm]",
-        f"soil2={DEMO_STATES}:volumetric_soil_water_layer_2_mean*210[mm]",
-        f"soil3={DEMO_STATES}:volumetric_soil_water_layer_3_mean*720[mm]",
-        f"soil4={DEMO_STATES}:volumetric_soil_water_layer_4_mean*1890[mm]",
-        f"swe={DEMO_STATES}:snow_depth_water_equivalent_mean[mm]",
-    )
+    concepts: tuple[str, ...] = ()
     """Concepts the cell states are mapped to, each name=template:column, with optional *factor and [unit]. {basin} in
     the template is the 8-digit id, {number} the id without leading zeros; the template "caravan" is the basin's own
-    Caravan file. Give the option without a value to train on runoff alone."""
+    Caravan file. None: runoff alone."""
 
     # Periods, first and last day; no day may be in two of them
-    train_period: tuple[str, str] = ("2002-10-01", "2009-09-30")
+    train_period: tuple[str, str] = ("1981-10-01", "2000-09-30")
     """Days whose streamflow and concepts are learned."""
-    valid_period: tuple[str, str] = ("2009-10-01", "2011-09-30")
+    valid_period: tuple[str, str] = ("2000-10-01", "2004-09-30")
     """Days that choose the best weights and stop the training."""
-    test_period: tuple[str, str] = ("2011-10-01", "2013-09-30")
+    test_period: tuple[str, str] = ("2004-10-01", "2008-09-30")
     """Days kept for LSTM_test.py; nothing here looks at them."""
 
     # Model
-    hidden_size: int = 64
+    hidden_size: int = 128
     """Number of cell states."""
     dropout: float = 0.4
     """Share of hidden states dropped before the runoff layer; the probe always sees every cell state."""
+
+    forcing_noise: float = 0.1
+    """Standard deviation of the Gaussian noise on the normalised forcing while training; it keeps the LSTM general."""
 
     # Training
     epochs: int = 40
@@ -74,8 +69,8 @@ class Settings:
     """Days per window."""
     warmup_days: int = 0
     """Days simulated before each window and not scored."""
-    learning_rate: float = 5e-3
-    """Adam's learning rate at the start; it falls to zero along half a cosine."""
+    learning_rate: float = 0.01
+    """Adam's largest learning rate: a rise over the first twentieth of the steps, then half a cosine down to zero."""
     streamflow_weight: float = 0.7
     """Weight of streamflow in the loss."""
     concept_weight: float = 0.3
@@ -83,7 +78,7 @@ class Settings:
     probe_penalty: float = 0.0
     """Strength (alpha) of the elastic net on the probe's weights, which makes it use few cell states."""
     clip_norm: float = 1.0
-    """Largest norm of the gradient of one step."""
+    """Largest norm of the gradient of one step, over all weights together."""
     patience: int = 15
     """Stop after this many epochs without a better validation score."""
     seed: tuple[int, ...] = (1,)
@@ -92,15 +87,35 @@ class Settings:
     """Go on with the run in --run-dir after its last whole epoch."""
 
 
+STATES = "caravan/timeseries/csv/camels/camels_{basin}.csv"
+DEMO = Settings(
+    run_dir="runs/demo",
+    data_dir="demo",
+    concepts=(
+        f"soil1={STATES}:volumetric_soil_water_layer_1_mean*70[mm]",
+        f"soil2={STATES}:volumetric_soil_water_layer_2_mean*210[mm]",
+        f"soil3={STATES}:volumetric_soil_water_layer_3_mean*720[mm]",
+        f"soil4={STATES}:volumetric_soil_water_layer_4_mean*1890[mm]",
+        f"swe={STATES}:snow_depth_water_equivalent_mean[mm]",
+    ),
+    train_period=("2002-10-01", "2009-09-30"),
+    valid_period=("2009-10-01", "2011-09-30"),
+    test_period=("2011-10-01", "2013-09-30"),
+    hidden_size=64,
+    batch_size=16,
+    epochs=100,
+)
+
+
 def main(settings: Settings):
     import hydrodata_tf as hydrodata
     import runs
 
     check(settings)
-    if settings.data_dir == DEMO:
+    if settings.data_dir == DEMO.data_dir:
         from demo_data import make_demo
 
-        print(f"Synthetic demo catchments in {make_demo(DEMO)}/")
+        print(f"Synthetic demo catchments in {make_demo(settings.data_dir)}/")
     dataset = hydrodata.load_dataset(
         settings.data_dir,
         forcing=settings.forcing,
@@ -129,10 +144,12 @@ def check(settings):
     """Refuse settings that cannot work before anything is read."""
     from hydrodata_tf import InputError
 
+    if not settings.data_dir:
+        raise InputError("Name the folder of the data with --data-dir.")
     for name in ("hidden_size", "epochs", "batch_size", "window", "learning_rate", "clip_norm", "patience"):
         if not getattr(settings, name) > 0:
             raise InputError(f"--{name.replace('_', '-')} must be above 0, not {getattr(settings, name)}.")
-    for name in ("warmup_days", "streamflow_weight", "concept_weight", "probe_penalty"):
+    for name in ("warmup_days", "forcing_noise", "streamflow_weight", "concept_weight", "probe_penalty"):
         if not getattr(settings, name) >= 0:
             raise InputError(f"--{name.replace('_', '-')} must not be below 0, not {getattr(settings, name)}.")
     if not 0 <= settings.dropout < 1:
@@ -172,7 +189,9 @@ def train_member(settings, seed, arrays, valid, normalisation):
                 parts[name] = weights[name] * elastic_nse_loss(*one, kernel, alpha=settings.probe_penalty)
         return parts
 
-    model.compile(optimizer=keras.optimizers.Adam(settings.learning_rate, clipnorm=settings.clip_norm), loss=loss)
+    model.compile(
+        optimizer=keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm), loss=loss
+    )
     done, history, best = 0, [], {"score": -np.inf, "epoch": 0}
     if (folder / "checkpoint.npz").exists():
         done, extra = runs.read_checkpoint(folder / "checkpoint.npz", model)
@@ -191,14 +210,13 @@ def train_member(settings, seed, arrays, valid, normalisation):
                 print(f"No better validation score for {settings.patience} epochs.")
                 break
             began = time.perf_counter()
-            rate = settings.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / settings.epochs)) / 2
-            model.optimizer.learning_rate = rate
             rng = np.random.default_rng([seed, epoch])  # an epoch that is done again after a stop sees the same windows
             batches = training_windows(arrays, settings.window, settings.batch_size, settings.warmup_days, rng)
-            logs = [
-                model.train_on_batch(x, y, return_dict=True)
-                for x, y in tqdm(batches, f"epoch {epoch}", total=steps, leave=False, disable=None, unit="batch")
-            ]
+            logs = []
+            for x, y in tqdm(batches, f"epoch {epoch}", total=steps, leave=False, disable=None, unit="batch"):
+                progress = (epoch - 1 + min(len(logs) / steps, 1)) / settings.epochs
+                model.optimizer.learning_rate = rate = settings.learning_rate * schedule(progress)
+                logs.append(model.train_on_batch(x, y, return_dict=True))
             losses = pd.DataFrame(logs).astype(float).mean()
             if not np.isfinite(losses["loss"]):
                 raise InputError(f"The loss is not a number in epoch {epoch}: lower --learning-rate or --clip-norm.")
@@ -222,6 +240,11 @@ def train_member(settings, seed, arrays, valid, normalisation):
     print(f"Seed {seed}: best weights from epoch {best['epoch']}, in {folder / 'model.keras'}")
 
 
+def schedule(progress):
+    """Share of the learning rate at a share of the training: a linear rise over the first 5 %, then half a cosine."""
+    return progress / 0.05 if progress < 0.05 else (1 + math.cos(math.pi * (progress - 0.05) / 0.95)) / 2
+
+
 def median_nse(model, arrays, normalisation, counted):
     """Median NSE over basins of each target; NaN where no basin has a score."""
     from cn_loss import score
@@ -233,7 +256,8 @@ def median_nse(model, arrays, normalisation, counted):
 
 
 if __name__ == "__main__":
-    chosen = tyro.cli(Settings, description=__doc__)
+    named = Settings.data_dir or any(word.startswith(("--data-dir", "--data_dir")) for word in sys.argv)
+    chosen = tyro.cli(Settings, description=__doc__, default=Settings() if named else DEMO)
     from runs import cli
 
     cli(main)(chosen)

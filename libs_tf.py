@@ -183,21 +183,24 @@ class ConceptLSTM(keras.Model):
         Names of the outputs: ``"streamflow"`` first, then the concepts (none for a model of runoff alone).
     dropout : float, default 0.4
         Share of hidden states dropped before the runoff layer while training. The probe always sees every cell state.
+    forcing_noise : float, default 0.0
+        Standard deviation of the Gaussian noise on the normalised forcing while training.
     seed : int, default 0
-        Seed of the dropout masks.
+        Seed of the dropout masks and the noise.
 
     Notes
     -----
     ``compile(loss=f)`` takes ``f(targets, predictions, basin_std) -> {target: loss}``; the losses are summed.
     """
 
-    def __init__(self, units, targets, dropout=0.4, seed=0, **kwargs):
+    def __init__(self, units, targets, dropout=0.4, forcing_noise=0.0, seed=0, **kwargs):
         super().__init__(**kwargs)
         self.targets = list(targets)
         if self.targets[:1] != ["streamflow"]:
             raise ValueError(f"the first target must be 'streamflow'. Received: targets={self.targets}")
         self.units, self.seed = units, seed
         self.lstm = CellStateLSTM(units, name="lstm")
+        self.noise = keras.layers.GaussianNoise(forcing_noise, seed=seed, name="noise")
         self.dropout = keras.layers.Dropout(dropout, seed=seed, name="dropout")
         self.runoff = keras.layers.Dense(1, name="runoff")
         self.probe = LinearProbe(len(self.targets) - 1, name="probe") if len(self.targets) > 1 else None
@@ -222,7 +225,7 @@ class ConceptLSTM(keras.Model):
         tensor (batch, time, targets)
             Normalised streamflow first, then the normalised concepts.
         """
-        h, c = self.lstm(inputs["forcing"], inputs["attributes"])
+        h, c = self.lstm(self.noise(inputs["forcing"], training=training), inputs["attributes"])
         return self.read(h, c, training=training)
 
     def read(self, h, c, training=False):
@@ -237,7 +240,8 @@ class ConceptLSTM(keras.Model):
         return sum(parts.values())
 
     def get_config(self):
-        config = {"units": self.units, "targets": self.targets, "dropout": self.dropout.rate, "seed": self.seed}
+        config = {"units": self.units, "targets": self.targets, "dropout": self.dropout.rate}
+        config |= {"forcing_noise": self.noise.stddev, "seed": self.seed}
         return {**super().get_config(), **config}
 
 

@@ -76,8 +76,8 @@ def replacing(path):
 def origin(run):
     """What made an output file, as netCDF attributes."""
     made = {"source": f"LSTM with {run.settings['hidden_size']} cell states, forcing {run.settings['forcing']}"}
-    if run.settings["data_dir"] == "demo":
-        made["comment"] = "synthetic demo catchments, not observations"
+    if (Path(run.settings["data_dir"]) / "demo.json").exists():
+        made["comment"] = "synthetic catchments, not observations"
     return made | {"run": run.path.name, "git_commit": provenance()["git_commit"]}
 
 
@@ -192,12 +192,9 @@ def build_model(settings, normalisation, seed):
     from libs_tf import ConceptLSTM
 
     keras.utils.set_random_seed(seed)
+    options = {name: settings[name] for name in ("dropout", "forcing_noise")}
     model = ConceptLSTM(
-        settings["hidden_size"],
-        list(normalisation["targets"]),
-        dropout=settings["dropout"],
-        seed=seed,
-        name="concept_lstm",
+        settings["hidden_size"], list(normalisation["targets"]), seed=seed, name="concept_lstm", **options
     )
     inputs, attributes = len(normalisation["inputs"]), len(normalisation["attributes"])
     model.build({"forcing": (None, None, inputs), "attributes": (None, attributes)})

@@ -123,9 +123,9 @@ def test_gradients_equal_finite_differences(dtype):
             assert abs((above - below) / 2e-5 - gradient[at]) < (1e-4 if dtype == "float32" else 1e-7) * scale
 
 
-def concept_model(targets=("streamflow", "soil1", "swe")):
+def concept_model(targets=("streamflow", "soil1", "swe"), **options):
     keras.utils.set_random_seed(0)
-    model = ConceptLSTM(UNITS, targets, dropout=0.4)
+    model = ConceptLSTM(UNITS, targets, **{"dropout": 0.4, **options})
     model.build({"forcing": (None, None, N), "attributes": (None, M)})
     return model
 
@@ -142,6 +142,18 @@ def test_probe_reads_cell_states_and_runoff_reads_hidden_states():
     trained = model({"forcing": forcing, "attributes": attributes}, training=True)
     assert not np.allclose(trained[..., 0], expected[..., 0], atol=1e-3)  # runoff sees dropped-out hidden states
     np.testing.assert_allclose(trained[..., 1:], expected[..., 1:], atol=1e-6)  # the probe sees every cell state
+
+
+def test_noise_of_the_given_size_reaches_the_forcing_in_training_only():
+    forcing, attributes = inputs(batch=200)
+    model = concept_model(forcing_noise=0.3, dropout=0.0)
+    x = {"forcing": forcing, "attributes": attributes}
+    still = concept_model(dropout=0.0)
+    np.testing.assert_array_equal(model(x), still(x))
+    np.testing.assert_array_equal(still(x, training=True), still(x))
+    added = np.asarray(model.noise(forcing, training=True)) - forcing
+    assert added.std() == pytest.approx(0.3, rel=0.02) and abs(added.mean()) < 0.01
+    assert np.abs(np.asarray(model(x, training=True)) - np.asarray(model(x))).mean() > 1e-3
 
 
 def squared_errors(targets, predictions, basin_std):
