@@ -165,6 +165,7 @@ def test_history_of_any_run(table):
     assert readable(figure)
     if len(table) == 1:  # a single epoch is a dot, not an invisible line
         assert any(line.get_marker() == "." for line in figure.axes[0].get_lines())
+        assert all(tick == round(tick) for tick in figure.axes[2].get_xticks())
 
 
 def test_history_needs_epochs():
@@ -223,7 +224,7 @@ def test_hydrographs_draw_each_basin_and_concept():
     panels = [
         a_panel(observed=gap, members=members),
         a_panel("median", ("swe",)),
-        a_panel("bad $x", ("soil_moisture_1",)),
+        a_panel("bad $\\frac$", ("soil_moisture_1",)),
     ]
     figure = plots._hydrographs(panels)
     grid = np.array(figure.axes).reshape(3, 3)
@@ -241,7 +242,14 @@ def test_hydrographs_draw_each_basin_and_concept():
     np.testing.assert_array_equal(lines(grid[2, 2])[0].get_ydata(), wave(0))  # in the row of its name
     assert lines(grid[1, 2]) == lines(grid[2, 1]) == []
     words = texts(figure)
-    for word in ("streamflow (mm/day)", "swe\n(mm)", "soil moisture 1\n(mm)", "01022500: good", "bad $x", "observed"):
+    for word in (
+        "streamflow (mm/day)",
+        "swe\n(mm)",
+        "soil moisture 1\n(mm)",
+        "01022500: good",
+        "bad $\\frac$",
+        "observed",
+    ):
         assert word in words, word
     assert words.count("not a concept of this basin") == 2 and "range of the members" in words
     assert readable(figure)
