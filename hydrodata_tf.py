@@ -6,7 +6,8 @@ load_dataset joins them to one xarray.Dataset (basin, date). The normalised attr
     python hydrodata_tf.py attributes --data-dir CAMELS_FOLDER --basins BASIN_LIST --out s_391attrs.csv
 
 Rules for what stands in a file:
-- missing is NaN everywhere: an empty field, NA, NaN, -999 and -9999, streamflow with the flag M, days left out;
+- missing is NaN everywhere: an empty field, NA, NaN, -999 and -9999, streamflow with the flag M, days left out, the
+  very last number of a file that ends without a line break when it may have been cut;
 - a number that cannot be (rain below zero, air at 200 degrees C, inf, letters), a date that is repeated, out of
   order or not in the calendar, a line with a field too few: InputError with the file and the line.
 """
@@ -72,7 +73,8 @@ CARAVAN_FORCING = (
 PET_NAMES = (PET, f"{PET}_ERA5_LAND", f"{PET}_FAO_PENMAN_MONTEITH")
 CUBIC_MM_PER_CUBIC_FOOT = 28316846.592
 SECONDS_PER_DAY = 86400
-READER_VERSION = 1  # part of the cache key: raise it when a file would be read to other numbers
+PARALLEL_BYTES = 20e6  # starting processes costs a second; less text than this is read by one
+READER_VERSION = 2  # part of the cache key: raise it when a file would be read to other numbers
 
 
 class InputError(ValueError):
@@ -226,11 +228,10 @@ def _some(names, limit=3) -> str:
 
 
 class Table(NamedTuple):
-    """Dated columns of one file: day of each row, values (column, row) with NaN for missing, and what was masked."""
+    """Dated columns of one file: the day of each row and values (column, row), NaN where missing."""
 
     days: np.ndarray
     values: np.ndarray
-    sentinels: int
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -292,8 +293,8 @@ def _fields_by_line(path, raw, begin, count, separator):
                 spans = list(zip([0, *(c + 1 for c in cuts)], [*cuts, len(row)], strict=True))
             if len(spans) != count:
                 raise InputError(
-                    f"{path}, line {line}: {len(spans)} fields instead of {count}; the line may be cut short, fetch the "
-                    "file again or remove the line"
+                    f"{path}, line {line}: {len(spans)} fields instead of {count}; is the line cut? Fetch the file "
+                    "again or remove the line"
                 )
             starts.append([position + s for s, _ in spans])
             ends.append([position + e for _, e in spans])
@@ -308,68 +309,91 @@ _NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _MISSING = (b"", b"na", b"nan", b"-nan", b"null", b"none")
 
 
-def _numbers(path: Path, raw: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """The fields as float64, each correctly rounded; NaN where the field is empty or says NA.
+_POWERS_OF_TEN = 10.0 ** np.arange(8)
 
-    Fields of up to 15 digits are an exact integer over an exact power of ten, hence one correctly rounded division;
-    the rest is left to Python's float.
+
+def _short_numbers(word: np.ndarray, first: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Unsigned decimals of one to eight characters in the text `word`, and where that is what stands there.
+
+    Each field is one 64-bit word: eight digits are added up with three multiplications, all fields at once. The digits
+    are an exact integer and the power of ten is exact, so the one division rounds correctly.
     """
-    text = np.frombuffer(raw, np.uint8)
-    negative = text[np.minimum(starts, len(text) - 1)] == 45
-    first = starts + negative
-    length = ends - first
-    integer = np.zeros(starts.shape, np.int64)
-    decimals = np.zeros(starts.shape, np.uint8)
-    point = np.zeros(starts.shape, np.uint8)
-    plain = (length > 0) & (length <= 16)
-    for k in range(min(int(length.max(initial=0)), 16)):
-        inside = length > k
-        char = text.take(first + k, mode="clip")
-        digit = char - np.uint8(48)
-        is_digit = (digit < 10) & inside
-        is_point = (char == 46) & inside
-        integer = np.where(is_digit, integer * 10 + digit, integer)
-        decimals += point & is_digit
-        plain &= is_digit | (is_point & (point == 0)) | ~inside
-        point |= is_point
-    plain &= length - point <= 15
-    plain &= length - point > 0
-    values = integer / 10.0**decimals
-    np.negative(values, where=negative, out=values)
-    for i in zip(*np.nonzero(~plain), strict=True):
+    one, eights, zeros, tens = (np.uint64(int(byte * 8, 16)) for byte in ("01", "80", "30", "06"))
+    u8 = np.uint64(8)
+    shift = (first & 7).astype(np.uint64) * u8
+    at = first >> 3
+    text = (word[at] >> shift) | (word[at + 1] << (np.uint64(64) - shift))  # shifts by 64 give 0 in numpy
+    size = np.minimum(length, 8).astype(np.uint64)
+    text <<= (u8 - size) * u8  # the last character is now in the highest byte, what followed it is gone
+    other = text ^ np.uint64(0x2E2E2E2E2E2E2E2E)
+    point = ((other - one) & ~other & eights) >> np.uint64(7)  # lowest bit of the byte that holds the point, or 0
+    decimals = (point * np.uint64(0x0706050403020100)) >> np.uint64(56)
+    before = text & (point - np.uint64(1))
+    text = np.where(point == 0, text, ((text ^ before) & ~(point * np.uint64(255))) | (before << u8))
+    size -= point != 0
+    text |= zeros >> (size * u8)
+    high = np.uint64(0xF0F0F0F0F0F0F0F0)
+    plain = (length <= 8) & (size > 0)
+    plain &= ((text & high) == zeros) & (((text + tens) & high) == zeros)
+    text -= zeros
+    text = text * np.uint64(10) + (text >> u8)
+    low, pairs = np.uint64(0x000000FF000000FF), text >> np.uint64(16)
+    text = (text & low) * np.uint64(0x000F424000000064) + (pairs & low) * np.uint64(0x0000271000000001)
+    return (text >> np.uint64(32)).astype(np.int64) / _POWERS_OF_TEN.take(decimals.astype(np.int64)), plain
+
+
+def _numbers(path: Path, raw: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The fields as float64, each correctly rounded; NaN where the field is empty or says NA."""
+    raw_words = np.frombuffer(raw + bytes(24 - len(raw) % 8), "<u8")
+    values, plain = np.empty(starts.shape), np.empty(starts.shape, bool)
+    for i, (first, last) in enumerate(zip(starts, ends, strict=True)):  # column by column: stays in the cache
+        negative = raw_words.view(np.uint8)[first] == ord("-")
+        values[i], plain[i] = _short_numbers(raw_words, first + negative, last - first - negative)
+        np.negative(values[i], where=negative, out=values[i])
+    empty = starts == ends
+    values[empty] = np.nan
+    for i in zip(*np.nonzero(~(plain | empty)), strict=True):
         token = raw[starts[i] : ends[i]].strip()
-        if token.lower() in _MISSING:
-            values[i] = np.nan
-        elif _NUMBER.fullmatch(token):
+        if _NUMBER.fullmatch(token):
             values[i] = float(token)
+        elif token.lower() in _MISSING:
+            values[i] = np.nan
         else:
-            raise InputError(
-                f"{path}, line {_line_of(raw, starts[i])}: {token[:30].decode('utf-8', 'replace')!r} is not a number"
-            )
+            raise InputError(f"{path}, line {_line_of(raw, starts[i])}: {_shown(token)} is not a number")
     return values
 
 
-def _masked(path: Path, raw: bytes, names, values: np.ndarray, starts: np.ndarray) -> int:
-    """Mask -999 and -9999 in place and return how many; refuse what cannot be (KNOWN has the ranges)."""
-    sentinel = (values == -999) | (values == -9999)
-    values[sentinel] = np.nan
-    for name, row, at in zip(names, values, starts, strict=True):
+def _shown(token: bytes) -> str:
+    return repr(token[:30].decode("utf-8", "replace"))
+
+
+def _mask(path: Path, names, values: np.ndarray, line_of) -> None:
+    """Make -999 and -9999 NaN in place; refuse what cannot be (KNOWN has the ranges). line_of(i, row) says where."""
+    values[(values == -999) | (values == -9999)] = np.nan
+    for i, (name, row) in enumerate(zip(names, values, strict=True)):
         known = KNOWN.get(name)
         low, high = (known.low, known.high) if known else (-1e30, 1e30)
         wrong = np.flatnonzero((row < low) | (row > high))
         if len(wrong):
-            i = wrong[0]
+            units = f" {known.units}" if known else ""
             raise InputError(
-                f"{path}, line {_line_of(raw, at[i])}: {name} {row[i]:g} is outside {low:g} to {high:g}"
-                f"{' ' + known.units if known else ''}; correct it or write -999 for missing"
+                f"{path}, {line_of(i, wrong[0])}: {name} {row[wrong[0]]:g} is not between {low:g} and {high:g}{units}; "
+                "correct it or write -999 for missing"
             )
-    return int(np.count_nonzero(sentinel))
+    for low, high in (("tmin", "tmax"), ("temperature_2m_min", "temperature_2m_max")):
+        if low in names and high in names:
+            inverted = values[names.index(low)] > values[names.index(high)]
+            if inverted.sum() > len(inverted) / 2:
+                raise InputError(f"{path}: {low} is above {high} on most days; are the two columns exchanged?")
 
 
-def _forget_cut_number(raw: bytes, values: np.ndarray, ends: np.ndarray) -> None:
-    """A file that ends without a line break may end inside a number: the very last number is then missing."""
-    if not raw.endswith(b"\n"):
-        values[ends == len(raw)] = np.nan
+def _forget_cut_number(raw: bytes, values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> None:
+    """The very last number of a file without a final line break may be cut: keep it only if it has as many decimals
+    as every number above it."""
+    for i in np.flatnonzero(ends[:, -1] == len(raw)):
+        decimals = {len(raw[a:b].partition(b".")[2]) for a, b in zip(starts[i], ends[i], strict=True)}
+        if len(decimals) > 1 or decimals == {0}:
+            values[i, -1] = np.nan
 
 
 def _calendar_days(path: Path, raw: bytes, year, month, day, starts) -> np.ndarray:
@@ -396,7 +420,7 @@ def _ordered(path, raw, days, starts):
     return days
 
 
-_MIDNIGHT = re.compile(rb"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})([T ][0-9:.]+Z?)?")
+_DATE = re.compile(rb"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})([T ][0-9:.]+Z?)?")
 
 
 def _csv_days(path: Path, raw: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -412,12 +436,10 @@ def _csv_days(path: Path, raw: bytes, starts: np.ndarray, ends: np.ndarray) -> n
     parts = np.empty((3, len(starts)))
     for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
         token = raw[start:end].strip()
-        match = _MIDNIGHT.fullmatch(token)
+        match = _DATE.fullmatch(token)
         if not match:
-            raise InputError(
-                f"{path}, line {_line_of(raw, start)}: {token[:30].decode('utf-8', 'replace')!r} is not a date; write "
-                "dates as 1980-01-31"
-            )
+            where = f"{path}, line {_line_of(raw, start)}"
+            raise InputError(f"{where}: {_shown(token)} is not a date; write dates as 1980-01-31")
         parts[:, i] = [int(match[k]) for k in (1, 2, 3)]
     return _calendar_days(path, raw, *parts, starts)
 
@@ -438,9 +460,7 @@ def _forcing_head(path: Path, raw: bytes) -> tuple[float, float, float, list[str
     ):
         token = lines[i].strip()
         if not _NUMBER.fullmatch(token) or not low <= float(token) <= high:
-            raise InputError(
-                f"{path}, line {i + 1}: the {name} should stand here, not {token[:30].decode('utf-8', 'replace')!r}"
-            )
+            raise InputError(f"{path}, line {i + 1}: the {name} should stand here, not {_shown(token)}")
         values.append(float(token))
     names = []
     for token in lines[3].decode("utf-8", "replace").lower().split():
@@ -465,28 +485,26 @@ def _read_forcing(path: Path, basin: str, columns) -> tuple[Table, dict]:
     values = _numbers(path, raw, starts, ends)
     days = _calendar_days(path, raw, *values[:3], starts[0])
     values = values[3:]
-    _forget_cut_number(raw, values, ends[3:])
-    sentinels = _masked(path, raw, columns, values, starts[3:])
-    return Table(days, values, sentinels), {"lat": lat, "elevation_m": elevation, "area_m2": area}
+    _forget_cut_number(raw, values, starts[3:], ends[3:])
+    _mask(path, columns, values, lambda i, row: f"line {_line_of(raw, starts[3 + i, row])}")
+    return Table(days, values), {"lat": lat, "elevation_m": elevation, "area_m2": area}
 
 
 def _read_streamflow(path: Path, basin: str, columns, area_m2: float) -> tuple[Table, dict]:
     raw = _read_bytes(path)
     starts, ends = _fields(path, raw, 0, 6, None)
-    values = _numbers(path, raw, starts.T[:5], ends.T[:5])
-    other = np.flatnonzero(values[0] != int(basin)) if basin.isdigit() else ()
-    if len(other):
-        i = other[0]
-        found = raw[starts[i, 0] : ends[i, 0]].decode("utf-8", "replace")
-        raise InputError(f"{path}, line {_line_of(raw, starts[i, 0])}: basin {found} in the file of basin {basin}")
-    days = _calendar_days(path, raw, *values[1:4], starts[:, 0])
-    flow = values[4:5]
-    flag_m = (np.frombuffer(raw, np.uint8)[starts[:, 5]] == ord("M")) & (ends[:, 5] - starts[:, 5] == 1)
-    missing = flag_m | (flow[0] == -999) | (flow[0] == -9999)
-    flow[0, missing] = np.nan
+    starts, ends = starts.T, ends.T
+    station, *date, flow = _numbers(path, raw, starts[:5], ends[:5])
+    if basin.isdigit() and (station != int(basin)).any():
+        i = np.flatnonzero(station != int(basin))[0]
+        found = _shown(raw[starts[0, i] : ends[0, i]])
+        raise InputError(f"{path}, line {_line_of(raw, starts[0, i])}: basin {found} in the file of basin {basin}")
+    days = _calendar_days(path, raw, *date, starts[1])
+    flagged = (np.frombuffer(raw, np.uint8)[starts[5]] == ord("M")) & (ends[5] - starts[5] == 1)
+    flow[flagged | (flow == -999) | (flow == -9999)] = np.nan
     flow *= CUBIC_MM_PER_CUBIC_FOOT * SECONDS_PER_DAY / (area_m2 * 1e6)
-    _masked(path, raw, ("streamflow",), flow, starts.T[4:5])
-    return Table(days, flow, int(missing.sum())), {}
+    _mask(path, ("streamflow",), flow[None], lambda i, row: f"line {_line_of(raw, starts[4, row])}")
+    return Table(days, flow[None]), {}
 
 
 def _read_csv(path: Path, basin: str, columns) -> tuple[Table, dict]:
@@ -508,19 +526,15 @@ def _read_csv(path: Path, basin: str, columns) -> tuple[Table, dict]:
     present, absent, found = _present(names, columns)
     starts, ends = _fields(path, raw, len(head) + 1, len(names), separator)
     days = _csv_days(path, raw, starts[:, date], ends[:, date])
-    values = np.full((len(columns), len(days)), np.nan)
     where = [names.index(name) for name in found]
     starts, ends = starts.T[where], ends.T[where]
-    values[present] = _numbers(path, raw, starts, ends)
-    part = values[present]
-    _forget_cut_number(raw, part, ends)
-    sentinels = _masked(path, raw, found, part, starts)
+    part = _numbers(path, raw, starts, ends)
+    _forget_cut_number(raw, part, starts, ends)
+    _mask(path, found, part, lambda i, row: f"line {_line_of(raw, starts[i, row])}")
+    values = np.full((len(columns), len(days)), np.nan)
     values[present] = part
-    return Table(days, values, sentinels), {
-        "absent": absent,
-        "names": [n for i, n in enumerate(names) if i != date],
-        "found": found,
-    }
+    names = [name for i, name in enumerate(names) if i != date]
+    return Table(days, values), {"absent": absent, "names": names, "found": found}
 
 
 def _present(names, columns) -> tuple[list[int], list[str], list[str]]:
@@ -557,15 +571,10 @@ def _read_netcdf(path: Path, columns) -> tuple[Table, dict]:
         raise InputError(f"{path} cannot be read as netCDF ({str(problem)[:80]}); fetch it again") from None
     if len(days) == 0 or (np.diff(days).astype(np.int64) < 1).any():
         raise InputError(f"{path}: the dates are repeated, out of order or absent")
-    sentinel = (values == -999) | (values == -9999)
-    values[sentinel] = np.nan
-    for i, name in zip(present, found, strict=True):
-        known = KNOWN.get(name)
-        low, high = (known.low, known.high) if known else (-1e30, 1e30)
-        wrong = np.flatnonzero((values[i] < low) | (values[i] > high))
-        if len(wrong):
-            raise InputError(f"{path}, {days[wrong[0]]}: {name} {values[i][wrong[0]]:g} is outside {low:g} to {high:g}")
-    return Table(days, values, int(sentinel.sum())), {"absent": absent, "names": names, "found": found}
+    part = values[present]
+    _mask(path, found, part, lambda i, row: str(days[row]))
+    values[present] = part
+    return Table(days, values), {"absent": absent, "names": names, "found": found}
 
 
 _READERS = {"forcing": _read_forcing, "streamflow": _read_streamflow, "csv": _read_csv}
@@ -580,7 +589,7 @@ def _read(kind: str, path: str, basin: str, columns: tuple[str, ...], *extra) ->
     return {
         "first": int(first.astype(np.int64)),
         "values": values,
-        "sentinels": table.sentinels,
+        "missing": int(np.isnan(table.values).sum()),
         "gaps": values.shape[1] - len(table.days),
         **head,
     }
@@ -589,7 +598,8 @@ def _read(kind: str, path: str, basin: str, columns: tuple[str, ...], *extra) ->
 def _frame(read: dict, columns) -> "pd.DataFrame":
     import pandas as pd
 
-    index = pd.DatetimeIndex(np.datetime64(read["first"], "D") + np.arange(read["values"].shape[1]), name="date")
+    days = np.datetime64(read["first"], "D") + np.arange(read["values"].shape[1])
+    index = pd.DatetimeIndex(days.astype("datetime64[ns]"), name="date")
     return pd.DataFrame(dict(zip(columns, read["values"], strict=True)), index=index)
 
 
@@ -604,14 +614,17 @@ def find_camels(data_dir) -> Path:
     InputError
         If there is none.
     """
+    return _folder_with("basin_mean_forcing", data_dir)
+
+
+def _folder_with(name: str, data_dir) -> Path:
     root = Path(data_dir)
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder; give the folder that holds basin_mean_forcing")
-    children = sorted(p for p in root.iterdir() if p.is_dir())
-    for folder in (root, root / "basin_dataset_public_v1p2", *children):
-        if (folder / "basin_mean_forcing").is_dir():
+        raise InputError(f"{root}: no such folder; give the data folder that holds {name}")
+    for folder in (root, root / "basin_dataset_public_v1p2", *sorted(p for p in root.iterdir() if p.is_dir())):
+        if (folder / name).is_dir():
             return folder
-    raise InputError(f"{root}: no folder basin_mean_forcing in it or one level below; is this a CAMELS-US folder?")
+    raise InputError(f"{root}: no folder {name} in it or one level below; give the data folder that holds it")
 
 
 def _index(folder: Path, suffix: str) -> dict[str, Path]:
@@ -639,10 +652,7 @@ def _forcing_files(data_dir, product: str) -> dict[str, Path]:
 
 
 def _streamflow_files(data_dir) -> dict[str, Path]:
-    folder = find_camels(data_dir) / "usgs_streamflow"
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; unpack the CAMELS-US streamflow there")
-    return _index(folder, "_streamflow_qc.txt")
+    return _index(_folder_with("usgs_streamflow", data_dir) / "usgs_streamflow", "_streamflow_qc.txt")
 
 
 def _file_of(files: dict[str, Path], basin, what: str, where) -> Path:
@@ -730,6 +740,9 @@ def load_streamflow(data_dir, basin, area_m2: float | None = None) -> "pd.Series
     return series
 
 
+_CUT = " (the file ends without a line break here and may be cut short; end it with one)"
+
+
 def _delimited(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Column names and (line, fields) of a small `;`, `,` or tab separated table."""
     text = _read_bytes(path).decode("utf-8", "replace")
@@ -744,7 +757,7 @@ def _delimited(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
                 raise InputError(f"{path}, line {reader.line_num}: {len(fields)} fields instead of {len(names)}")
             rows.append((reader.line_num, [field.strip() for field in fields]))
     if not text.endswith("\n") and rows:
-        rows[-1][1][-1] = ""  # the last field may be cut
+        rows[-1][1][-1] += _CUT
     return names, rows
 
 
@@ -752,7 +765,8 @@ def _float(path: Path, line: int, name: str, text: str) -> float:
     if text.lower().encode() in _MISSING:
         return np.nan
     if not _NUMBER.fullmatch(text.encode()) or not np.isfinite(float(text)):
-        raise InputError(f"{path}, line {line}: {name} {text[:30]!r} is not a number")
+        cut = _CUT if text.endswith(_CUT) else ""
+        raise InputError(f"{path}, line {line}: {name} {text.removesuffix(_CUT)[:30]!r} is not a number{cut}")
     return np.nan if float(text) in (-999.0, -9999.0) else float(text)
 
 
@@ -772,7 +786,10 @@ def _attribute_table(path: Path, columns=None) -> tuple[dict[str, dict[str, floa
     here = [(i, name) for i, name in enumerate(names) if name in columns]
     table: dict[str, dict[str, float]] = {}
     for line, fields in rows:
-        basin = basin_id(fields[key])
+        try:
+            basin = basin_id(fields[key])
+        except InputError as problem:
+            raise InputError(f"{path}, line {line}: {problem}") from None
         if basin in table:
             raise InputError(f"{path}, line {line}: basin {basin} stands here a second time; remove one")
         table[basin] = {name: _float(path, line, name, fields[i]) for i, name in here}
@@ -843,19 +860,9 @@ def _attribute_folder(data_dir: Path) -> Path:
 # ---- Caravan and concepts -------------------------------------------------------------------------------------------
 
 
-def _find_caravan(data_dir) -> Path:
-    root = Path(data_dir)
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder; give the Caravan folder that holds timeseries")
-    for folder in (root, *sorted(p for p in root.iterdir() if p.is_dir())):
-        if (folder / "timeseries").is_dir():
-            return folder
-    raise InputError(f"{root}: no folder timeseries in it or one level below; is this a Caravan folder?")
-
-
 def _caravan_files(data_dir) -> dict[str, Path]:
     """Gauge to file; the csv where a gauge has both."""
-    root = _find_caravan(data_dir) / "timeseries"
+    root = _folder_with("timeseries", data_dir) / "timeseries"
     found: dict[str, Path] = {}
     for suffix in (".nc", ".csv"):
         kind: dict[str, Path] = {}
@@ -920,6 +927,20 @@ class Concept(NamedTuple):
         return known.label if known else self.column
 
 
+_TAKEN = {
+    *FORCING,
+    *CARAVAN_FORCING,
+    "streamflow",
+    "attributes",
+    "attribute",
+    "basin",
+    "date",
+    "lat",
+    "lon",
+    "area_km2",
+}
+
+
 def parse_concept(text: str) -> Concept:
     """A concept from `name=template:column`, with an optional `*factor` and `[units]` after the column.
 
@@ -950,18 +971,7 @@ def parse_concept(text: str) -> Concept:
         raise InputError(f"concept {text!r}: write it as {form}")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise InputError(f"concept {text!r}: the name {name!r} should be letters, digits and _, as in {form}")
-    if name in (
-        *FORCING,
-        *CARAVAN_FORCING,
-        "streamflow",
-        "attributes",
-        "attribute",
-        "basin",
-        "date",
-        "lat",
-        "lon",
-        "area_km2",
-    ):
+    if name in _TAKEN:
         raise InputError(f"concept {text!r}: the name {name} is taken; choose another")
     if re.search(r"[{}]", template.replace("{basin}", "").replace("{number}", "")):
         raise InputError(f"concept {text!r}: only {{basin}} and {{number}} may stand in braces")
@@ -970,7 +980,7 @@ def parse_concept(text: str) -> Concept:
     column, factor_text, units = match["column"].strip(), match["factor"], match["units"]
     if not column:
         raise InputError(f"concept {text!r}: write it as {form}")
-    if factor_text is not None and (not _NUMBER.fullmatch(factor_text.strip().encode()) or float(factor_text) == 0):
+    if factor_text and not (_NUMBER.fullmatch(factor_text.strip().encode()) and 1e-8 <= abs(float(factor_text)) <= 1e8):
         raise InputError(f"concept {text!r}: {factor_text!r} is not a factor")
     if column == "swe(mm)" or column.lower() == "swe" and "forcing_leap" in template:
         raise InputError(
@@ -1108,7 +1118,8 @@ def _store(store: Path, values: np.ndarray, meta: dict, stem: str) -> None:
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
         for old in store.parent.glob(f"{stem}*"):
-            old.unlink(missing_ok=True)
+            if old.stem != store.stem:
+                old.unlink(missing_ok=True)
         for path, write in (
             (store, lambda file: np.save(file, values, allow_pickle=False)),
             (store.with_suffix(".json"), lambda file: file.write(json.dumps(meta).encode())),
@@ -1151,13 +1162,18 @@ class _Readers:
         bar = functools.partial(
             tqdm, total=len(jobs), desc=f"reading {label}", unit="file", disable=None if progress else True
         )
-        if self.workers > 1 and (self.pool is not None or size > 20e6) and len(jobs) > 1:
+        if self.workers > 1 and (self.pool is not None or size > PARALLEL_BYTES) and len(jobs) > 1:
             import multiprocessing
             from concurrent.futures import ProcessPoolExecutor
+            from concurrent.futures.process import BrokenProcessPool
 
             if self.pool is None:
                 self.pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
-            return list(bar(self.pool.map(_read_job, jobs, chunksize=max(1, min(8, len(jobs) // self.workers)))))
+            try:
+                return list(bar(self.pool.map(_read_job, jobs, chunksize=max(1, min(8, len(jobs) // self.workers)))))
+            except BrokenProcessPool:  # a script without `if __name__ == "__main__"` cannot start processes
+                warnings.warn("the reading processes ended early; one process reads on", stacklevel=2)
+                self.workers = 1
         return [_read(*job) for job in bar(jobs)]
 
 
@@ -1275,8 +1291,9 @@ def load_dataset(
                         f"{next(iter(paths.values()))} has {_some(found.heads[0]['names'], 8)}"
                     )
                 series[concept.name] = (values, found.first)
-                empty = int(np.isnan(values).all(axis=1).sum())
-                notes.append(f"{concept.name}: {empty} of {len(keys)} basins without a value")
+                if empty := int(np.isnan(values).all(axis=1).sum()):
+                    notes.append(f"{concept.name}: {empty} of {len(keys)} basins without a value")
+            notes.append(_note(" and ".join(c.name for c in members), found))
 
     first = min(start for _, start in series.values())
     last = max(start + values.shape[1] for values, start in series.values())
@@ -1316,11 +1333,10 @@ def load_dataset(
 
 def _note(label: str, source: Source) -> str:
     """What was missing in one source, as a clause of the report."""
-    days = [h["days"] for h in source.heads]
-    parts = [f"{sum(h['sentinels'] for h in source.heads)} values -999 or flagged missing"]
-    parts.append(f"{sum(h['gaps'] for h in source.heads)} days left out")
-    parts.append(f"{sum(d < max(days) for d in days)} short records")
-    return f"{label}: {', '.join(parts)}"
+    heads, whole = source.heads, source.values.shape[2]
+    missing, lacking = sum(h["missing"] for h in heads), sum(h["missing"] > 0 for h in heads)
+    gaps, short = sum(h["gaps"] for h in heads), sum(h["days"] < whole for h in heads)
+    return f"{label}: {missing} values missing in {lacking} basins, {gaps} days left out, {short} short records"
 
 
 def _check_caravan(main: Source, keys, columns, data_dir) -> None:
@@ -1339,7 +1355,7 @@ def _places(data_dir, basins, caravan: bool, heads) -> dict[str, np.ndarray]:
     columns = {"gauge_lat": "lat", "gauge_lon": "lon", "area": "area_km2"}
     if caravan:
         for name in sorted({b.rpartition("_")[0] if b.count("_") == 1 else b.split("_")[0] for b in basins}):
-            path = _find_caravan(data_dir) / "attributes" / name / f"attributes_other_{name}.csv"
+            path = _folder_with("timeseries", data_dir) / "attributes" / name / f"attributes_other_{name}.csv"
             if path.is_file():
                 found |= _attribute_table(path, tuple(columns))[0]
     else:
@@ -1375,7 +1391,7 @@ def _attributes_for(data_dir, basins, attributes, caravan, ds, inputs, climate_p
     if not caravan:
         return load_attributes(data_dir, basins)
     parts = []
-    root = _find_caravan(data_dir) / "attributes"
+    root = _folder_with("timeseries", data_dir) / "attributes"
     tables: dict[str, dict[str, float]] = {}
     for path in sorted(root.glob("*/attributes_caravan_*.csv")):
         tables |= _attribute_table(path)[0]
@@ -1490,7 +1506,7 @@ def fit_normalisation(ds, start, end) -> dict:
     -------
     dict
         JSON-able: period [start, end]; inputs, attributes, targets each {name: [mean, std]} in the variable's units;
-        a standard deviation of 0 becomes 1.
+        a standard deviation of 0 becomes 1; attribute_range {name: [lowest, highest]}.
 
     Raises
     ------
@@ -1500,10 +1516,12 @@ def fit_normalisation(ds, start, end) -> dict:
     part = select_period(ds, start, end)
     fitted = {"period": [str(_day(start)), str(_day(end))]}
     fitted["inputs"] = {name: _mean_std(part[name].values, name) for name in ds.attrs["inputs"]}
-    fitted["attributes"] = {}
+    fitted["attributes"], fitted["attribute_range"] = {}, {}
     if "attributes" in ds:
         for i, name in enumerate(ds["attribute"].values):
-            fitted["attributes"][str(name)] = _mean_std(ds["attributes"].values[:, i], f"attribute {name}")
+            values = ds["attributes"].values[:, i]
+            fitted["attributes"][str(name)] = _mean_std(values, f"attribute {name}")
+            fitted["attribute_range"][str(name)] = [float(values.min()), float(values.max())]
     fitted["targets"] = {name: _mean_std(part[name].values, name) for name in _targets(ds)}
     return fitted
 
@@ -1553,8 +1571,8 @@ def to_arrays(ds, normalisation: dict) -> dict:
     for part, names in (("inputs", ds.attrs["inputs"]), ("attributes", attributes), ("targets", _targets(ds))):
         if set(names) != set(normalisation[part]):
             raise InputError(
-                f"the data have the {part} {_some(names, 8)}, the normalisation {_some(normalisation[part], 8)}; use the "
-                "same forcing, attributes and concepts as in training"
+                f"the data have the {part} {_some(names, 8)}, the normalisation {_some(normalisation[part], 8)}; use "
+                "the same forcing, attributes and concepts as in training"
             )
     shape = (ds.sizes["basin"], ds.sizes["date"])
     inputs = list(normalisation["inputs"])
@@ -1574,7 +1592,15 @@ def to_arrays(ds, normalisation: dict) -> dict:
     arrays["forcing"][~arrays["valid"]] = 0
     for i, name in enumerate(normalisation["attributes"]):
         mean, std = normalisation["attributes"][name]
-        arrays["attributes"][:, i] = (ds["attributes"].values[:, attributes.index(name)] - mean) / std
+        values = ds["attributes"].values[:, attributes.index(name)]
+        arrays["attributes"][:, i] = (values - mean) / std
+        low, high = normalisation.get("attribute_range", {}).get(name, (-np.inf, np.inf))
+        far = (values < low - (high - low)) | (values > high + (high - low))
+        if far.any():
+            some = _some(arrays["basin"][far])
+            warnings.warn(
+                f"{name} of basins {some} is far outside the training range {low:g} to {high:g}", stacklevel=2
+            )
     for k, name in enumerate(targets):
         mean, std = normalisation["targets"][name]
         arrays["targets"][:, :, k] = (ds[name].values - np.float32(mean)) / np.float32(std)
@@ -1645,8 +1671,7 @@ def _window_table(arrays, window: int, warmup_days: int, rng) -> np.ndarray:
             continue
         record = int(np.argmax(arrays["valid"][b]))
         first, last = int(scored[0]), int(scored[-1]) + 1
-        cuts = [first, *range(first + phase or first + window, last, window), last]
-        cuts = sorted(set(cuts))
+        cuts = sorted({first, *range(first + phase, last, window), last})
         for begin, end in zip(cuts[:-1], cuts[1:], strict=True):
             rows.append((b, max(begin - warmup_days, record), begin, end))
     if not rows:

@@ -1,0 +1,1112 @@
+"""The readers, the data set and the training windows, against literal numbers and hand-written files."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import hydrodata_tf as hd
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL = ROOT.parent / "shared" / "data"
+SMALL = REAL / "camels_us_small"
+needs_real = pytest.mark.skipif(not SMALL.is_dir(), reason="the real CAMELS-US cut-out is not at hand")
+
+HEAD = "Year Mnth Day Hr dayl(s) prcp(mm/day) srad(W/m2) swe(mm) tmax(C) tmin(C) vp(Pa)"
+CAPITALS = "Year Mnth Day Hr\tDayl(s)\tPRCP(mm/day)\tSRAD(W/m2)\tSWE(mm)\tTmax(C)\tTmin(C)\tVp(Pa)"
+
+
+def forcing_rows(start="2001-02-25", days=10, shift=0.0):
+    rows = []
+    for i, d in enumerate(pd.date_range(start, periods=days)):
+        prcp, srad, tmax, tmin, vp = i % 4 + shift, 200.25 + i, 10.5 + i, i - 5.25, 600.0 + i
+        numbers = f"{prcp:.2f}\t{srad:.2f}\t0.00\t{tmax:.2f}\t{tmin:.2f}\t{vp:.2f}"
+        rows.append(f"{d:%Y %m %d} 12\t34214.41\t{numbers}")
+    return rows
+
+
+def forcing_text(rows=None, head=HEAD, lat=" 37.24", elevation=" 226.00", area=" 427165365"):
+    return "\n".join([lat, elevation, area, head, *(forcing_rows() if rows is None else rows)]) + "\n"
+
+
+def flow_rows(basin="01022500", start="2001-02-25", days=10, first=10.0):
+    return [f"{basin} {d:%Y %m %d} {first + i:8.2f} A" for i, d in enumerate(pd.date_range(start, periods=days))]
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def forcing_path(root, basin="01022500", product="daymet", huc="01"):
+    model = {"daymet": "cida"}.get(product, product.removesuffix("_extended"))
+    return root / "basin_mean_forcing" / product / huc / f"{basin}_lump_{model}_forcing_leap.txt"
+
+
+def flow_path(root, basin="01022500", huc="01"):
+    return root / "usgs_streamflow" / huc / f"{basin}_streamflow_qc.txt"
+
+
+def make_camels(root, basins=("01022500", "02046000", "11230500"), days=40):
+    for i, basin in enumerate(basins):
+        write(forcing_path(root, basin), forcing_text(forcing_rows("2001-01-01", days, shift=i)))
+        write(flow_path(root, basin), "\n".join(flow_rows(basin, "2001-01-03", days - 4, 10.0 * (i + 1))) + "\n")
+        swe = [f"{d:%Y-%m-%d},{3.5 * i + n},{i}" for n, d in enumerate(pd.date_range("2001-01-02", periods=days))]
+        write(root / "swe" / f"{int(basin)}.csv", "\n".join(["date,uaz_swe,daymet_swe", *swe]) + "\n")
+    topo, clim = ["gauge_id;gauge_lat;gauge_lon;elev_mean"], ["gauge_id;p_mean;high_prec_timing"]
+    for i, basin in enumerate(basins):
+        topo.append(f"{basin};{40 + i}.5;-{70 + i}.25;{100 * (i + 1)}.5")
+        clim.append(f"{basin};{i + 1}.25;son")
+    write(root / "camels_attributes_v2.0" / "camels_topo.txt", "\n".join(topo) + "\n")
+    write(root / "camels_attributes_v2.0" / "camels_clim.txt", "\n".join(clim) + "\n")
+    return root
+
+
+@pytest.fixture
+def camels(tmp_path):
+    return make_camels(tmp_path / "camels")
+
+
+def load(root, tmp_path, **options):
+    options = {"attributes": "none", "workers": 1, "cache_dir": tmp_path / "cache", "progress": False} | options
+    return hd.load_dataset(root, **options)
+
+
+# ---- names ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("1022500", "01022500"), (1022500, "01022500"), ("01022500", "01022500"), ("hysets_01075000", "hysets_01075000")],
+)
+def test_basin_id(given, expected):
+    assert hd.basin_id(given) == expected
+
+
+@pytest.mark.parametrize("given", ["", "../etc", "a/b", "a\\b", "{0}", "a\nb", "..", "C:x", "a..b", "é", "x" * 101])
+def test_basin_id_refuses_what_could_leave_the_folder(given):
+    with pytest.raises(hd.InputError, match="is not a basin id"):
+        hd.basin_id(given)
+
+
+def test_read_basins(tmp_path):
+    assert hd.read_basins(["1022500", "hysets_1"]) == ["01022500", "hysets_1"]
+    assert hd.read_basins("1022500") == ["01022500"]
+    for name, text in {
+        "a.txt": "1022500\r\n\r\n02046000\r\n",
+        "b.tsv": "\ufeffbasin_id\tlon\tlat\n01022500\t-67\t44\n02046000\t1\t2\n",
+        "c.csv": "lon,gauge_id\n1,1022500\n2,2046000\n",
+    }.items():
+        assert hd.read_basins(write(tmp_path / name, text)) == ["01022500", "02046000"], name
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "is empty"),
+        ("01022500\n1022500\n", "more than once"),
+        ("01022500\n../x\n", "line 2: no basin id"),
+        ("lon,gauge_id\n1\n", "line 2: no basin id"),
+        ("basin_id\n", "the basin list is empty"),
+    ],
+)
+def test_bad_basin_lists(tmp_path, text, sentence):
+    with pytest.raises(hd.InputError, match=sentence):
+        hd.read_basins(write(tmp_path / "list.txt", text))
+
+
+def test_basin_list_that_is_not_there(tmp_path):
+    for spec in (tmp_path / "none", "none.txt", "a/b"):
+        with pytest.raises(hd.InputError, match="no such basin list"):
+            hd.read_basins(spec)
+
+
+# ---- CAMELS-US, real numbers ----------------------------------------------------------------------------------------
+
+LEAP_DAY = {  # 02064000 on 2000-02-29, in FORCING's order, copied by hand from the four files
+    "daymet": (0.00, -2.00, 16.84, 422.33, 520.26),
+    "maurer": (0.39, 11.57, 11.57, 407.99, 754.02),
+    "maurer_extended": (0.39, -0.82, 18.28, 407.99, 754.02),
+    "nldas": (1.78, 10.66, 10.66, 389.38, 799.61),
+}
+
+
+@needs_real
+@pytest.mark.parametrize("product", LEAP_DAY)
+@pytest.mark.filterwarnings("ignore:.*tmin equals tmax")
+def test_real_forcing(product):
+    frame = hd.load_forcing(SMALL, 2064000, product)
+    assert frame.loc["2000-02-29"].tolist() == [np.float32(x) for x in LEAP_DAY[product]]
+    assert (frame.index[0], frame.index[-1], len(frame)) == (pd.Timestamp(2000, 1, 1), pd.Timestamp(2002, 12, 31), 1096)
+    assert frame.attrs["area_m2"] == 427165365 and frame.attrs["lat"] == 37.24 and frame.attrs["elevation_m"] == 226
+    assert frame.notna().all(axis=None) and (frame.dtypes == np.float32).all()
+
+
+@needs_real
+def test_real_streamflow():
+    flow = hd.load_streamflow(SMALL, "02064000")
+    # 79.00, 102.00 and 119.00 ft3/s over 427.165365 km2, worked out by hand: Q * 28316846.592 * 86400 / (A * 1e6)
+    assert flow["2000-01-01"] == pytest.approx(0.45247018, rel=1e-6)
+    assert flow["2000-02-29"] == pytest.approx(0.58420200, rel=1e-6)
+    assert flow["2002-12-31"] == pytest.approx(0.68156900, rel=1e-6)
+
+
+@needs_real
+def test_real_files_as_python_reads_them():
+    """Every number of a real file, split and converted by Python, equals what the reader gives."""
+    for product in ("daymet", "maurer_extended"):
+        path = hd._forcing_files(SMALL, product)["01022500"]
+        rows = [line.split() for line in path.read_text().splitlines()[4:]]
+        expected = np.array([[row[i] for i in (5, 9, 8, 6, 10)] for row in rows], np.float64).astype(np.float32)
+        assert np.array_equal(hd.load_forcing(SMALL, "01022500", product).to_numpy(), expected)
+
+
+@needs_real
+def test_real_data_set(tmp_path):
+    ds = load(SMALL, tmp_path, basins=["02064000", "1022500"], attributes="auto")
+    assert ds["basin"].values.tolist() == ["02064000", "01022500"]
+    assert list(ds["attribute"].values) == list(hd.ATTRIBUTES)
+    assert float(ds["attributes"].sel(basin="02064000", attribute="elev_mean")) == np.float32(192.21)
+    assert float(ds["lon"].sel(basin="02064000")) == pytest.approx(-78.95974)
+    assert float(ds["area_km2"].sel(basin="02064000")) == pytest.approx(427.165365)
+
+
+@needs_real
+def test_attribute_table_of_the_project_is_reproduced(tmp_path):
+    out = tmp_path / "attributes.csv"
+    command = ["attributes", "--data-dir", str(SMALL), "--basins", str(REAL / "basin_391.tsv"), "--out", str(out)]
+    subprocess.run([sys.executable, str(ROOT / "hydrodata_tf.py"), *command], check=True)
+    assert out.read_bytes() == (ROOT / "s_391attrs.csv").read_bytes()
+
+
+def test_attribute_table_of_the_project():
+    table = pd.read_csv(ROOT / "s_391attrs.csv", dtype={"basin_id": str}).set_index("basin_id")
+    assert table.shape == (391, 27) and list(table.columns) == list(hd.ATTRIBUTES)
+    assert table.index.str.len().unique().tolist() == [8]
+    np.testing.assert_allclose(table.mean(), 0, atol=1e-8)
+    np.testing.assert_allclose(table.std(ddof=0), 1, atol=1e-8)
+
+
+# ---- CAMELS-US, hand-written ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("head", [HEAD, CAPITALS, HEAD.replace(" ", "\t")])
+@pytest.mark.parametrize("form", ["plain", "crlf", "bom", "blanks", "blank line", "one column more"])
+def test_forcing_layouts(tmp_path, head, form):
+    text = forcing_text(head=head)
+    if form == "crlf":
+        text = text.replace("\n", "\r\n")
+    elif form == "bom":
+        text = "\ufeff" + text
+    elif form == "blanks":
+        text = text.replace("\t", "  \t ")
+    elif form == "blank line":
+        text = text.replace("2001 02 28", "\n2001 02 28") + "\n \n"
+    elif form == "one column more":
+        text = forcing_text([f"{row} 7" for row in forcing_rows()], head=head + " more(x)")
+    write(forcing_path(tmp_path), text)
+    frame = hd.load_forcing(tmp_path, "1022500")
+    assert frame.loc["2001-03-01"].tolist() == [0.0, -1.25, 14.5, 204.25, 604.0]
+    assert frame.index[0] == pd.Timestamp(2001, 2, 25) and len(frame) == 10
+    assert list(frame.columns) == list(hd.FORCING)
+    assert frame.attrs["units"] == {"prcp": "mm/day", "tmin": "degC", "tmax": "degC", "srad": "W/m2", "vp": "Pa"}
+
+
+def test_columns_are_found_by_name(tmp_path):
+    rows = ["2001 01 01 12 5.0 1.5 700.0 -3.0 100.0", "2001 01 02 12 6.0 2.5 701.0 -2.0 101.0"]
+    write(forcing_path(tmp_path), forcing_text(rows, "Year Mnth Day Hr tmax(C) prcp(mm/day) vp(Pa) tmin(C) srad(W/m2)"))
+    assert hd.load_forcing(tmp_path, "01022500").iloc[0].tolist() == [1.5, -3.0, 5.0, 100.0, 700.0]
+
+
+def test_missing_values_and_gaps_of_forcing(tmp_path):
+    rows = forcing_rows()
+    rows[1] = rows[1].replace("201.25", "-999.00")
+    rows[2] = rows[2].replace("602.00", "NaN")
+    rows[3] = rows[3].replace("13.50", "-9999")
+    write(forcing_path(tmp_path), forcing_text(rows[:5] + rows[7:]))
+    frame = hd.load_forcing(tmp_path, "01022500")
+    assert len(frame) == 10
+    assert np.argwhere(frame.isna().to_numpy()).tolist() == [[1, 3], [2, 4], [3, 2]] + [
+        [day, column] for day in (5, 6) for column in range(5)
+    ]
+
+
+def broken(line, old, new):
+    def change(text):
+        lines = text.split("\n")
+        assert old in lines[line - 1], lines[line - 1]
+        lines[line - 1] = lines[line - 1].replace(old, new, 1)
+        return "\n".join(lines)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda text: "", "is empty"),
+        (lambda text: " \n \n", "is empty"),
+        (lambda text: "1\n2\n", "header of four"),
+        (lambda text: "\n".join(text.split("\n")[:4]) + "\n", "no data lines"),
+        (broken(1, "37.24", "north"), "line 1: the latitude"),
+        (broken(2, "226.00", "1e9"), "line 2: the elevation"),
+        (broken(3, "427165365", "0"), "line 3: the area"),
+        (broken(3, "427165365", "427.165"), "line 3: the area"),
+        (broken(4, "tmin(C)", "tmin(K)"), "line 4: tmin is in k"),
+        (broken(4, "vp(Pa)", "rh(Pa)"), "line 4: no column vp"),
+        (broken(4, "tmax(C)", "tmin(C)"), "line 4: no column tmax"),
+        (broken(4, "dayl(s)", "tmax(C)"), "line 4: a column name stands twice"),
+        (broken(7, "202.25", "2o2.25"), "line 7: '2o2.25' is not a number"),
+        (broken(7, "202.25", "1_0"), "line 7: '1_0' is not a number"),
+        (broken(7, "202.25", "inf"), "line 7: 'inf' is not a number"),
+        (broken(7, "202.25", "1e400"), "line 7: srad inf is not between"),
+        (broken(7, "2.00\t", "-2.00\t"), "line 7: prcp -2 is not between"),
+        (broken(7, "12.50", "120.50"), "line 7: tmax 120.5 is not between"),
+        (broken(7, "\t602.00", ""), "line 7: 10 fields instead of 11"),
+        (broken(7, "602.00", "602.00 1"), "line 7: 12 fields instead of 11"),
+        (broken(7, "2001 02 27", "2001 02 26"), "line 7: the date 2001-02-26 is repeated"),
+        (broken(7, "2001 02 27", "2001 02 25"), "line 7: the date 2001-02-25 is repeated"),
+        (broken(7, "2001 02 27", "2001 02 01"), "line 7: the date 2001-02-01 is out of order"),
+        (broken(7, "2001 02 27", "2001 02 29"), "line 7: there is no date 2001-2-29"),
+        (broken(7, "2001 02 27", "2001 13 27"), "line 7: there is no date 2001-13-27"),
+        (broken(7, "2001 02 27", "2001 2.5 27"), "line 7: there is no date 2001-2.5-27"),
+        (broken(7, "2001 02 27", "2001 NA 27"), "line 7: there is no date"),
+        (lambda text: text[: text.rindex("\t")], "line 14: 10 fields instead of 11"),
+    ],
+)
+def test_bad_forcing_names_file_and_line(tmp_path, change, sentence):
+    path = write(forcing_path(tmp_path), change(forcing_text()))
+    with pytest.raises(hd.InputError, match=sentence) as caught:
+        hd.load_forcing(tmp_path, "01022500")
+    assert str(path) in str(caught.value)
+
+
+def test_exchanged_temperatures(tmp_path):
+    head = HEAD.replace("tmax(C) tmin(C)", "tmin(C) tmax(C)")
+    write(forcing_path(tmp_path), forcing_text(head=head))
+    with pytest.raises(hd.InputError, match="tmin is above tmax on most days"):
+        hd.load_forcing(tmp_path, "01022500")
+
+
+@pytest.mark.parametrize(("cut", "kept"), [(1, True), (2, False), (3, False), (5, False)])
+def test_last_number_without_line_break(tmp_path, cut, kept):
+    """Cut inside '609.00': with the line break gone all is there; with a digit gone the value is missing, not wrong."""
+    write(forcing_path(tmp_path), forcing_text()[:-cut])
+    frame = hd.load_forcing(tmp_path, "01022500")
+    assert frame["vp"].isna().tolist() == [False] * 9 + [not kept]
+    assert frame["tmin"].iloc[-1] == 3.75
+
+
+def test_last_whole_number_without_line_break_is_missing(tmp_path):
+    path = write(tmp_path / "1.csv", "date,x\n2001-01-01,100\n2001-01-02,200")
+    values = hd.load_concept(f"x={tmp_path}/{{number}}.csv:x", "1")
+    assert values.iloc[0] == 100 and np.isnan(values.iloc[1]), path
+
+
+@pytest.mark.parametrize("product", ["maurer", "nldas"])
+def test_equal_temperatures_are_warned_about(tmp_path, product):
+    rows = [row.replace(f"{10.5 + i:.2f}", f"{i - 5.25:.2f}") for i, row in enumerate(forcing_rows())]
+    write(forcing_path(tmp_path, product=product), forcing_text(rows, CAPITALS))
+    with pytest.warns(UserWarning, match=f"{product}_extended"):
+        hd.load_forcing(tmp_path, "01022500", product)
+
+
+def test_streamflow_by_hand(tmp_path):
+    rows = flow_rows()
+    rows[1] = rows[1].replace("11.00 A", "-999.00 M")
+    rows[2] = rows[2].replace("12.00 A", "12.00 M")
+    rows[3] = rows[3].replace("13.00 A", "13.00 A:e")
+    rows[4] = rows[4].replace("14.00 A", "123456.78 A:<")
+    write(flow_path(tmp_path), "\n".join(rows[:6] + rows[8:]) + "\n")
+    flow = hd.load_streamflow(tmp_path, "01022500", area_m2=1e9)
+    # 1 ft3/s = 28316846.592 mm3/s; over 1000 km2 in a day: 28316846.592 * 86400 / 1e15 = 0.0024465755 mm
+    assert flow.iloc[0] == pytest.approx(0.024465755, rel=1e-6)
+    assert flow.iloc[3] == pytest.approx(0.031805482, rel=1e-6)
+    assert flow.iloc[4] == pytest.approx(302.04634, rel=1e-6)
+    assert np.flatnonzero(flow.isna()).tolist() == [1, 2, 6, 7] and len(flow) == 10
+    assert flow.attrs["units"] == "mm/day" and flow.name == "streamflow"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("12.00 A", "-12.00 A", "line 3: streamflow -0.0.* is not between"),
+        ("12.00 A", "1e12 A", "line 3: streamflow .* is not between"),
+        ("12.00 A", "12,00 A", "line 3: '12,00' is not a number"),
+        ("12.00 A", "12.00", "line 3: 5 fields instead of 6"),
+        ("01022500 2001 02 27", "01022501 2001 02 27", "line 3: basin '01022501' in the file of basin 01022500"),
+        ("2001 02 27", "2001 02 28", "line 4: the date 2001-02-28 is repeated"),
+        ("2001 02 27", "2001 02 30", "line 3: there is no date"),
+    ],
+)
+def test_bad_streamflow(tmp_path, old, new, sentence):
+    path = write(flow_path(tmp_path), "\n".join(flow_rows()).replace(old, new) + "\n")
+    with pytest.raises(hd.InputError, match=sentence) as caught:
+        hd.load_streamflow(tmp_path, "01022500", 1e9)
+    assert str(path) in str(caught.value)
+
+
+def test_streamflow_ids_without_leading_zero_and_area_from_the_forcing(tmp_path):
+    write(flow_path(tmp_path), "\n".join(flow_rows("1022500")) + "\n")
+    write(forcing_path(tmp_path, "02046000"), forcing_text())
+    with pytest.raises(hd.InputError, match="no forcing file of basin 01022500 .* give area_m2"):
+        hd.load_streamflow(tmp_path, "01022500")
+    write(forcing_path(tmp_path, product="nldas"), forcing_text(head=CAPITALS))
+    assert hd.load_streamflow(tmp_path, "01022500").iloc[0] == pytest.approx(24.465755 / 427.165365, rel=1e-6)
+
+
+def test_folders(tmp_path, camels):
+    zipped = tmp_path / "zip"
+    shutil.copytree(camels, zipped / "basin_dataset_public_v1p2")
+    assert hd.find_camels(zipped) == zipped / "basin_dataset_public_v1p2"
+    assert hd.find_camels(camels) == camels and hd.find_camels(camels.parent) == camels
+    with pytest.raises(hd.InputError, match="no folder basin_mean_forcing"):
+        hd.find_camels(camels / "swe")
+    with pytest.raises(hd.InputError, match="no such folder"):
+        hd.find_camels(camels / "none")
+    with pytest.raises(hd.InputError, match="'era5' is not a forcing product; choose from daymet"):
+        hd.load_forcing(camels, "01022500", "era5")
+    with pytest.raises(hd.InputError, match="unpack the nldas forcing"):
+        hd.load_forcing(camels, "01022500", "nldas")
+    with pytest.raises(hd.InputError, match="no forcing file for basin 09999999"):
+        hd.load_forcing(camels, "9999999")
+    shutil.rmtree(camels / "usgs_streamflow")
+    with pytest.raises(hd.InputError, match="no folder usgs_streamflow"):
+        hd.load_streamflow(camels, "01022500")
+
+
+def test_two_files_of_one_basin(camels):
+    shutil.copytree(camels / "usgs_streamflow" / "01", camels / "usgs_streamflow" / "02")
+    with pytest.raises(hd.InputError, match="are both files of basin 01022500; remove one"):
+        hd.load_streamflow(camels, "01022500", 1e9)
+
+
+# ---- attributes -----------------------------------------------------------------------------------------------------
+
+
+def test_attributes_of_a_folder_and_a_table(camels, tmp_path):
+    frame = hd.load_attributes(camels, ["11230500", "1022500"], ("p_mean", "elev_mean"))
+    assert frame.loc["11230500"].tolist() == [3.25, 300.5] and frame.loc["01022500"].tolist() == [1.25, 100.5]
+    table = write(tmp_path / "t.csv", "basin_id,a,name,b\n1022500,1.5,x,-2\n02046000,2.5,y,3e1\n")
+    frame = hd.load_attributes(table, ["02046000"], None)
+    assert list(frame.columns) == ["a", "b"] and frame.loc["02046000"].tolist() == [2.5, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("basin_id,a\n01022500,1\n", r"no attributes \(first: a\) for 1 basins: 02046000"),
+        ("basin_id,a\n01022500,1\n02046000,NA\n", "first: a"),
+        ("basin_id,a\n01022500,1\n02046000,-999\n", "first: a"),
+        ("basin_id,a\n01022500,1\n02046000,1o\n", "line 3: a '1o' is not a number"),
+        ("basin_id,a\n01022500,1\n02046000,inf\n", "line 3: a 'inf' is not a number"),
+        ("basin_id,a\n01022500,1\n02046000,12", "line 3: a '12' is not a number .* cut short"),
+        ("basin_id,a\n01022500,1\n2046000,1\n02046000,2\n", "line 4: basin 02046000 stands here a second time"),
+        ("basin_id,a\n01022500,1\n02046000\n", "line 3: 1 fields instead of 2"),
+        ("basin_id,a\n../x,1\n", "line 2: '../x' is not a basin id"),
+        ("basin_id,a,a\n01022500,1,2\n", "a column name stands twice"),
+        ("basin_id,b\n01022500,1\n02046000,2\n", "no attribute a"),
+        ("", "is empty"),
+    ],
+)
+def test_bad_attributes(tmp_path, text, sentence):
+    path = write(tmp_path / "t.csv", text)
+    with pytest.raises(hd.InputError, match=sentence) as caught:
+        hd.load_attributes(path, ["01022500", "02046000"], ("a",))
+    assert str(path) in str(caught.value)
+
+
+def test_attribute_files_absent(camels, tmp_path):
+    shutil.rmtree(camels / "camels_attributes_v2.0")
+    with pytest.raises(hd.InputError, match="unpack the CAMELS attributes"):
+        hd.load_attributes(camels, "01022500")
+    assert np.isnan(load(camels, tmp_path)["lon"].values).all()
+    with pytest.raises(hd.InputError, match="no such file; give a table"):
+        load(camels, tmp_path, attributes="nothing.csv")
+    with pytest.raises(hd.InputError, match="no such file"):
+        hd.load_attributes(tmp_path / "nothing.csv", "01022500")
+
+
+def test_command_writes_z_scores(camels, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(hd, "ATTRIBUTES", ("p_mean", "elev_mean"))
+    monkeypatch.setattr(hd.load_attributes, "__defaults__", (("p_mean", "elev_mean"),))
+    out, basins = tmp_path / "out.csv", write(tmp_path / "b.txt", "01022500\n02046000\n11230500\n")
+    hd.write_attributes(camels, basins, out)
+    # 1.25, 2.25, 3.25: mean 2.25, population standard deviation sqrt(2/3)
+    assert out.read_text().split() == [
+        "basin_id,p_mean,elev_mean",
+        "01022500,-1.22474487,-1.22474487",
+        "02046000,0,0",
+        "11230500,1.22474487,1.22474487",
+    ]
+    monkeypatch.setattr(
+        sys, "argv", ["hydrodata_tf.py", "attributes", "--data-dir", str(camels), "--basins", "x.txt", "--out", "o"]
+    )
+    with pytest.raises(SystemExit) as stop:
+        hd.main()
+    assert stop.value.code == 2 and capsys.readouterr().err == "x.txt: no such basin list\n"
+
+
+# ---- Caravan --------------------------------------------------------------------------------------------------------
+
+CARAVAN = ("total_precipitation_sum", "temperature_2m_min", "temperature_2m_max", "surface_net_solar_radiation_mean")
+GAUGES = ("camels_01022500", "lamah_1145")
+
+
+def caravan_frame(days=400, shift=0.0, pet="potential_evaporation_sum"):
+    n = np.arange(days)
+    frame = pd.DataFrame({"date": pd.date_range("2001-01-01", periods=days).strftime("%Y-%m-%d")})
+    frame["volumetric_soil_water_layer_1_mean"] = np.round(0.2 + 0.0005 * n, 4)
+    frame["total_precipitation_sum"] = np.round((n % 5) * 1.25 + shift, 2)
+    frame["temperature_2m_min"] = np.round(10 * np.sin(2 * np.pi * n / 365.25) - 3, 2)
+    frame["temperature_2m_max"] = frame["temperature_2m_min"] + 6
+    frame["surface_net_solar_radiation_mean"] = 100.5
+    frame[pet] = 2.5
+    frame["streamflow"] = np.where(n % 7 == 0, np.nan, np.round(1 + 0.01 * n, 2))
+    return frame
+
+
+def write_caravan(root, gauge, frame, kind="csv"):
+    folder = root / "timeseries" / kind / gauge.split("_")[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    if kind == "csv":
+        return write(folder / f"{gauge}.csv", frame.to_csv(index=False, lineterminator="\n"))
+    dated = frame.assign(date=pd.to_datetime(frame["date"])).set_index("date")
+    path = folder / f"{gauge}.nc"
+    xr.Dataset.from_dataframe(dated).to_netcdf(path)
+    return path
+
+
+@pytest.fixture
+def caravan(tmp_path):
+    root = tmp_path / "caravan"
+    for i, gauge in enumerate(GAUGES):
+        write_caravan(root, gauge, caravan_frame(shift=i))
+    return root
+
+
+@pytest.mark.parametrize("kind", ["csv", "netcdf"])
+@pytest.mark.parametrize("pet", hd.PET_NAMES)
+def test_caravan_file(tmp_path, kind, pet):
+    write_caravan(tmp_path, "lamah_1145", caravan_frame(pet=pet), kind)
+    frame = hd.load_caravan(
+        tmp_path, "lamah_1145", ("potential_evaporation_sum", "total_precipitation_sum", "streamflow")
+    )
+    assert frame.iloc[3].tolist() == [2.5, 3.75, np.float32(1.03)]
+    assert frame.index[3] == pd.Timestamp(2001, 1, 4) and np.isnan(frame["streamflow"].iloc[7])
+    assert frame.attrs["units"]["total_precipitation_sum"] == "mm/day"
+    assert set(hd.load_caravan(tmp_path, "lamah_1145").columns) == set(caravan_frame(pet=pet).columns) - {"date"}
+    with pytest.raises(hd.InputError, match="no column swe; it has"):
+        hd.load_caravan(tmp_path, "lamah_1145", ("swe",))
+
+
+@pytest.mark.parametrize("kind", ["csv", "netcdf"])
+def test_caravan_data_set(tmp_path, kind):
+    root = tmp_path / "zip" / "Caravan"
+    for i, gauge in enumerate(GAUGES):
+        write_caravan(root, gauge, caravan_frame(shift=i), kind)
+        write(
+            root / "attributes" / gauge.split("_")[0] / f"attributes_other_{gauge.split('_')[0]}.csv",
+            f'gauge_id,gauge_name,country,gauge_lat,gauge_lon,area\n{gauge},"A, B",X,4{i}.5,-7.25,61.5\n',
+        )
+    layer = "caravan:volumetric_soil_water_layer_1_mean"
+    ds = load(root.parent, tmp_path, forcing="caravan", concepts=[f"soil1={layer}*70", f"theta={layer}"])
+    assert ds["basin"].values.tolist() == list(GAUGES) and ds.attrs["inputs"] == list(hd.CARAVAN_FORCING)
+    assert ds["soil1"].attrs["units"] == "mm" and ds["theta"].attrs["units"] == "m3/m3"
+    assert float(ds["soil1"].sel(basin="lamah_1145", date="2001-01-11")) == pytest.approx(70 * 0.205, rel=1e-6)
+    assert float(ds["total_precipitation_sum"].sel(basin="lamah_1145", date="2001-01-04")) == 4.75
+    assert ds["lat"].values.tolist() == [40.5, 41.5] and ds["area_km2"].values.tolist() == [61.5, 61.5]
+    assert "58 days" not in ds.attrs["report"] and "116 values missing in 2 basins" in ds.attrs["report"]
+
+
+def test_caravan_attributes(caravan, tmp_path):
+    with pytest.raises(hd.InputError, match="no attributes_caravan file holds camels_01022500, lamah_1145"):
+        load(caravan, tmp_path, forcing="caravan", attributes="auto")
+    for i, gauge in enumerate(GAUGES):
+        folder = gauge.split("_")[0]
+        text = f"gauge_id,p_mean,pet_mean,note\n{gauge},{i}.5,2.25,text\n"
+        write(caravan / "attributes" / folder / f"attributes_caravan_{folder}.csv", text)
+    ds = load(caravan, tmp_path, forcing="caravan", attributes="auto")
+    assert ds["attribute"].values.tolist() == ["p_mean", "pet_mean"]
+    assert ds["attributes"].values.tolist() == [[0.5, 2.25], [1.5, 2.25]]
+    write(
+        caravan / "attributes" / "lamah" / "attributes_caravan_lamah.csv", "gauge_id,p_mean,pet_mean\nlamah_1145,1,NA\n"
+    )
+    with pytest.raises(hd.InputError, match="attributes of lamah_1145 are incomplete"):
+        load(caravan, tmp_path, forcing="caravan", attributes="auto")
+
+
+def test_climate_attributes(caravan, tmp_path):
+    with pytest.raises(hd.InputError, match="give the training period"):
+        load(caravan, tmp_path, forcing="caravan", attributes="climate")
+    period = ("2001-01-01", "2001-12-31")
+    ds = load(caravan, tmp_path, forcing="caravan", attributes="climate", climate_period=period)
+    row = ds["attributes"].sel(basin="camels_01022500").to_series()
+    # 0, 1.25, 2.5, 3.75, 5 mm over 365 days: mean 2.5, one day in five below 1 mm, none of 12.5 mm
+    assert row["p_mean"] == 2.5 and row["pet_mean"] == 2.5 and row["aridity"] == 1
+    assert row["low_prec_freq"] == pytest.approx(365.25 / 5) and row["low_prec_dur"] == 1
+    assert row["high_prec_freq"] == 0 and row["high_prec_dur"] == 0
+    assert abs(row["p_seasonality"]) < 0.01
+    frame = caravan_frame()[:365]
+    cold = frame["temperature_2m_min"] + 3 < 0
+    expected = frame.loc[cold, "total_precipitation_sum"].sum() / frame["total_precipitation_sum"].sum()
+    assert row["frac_snow"] == pytest.approx(expected, rel=1e-6)
+    ds = load(caravan, tmp_path, forcing="caravan", attributes="climate", climate_period=("2001-01-01", "2001-01-02"))
+    assert float(ds["attributes"].sel(basin="camels_01022500", attribute="p_mean")) == 0.625
+    with pytest.raises(hd.InputError, match="no precipitation in the climate period"):
+        load(caravan, tmp_path, forcing="caravan", attributes="climate", climate_period=("2001-01-01", "2001-01-01"))
+
+
+def test_seasonality_of_a_summer_maximum(tmp_path):
+    """Rain and temperature in phase: p_seasonality is rain's relative amplitude, out of phase minus that."""
+    for gauge, sign in (("x_1", 1), ("x_2", -1)):
+        frame = caravan_frame(1461)
+        wave = np.sin(2 * np.pi * (pd.to_datetime(frame["date"]).dt.day_of_year - 100) / 365.25)
+        frame["total_precipitation_sum"] = 4 + sign * 2 * wave
+        frame["temperature_2m_min"], frame["temperature_2m_max"] = 5 + 8 * wave, 12 + 8 * wave
+        write_caravan(tmp_path / "c", gauge, frame)
+    ds = load(
+        tmp_path / "c", tmp_path, forcing="caravan", attributes="climate", climate_period=("2001-01-01", "2004-12-31")
+    )
+    np.testing.assert_allclose(ds["attributes"].sel(attribute="p_seasonality"), [0.5, -0.5], atol=1e-3)
+
+
+def test_bad_caravan(caravan, tmp_path):
+    with pytest.raises(hd.InputError, match="no Caravan file for basin lamah_9"):
+        hd.load_caravan(caravan, "lamah_9")
+    with pytest.raises(hd.InputError, match="no folder timeseries"):
+        hd.load_caravan(caravan / "timeseries", "lamah_1145")
+    with pytest.raises(hd.InputError, match="no such folder"):
+        hd.load_caravan(caravan / "none", "lamah_1145")
+    write_caravan(caravan, "lamah_1145", caravan_frame().drop(columns="streamflow"))
+    with pytest.raises(hd.InputError, match="no column streamflow in the file of 1 gauges: lamah_1145"):
+        load(caravan, tmp_path, forcing="caravan")
+    write_caravan(caravan, "lamah_1145", caravan_frame(pet=hd.PET_NAMES[2]))
+    with pytest.raises(hd.InputError, match="different potential evaporation"):
+        load(caravan, tmp_path, forcing="caravan")
+    shutil.copytree(caravan / "timeseries" / "csv" / "lamah", caravan / "timeseries" / "csv" / "copy")
+    with pytest.raises(hd.InputError, match="are both files of lamah_1145"):
+        hd.load_caravan(caravan, "lamah_1145")
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda path: path.write_bytes(b"not a netCDF file"), "cannot be read as netCDF"),
+        (lambda path: xr.Dataset({"streamflow": ("n", [1.0])}).to_netcdf(path), "no date dimension"),
+        (
+            lambda path: xr.Dataset(
+                {"streamflow": ("date", [1.0, 2.0])}, {"date": pd.DatetimeIndex(["2001-01-02", "2001-01-01"])}
+            ).to_netcdf(path),
+            "out of order",
+        ),
+        (
+            lambda path: xr.Dataset(
+                {"streamflow": ("date", [1.0, np.inf])}, {"date": pd.date_range("2001-01-01", periods=2)}
+            ).to_netcdf(path),
+            "2001-01-02: streamflow inf is not between",
+        ),
+    ],
+)
+def test_bad_netcdf(tmp_path, make, sentence):
+    path = tmp_path / "timeseries" / "netcdf" / "x" / "x_1.nc"
+    path.parent.mkdir(parents=True)
+    make(path)
+    with pytest.raises(hd.InputError, match=sentence) as caught:
+        hd.load_caravan(tmp_path, "x_1", ("streamflow",))
+    assert str(path) in str(caught.value)
+
+
+# ---- concepts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "label"),
+    [
+        ("swe=swe/{number}.csv:uaz_swe", ("swe", "swe/{number}.csv", "uaz_swe", 1.0, "mm"), "snow water equivalent"),
+        ("s=C:\\x\\{basin}.csv:a b*2.5[mm]", ("s", "C:\\x\\{basin}.csv", "a b", 2.5, "mm"), "a b"),
+        (
+            "depth=194_{number}.csv:snow_depth",
+            ("depth", "194_{number}.csv", "snow_depth", 1.0, "m of snow"),
+            "snow depth (physical thickness)",
+        ),
+        ("w=e_{number}.csv:sd*1000", ("w", "e_{number}.csv", "sd", 1000.0, "mm of water"), "snow water equivalent"),
+        (
+            "d=caravan:volumetric_soil_water_layer_3_mean*720",
+            ("d", "caravan", "volumetric_soil_water_layer_3_mean", 720.0, "mm"),
+            "soil moisture, 28-100 cm",
+        ),
+        (
+            "d=caravan:volumetric_soil_water_layer_3_mean*70",
+            ("d", "caravan", "volumetric_soil_water_layer_3_mean", 70.0, "m3/m3 * 70"),
+            "soil moisture, 28-100 cm",
+        ),
+        ("x=a{basin}.csv:y", ("x", "a{basin}.csv", "y", 1.0, "as in file"), "y"),
+        ("x=a{basin}.csv:y*-3", ("x", "a{basin}.csv", "y", -3.0, "as in file * -3"), "y"),
+    ],
+)
+def test_parse_concept(text, expected, label):
+    concept = hd.parse_concept(text)
+    assert concept == hd.Concept(*expected) and concept.label == label
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("swe", "write it as"),
+        ("swe=a{basin}.csv", "write it as"),
+        ("swe=:x", "write it as"),
+        ("swe=a{basin}: ", "write it as"),
+        ("swe=a{basin}.csv:x*2*3", "write it as"),
+        ("../x=a{basin}.csv:x", "should be letters"),
+        ("streamflow=a{basin}.csv:x", "is taken"),
+        ("swe=a{basin.__class__}.csv:x", "in braces"),
+        ("swe=a{0}{number}.csv:x", "in braces"),
+        ("swe=a.csv:x", "every basin would read a.csv"),
+        ("swe=a{basin}.csv:x*ten", "'ten' is not a factor"),
+        ("swe=a{basin}.csv:x*0", "'0' is not a factor"),
+        ("swe=a{basin}.csv:x*1e999", "is not a factor"),
+        ("snow=f/{basin}_lump_cida_forcing_leap.txt:swe(mm)", "is 0 everywhere"),
+    ],
+)
+def test_bad_concepts(text, sentence):
+    with pytest.raises(hd.InputError, match=sentence):
+        hd.parse_concept(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "date,a,x\n2001-01-01,1,2.5\n2001-01-02,1,\n2001-01-04,1,-999\n2001-01-05,1,3e-1\n",
+        "\ufeffDate;x\r\n2001-01-01;2.5\r\n2001-01-02;NA\r\n2001-01-04;nan\r\n2001-01-05;0.30\r\n",
+        '"x"\t"time"\n"2.5"\t"2001-01-01 00:00:00"\n\t2001-1-2\n-9999\t2001-01-04\n.3\t2001/01/05\n',
+        "x,datetime\n+2.5,2001-01-01\n null ,2001-01-02\n\n-999.0,2001-01-04T12:00:00Z\n 0.3,2001-01-05\n",
+    ],
+)
+def test_concept_layouts(tmp_path, text):
+    write(tmp_path / "1022500.csv", text)
+    series = hd.load_concept("c={number}.csv:x*2[cm]", "01022500", tmp_path)
+    np.testing.assert_array_equal(series, np.array([5, np.nan, np.nan, np.nan, 0.6], np.float32))
+    assert series.index[0] == pd.Timestamp(2001, 1, 1) and series.name == "c"
+    assert series.attrs == {"units": "cm", "long_name": "x", "source": "1022500.csv:x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("date,x\n2001-01-01,1\n2001-01-01,2\n", "line 3: the date 2001-01-01 is repeated"),
+        ("date,x\n2001-01-02,1\n2001-01-01,2\n", "line 3: the date 2001-01-01 is out of order"),
+        ("date,x\n2001-02-30,1\n", "line 2: there is no date"),
+        ("date,x\n01.02.2001,1\n", "line 2: '01.02.2001' is not a date"),
+        ("date,x\n2001-01-01,1,2\n", "line 2: 3 fields instead of 2"),
+        ("date,x\n2001-01-01,1\n2001", "line 3: 1 fields instead of 2"),
+        ("date,x\n2001-01-01,l\n", "line 2: 'l' is not a number"),
+        ("date,x\n2001-01-01,1e300\n", "line 2: x 1e.300 is not between"),
+        ("date,y\n2001-01-01,1\n", "no column x; it has y"),
+        ("date,x,x\n2001-01-01,1,2\n", "the column x stands twice"),
+        ("day,x\n2001-01-01,1\n", "line 1: no column named date"),
+        ("date,x\n", "no data lines"),
+        ("", "is empty"),
+    ],
+)
+def test_bad_concept_files(tmp_path, text, sentence):
+    path = write(tmp_path / "1022500.csv", text)
+    with pytest.raises(hd.InputError, match=sentence) as caught:
+        hd.load_concept("c={number}.csv:x", "01022500", tmp_path)
+    assert str(path) in str(caught.value)
+
+
+def test_concept_without_file(tmp_path, monkeypatch):
+    with pytest.raises(hd.InputError, match="no file .* for basin 01022500"):
+        hd.load_concept("c={number}.csv:x", "01022500", tmp_path)
+    write(tmp_path / "01022500.csv", "date,x\n2001-01-01,1\n")
+    monkeypatch.chdir(tmp_path)
+    assert hd.load_concept("c={basin}.csv:x", "01022500").tolist() == [1]
+
+
+@needs_real
+def test_real_era5_land_from_earth_engine():
+    series = hd.load_concept("depth=200510_200809_era5land_forcings_{number}.csv:snow_depth", "12189500", REAL)
+    assert series.iloc[:2].tolist() == [np.float32(0.0007), np.float32(0.0076)]
+    assert series.index[0] == pd.Timestamp(2005, 10, 1)
+    assert series.attrs["units"] == "m of snow" and "physical" in series.attrs["long_name"]
+
+
+# ---- numbers --------------------------------------------------------------------------------------------------------
+
+
+def test_every_number_is_rounded_as_python_rounds_it():
+    rng = np.random.default_rng(0)
+    tokens = []
+    for _ in range(20000):
+        digits = "".join(rng.choice(list("0123456789"), rng.integers(1, 12)))
+        at = rng.integers(0, len(digits) + 1)
+        point = rng.random() < 0.7
+        tokens.append(("-" if rng.random() < 0.3 else "") + (digits[:at] + "." + digits[at:] if point else digits))
+    tokens += ["0", "-0.0", "1e-5", "12345678", "123456789", "0.1234567", "00000001", "99999.99", "+5", "1.", ".5"]
+    raw = ("\n".join(tokens) + "\n").encode()
+    ends = np.cumsum([len(t) + 1 for t in tokens]) - 1
+    starts = ends - [len(t) for t in tokens]
+    values = hd._numbers(Path("x"), raw, starts[None], ends[None])[0]
+    expected = np.array([float(t) for t in tokens])
+    assert np.array_equal(values, expected) and np.array_equal(np.signbit(values), np.signbit(expected))
+
+
+@pytest.mark.parametrize(
+    "token", [".", "-", "-.", "1..2", "1.2.3", "1/2", "1:2", "./1", "/.1", "--1", "1-", "1\x00", "é1", "0x1"]
+)
+def test_what_is_no_number(token):
+    raw = (token + "\n").encode()
+    with pytest.raises(hd.InputError, match="x, line 1: .* is not a number"):
+        hd._numbers(Path("x"), raw, np.array([[0]]), np.array([[len(raw) - 1]]))
+
+
+# ---- the data set ---------------------------------------------------------------------------------------------------
+
+
+def test_data_set(camels, tmp_path):
+    ds = load(camels, tmp_path, concepts=["swe=swe/{number}.csv:uaz_swe*0.1[cm]", "other=swe/{number}.csv:daymet_swe"])
+    assert ds["basin"].values.tolist() == ["01022500", "02046000", "11230500"]
+    dates = ds["date"].values.astype("datetime64[D]")
+    assert (str(dates[0]), str(dates[-1]), len(dates)) == ("2001-01-01", "2001-02-10", 41)
+    assert dict(ds.sizes) == {"basin": 3, "date": 41}
+    one = ds.sel(basin="02046000")
+    assert float(one["prcp"].sel(date="2001-01-03")) == 3.0 and np.isnan(one["prcp"].values[-1])
+    assert float(one["streamflow"].sel(date="2001-01-03")) == pytest.approx(20 * 2.4465755 / 427.165365, rel=1e-6)
+    assert np.isnan(one["streamflow"].sel(date=["2001-01-02", "2001-02-08"])).all()
+    assert float(one["swe"].sel(date="2001-01-05")) == pytest.approx(0.65)
+    assert one["swe"].attrs == {
+        "units": "cm",
+        "long_name": "snow water equivalent",
+        "source": "swe/{number}.csv:uaz_swe*0.1",
+    }
+    assert float(one["other"].sel(date="2001-01-05")) == 1
+    assert all(ds[name].dtype == np.float32 and ds[name].attrs["units"] for name in ds.data_vars)
+    assert ds.attrs["inputs"] == list(hd.FORCING) and ds.attrs["concepts"] == ["swe", "other"]
+    assert ds.attrs["forcing"] == "daymet"
+    assert (float(one["lat"]), float(one["lon"]), float(one["area_km2"])) == (41.5, -71.25, 427.165365)
+
+
+def test_report_counts_what_is_missing(camels, tmp_path):
+    rows = flow_rows("02046000", "2001-01-03", 30)
+    rows[3] = rows[3].replace("13.00 A", "-999.00 M")
+    write(flow_path(camels, "02046000"), "\n".join(rows[:10] + rows[12:]) + "\n")
+    (camels / "swe" / "2046000.csv").unlink()
+    report = load(camels, tmp_path, concepts=["swe=swe/{number}.csv:uaz_swe"]).attrs["report"]
+    assert "streamflow: 1 values missing in 1 basins, 2 days left out, 1 short records" in report
+    assert "swe: 1 of 3 basins without a value" in report and "\n" not in report
+    assert report == load(camels, tmp_path, concepts=["swe=swe/{number}.csv:uaz_swe"]).attrs["report"]
+
+
+def test_basins_lacking_something(camels, tmp_path):
+    with pytest.raises(hd.InputError, match="no daymet forcing file for 1 of 2 basins: 09999999"):
+        load(camels, tmp_path, basins=["01022500", "9999999"])
+    flow_path(camels, "02046000").unlink()
+    assert load(camels, tmp_path)["basin"].values.tolist() == ["01022500", "11230500"]
+    with pytest.raises(hd.InputError, match="no streamflow file for 1 of 1 basins: 02046000"):
+        load(camels, tmp_path, basins=["02046000"])
+    with pytest.raises(hd.InputError, match="no file none/{number}.csv for any of the 2 basins"):
+        load(camels, tmp_path, concepts=["swe=none/{number}.csv:uaz_swe"])
+    with pytest.raises(hd.InputError, match="no value of none in any file .* has uaz_swe, daymet_swe"):
+        load(camels, tmp_path, concepts=["swe=swe/{number}.csv:none"])
+    with pytest.raises(hd.InputError, match="two concepts have the same name"):
+        load(camels, tmp_path, concepts=["swe=swe/{number}.csv:uaz_swe", "swe=swe/{number}.csv:daymet_swe"])
+    shutil.rmtree(camels / "usgs_streamflow" / "01")
+    with pytest.raises(hd.InputError, match="no basin has daymet forcing and streamflow"):
+        load(camels, tmp_path)
+
+
+def test_concept_column_missing_in_one_file(camels, tmp_path):
+    write(camels / "swe" / "2046000.csv", "date,other\n2001-01-05,7\n")
+    ds = load(camels, tmp_path, concepts=["swe=swe/{number}.csv:uaz_swe"])
+    assert ds["swe"].isnull().all("date").values.tolist() == [False, True, False]
+
+
+def test_attributes_of_the_data_set(camels, tmp_path):
+    table = write(tmp_path / "t.csv", "basin_id,a\n11230500,3\n02046000,2\n01022500,1\n")
+    ds = load(camels, tmp_path, attributes=table, basins=["11230500", "01022500"])
+    assert ds["attributes"].values.tolist() == [[3.0], [1.0]] and ds["attribute"].values.tolist() == ["a"]
+    with pytest.raises(hd.InputError, match="no attribute slope_mean"):
+        load(camels, tmp_path, attributes="auto")
+
+
+def test_order_of_basins_changes_only_the_order(camels, tmp_path):
+    ds = load(camels, tmp_path, concepts=["swe=swe/{number}.csv:uaz_swe"])
+    back = load(
+        camels, tmp_path, concepts=["swe=swe/{number}.csv:uaz_swe"], basins=["11230500", "02046000", "01022500"]
+    )
+    xr.testing.assert_identical(back.isel(basin=[2, 1, 0]), ds)
+
+
+def test_cache(camels, tmp_path, monkeypatch):
+    concepts = ["swe=swe/{number}.csv:uaz_swe"]
+    first = load(camels, tmp_path, concepts=concepts)
+    files = sorted((tmp_path / "cache").iterdir())
+    assert [f.suffix for f in files] == [".json", ".npy"] * 3
+
+    def no_text(*job):
+        raise AssertionError(f"{job} read again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hd, "_read", no_text)
+        xr.testing.assert_identical(load(camels, tmp_path, concepts=concepts), first)
+        with pytest.raises(AssertionError):
+            load(camels, tmp_path, concepts=["swe=swe/{number}.csv:daymet_swe"])
+    # a changed file is read again, and what was stored for the old one is removed
+    path = forcing_path(camels, "02046000")
+    path.write_bytes(path.read_bytes().replace(b"\t3.00\t", b"\t7.00\t"))
+    os.utime(path, ns=(1, 1))
+    assert float(load(camels, tmp_path, concepts=concepts)["prcp"].sel(basin="02046000", date="2001-01-03")) == 7
+    assert len(list((tmp_path / "cache").iterdir())) == len(files)
+    # so is a cache file that was cut, or is another thing
+    for broken_file in (tmp_path / "cache").glob("*.npy"):
+        broken_file.write_bytes(broken_file.read_bytes()[:-100])
+    for broken_file in (tmp_path / "cache").glob("swe*.json"):
+        broken_file.write_text("{}")
+    assert float(load(camels, tmp_path, concepts=concepts)["prcp"].sel(basin="02046000", date="2001-01-03")) == 7
+
+
+def test_wrong_area_is_not_hidden_by_the_cache(camels, tmp_path):
+    load(camels, tmp_path)
+    path = forcing_path(camels)
+    path.write_text(path.read_text().replace("427165365", "213582682"))
+    twice = load(camels, tmp_path)["streamflow"].sel(basin="01022500", date="2001-01-03")
+    assert float(twice) == pytest.approx(10 * 2.4465755 / 213.582682, rel=1e-6)
+
+
+def test_cache_that_cannot_be_written(camels, tmp_path, monkeypatch):
+    blocked = write(tmp_path / "file", "x")
+    with pytest.warns(UserWarning, match="the cache cannot be written"):
+        ds = load(camels, tmp_path, cache_dir=blocked)
+    assert ds.sizes["basin"] == 3
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.warns(UserWarning, match="No space left"):
+        load(camels, tmp_path)
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_cache_folder_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.setenv("HYDRODATA_CACHE", str(tmp_path / "x"))
+    assert hd._cache_folder(None) == tmp_path / "x" and hd._cache_folder("y") == Path("y")
+    monkeypatch.delenv("HYDRODATA_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    for platform, parent in (("linux", tmp_path), ("win32", tmp_path), ("darwin", Path.home() / "Library" / "Caches")):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert hd._cache_folder(None).parent == parent
+
+
+def test_several_processes_read_the_same(camels, tmp_path, monkeypatch):
+    serial = load(camels, tmp_path)
+    monkeypatch.setattr(hd, "PARALLEL_BYTES", 0)
+    xr.testing.assert_identical(load(camels, tmp_path, workers=2, cache_dir=tmp_path / "b"), serial)
+    write(flow_path(camels), "\n".join(flow_rows()).replace("12.00", "1x") + "\n")
+    with pytest.raises(hd.InputError, match="line 3: '1x' is not a number"):
+        load(camels, tmp_path, workers=2)
+
+
+def test_script_without_main_guard_still_reads(camels, tmp_path):
+    script = write(
+        tmp_path / "script.py",
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nimport hydrodata_tf as hd\nhd.PARALLEL_BYTES = 0\n"
+        f"job = ('forcing', {str(forcing_path(camels))!r}, '01022500', hd.FORCING)\n"
+        "print([read['area_m2'] for read in hd._Readers(2).map([job, job], 1, 'forcing', False)])\n",
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout == "[427165365.0, 427165365.0]\n", done.stderr
+    assert "one process reads on" in done.stderr
+
+
+def test_import_is_light():
+    code = (
+        "import sys, hydrodata_tf; print([m for m in ('keras', 'tensorflow', 'pandas', 'xarray') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# ---- periods and normalisation --------------------------------------------------------------------------------------
+
+
+def synthetic(basins=("b", "a", "c"), days=1000, seed=0):
+    rng = np.random.default_rng(seed)
+    dates = pd.date_range("2001-01-01", periods=days)
+    ds = xr.Dataset(coords={"basin": list(basins), "date": dates, "attribute": ["k", "m"]})
+    for name in ("rain", "heat", "streamflow", "snow"):
+        ds[name] = (("basin", "date"), rng.gamma(2.0, 3.0, (len(basins), days)).astype(np.float32))
+    ds["attributes"] = (("basin", "attribute"), rng.normal(size=(len(basins), 2)).astype(np.float32))
+    ds.attrs = {"inputs": ["rain", "heat"], "concepts": ["snow"]}
+    return ds
+
+
+def test_select_period():
+    ds = synthetic()
+    part = hd.select_period(ds, "2001-02-01", "2001-02-03", spinup_days=10)
+    assert str(part["date"].values[0])[:10] == "2001-01-22" and part.sizes["date"] == 13
+    assert hd.select_period(ds, "2000-01-01", "2001-01-02", 5).sizes["date"] == 2
+    for period, sentence in (
+        (("1990-01-01", "1990-12-31"), "no day in the data, which run from 2001-01-01 to 2003-09-27"),
+        (("2002-01-02", "2002-01-01"), "ends before it starts"),
+        (("x", "2002-01-01"), "'x' is not a date"),
+        (("2002-01-01", "NaT"), "is not a date"),
+    ):
+        with pytest.raises(hd.InputError, match=sentence):
+            hd.select_period(ds, *period)
+
+
+def test_normalisation_knows_only_the_training_period():
+    ds = synthetic()
+    period = ("2001-03-01", "2002-03-01")
+    before = hd.fit_normalisation(ds, *period)
+    spread = hd.basin_std(ds, before, *period)
+    outside = (ds["date"] < np.datetime64(period[0])) | (ds["date"] > np.datetime64(period[1]))
+    changed = ds.copy(deep=True)
+    for name in ("rain", "heat", "streamflow", "snow"):
+        changed[name] = changed[name].where(~outside, 1e6)
+    assert hd.fit_normalisation(changed, *period) == before
+    assert np.array_equal(hd.basin_std(changed, before, *period), spread)
+    inside = ds["streamflow"].sel(date=slice(*period)).values.astype(np.float64)
+    assert before["targets"]["streamflow"] == pytest.approx([inside.mean(), inside.std()])
+    np.testing.assert_allclose(spread[:, 0], inside.std(axis=1) / inside.std(), rtol=1e-6)
+    assert json.loads(json.dumps(before)) == before and before["period"] == list(period)
+
+
+def test_normalisation_of_odd_variables():
+    ds = synthetic()
+    ds["heat"][:] = 3.0
+    ds["snow"][1] = np.nan
+    fitted = hd.fit_normalisation(ds, "2001-01-01", "2003-01-01")
+    assert fitted["inputs"]["heat"] == [3.0, 1.0]
+    assert hd.basin_std(ds, fitted, "2001-01-01", "2003-01-01")[1, 1] == 0
+    ds["snow"][:] = np.nan
+    with pytest.raises(hd.InputError, match="snow has no value in the training period"):
+        hd.fit_normalisation(ds, "2001-01-01", "2003-01-01")
+
+
+def test_arrays():
+    ds = synthetic()
+    ds["rain"][0, 5] = np.nan
+    ds["snow"][1, 7] = np.nan
+    ds["heat"][2, 9] = np.inf
+    fitted = hd.fit_normalisation(ds, "2001-01-01", "2002-12-31")
+    arrays = hd.to_arrays(ds, fitted)
+    assert arrays["forcing"].shape == (3, 1000, 2) and arrays["targets"].shape == (3, 1000, 2)
+    assert arrays["attributes"].shape == (3, 2) and arrays["basin"].tolist() == ["b", "a", "c"]
+    mean, std = fitted["inputs"]["heat"]
+    assert arrays["forcing"][1, 3, 1] == pytest.approx((float(ds["heat"][1, 3]) - mean) / std, rel=1e-5)
+    assert np.argwhere(~arrays["valid"]).tolist() == [[0, 5], [2, 9]]
+    assert (arrays["forcing"][0, 5] == 0).all() and np.isfinite(arrays["forcing"]).all()
+    assert np.argwhere(np.isnan(arrays["targets"])).tolist() == [[0, 5, 0], [0, 5, 1], [1, 7, 1], [2, 9, 0], [2, 9, 1]]
+    back = hd.denormalise(arrays["targets"][..., 1], fitted, "snow")
+    np.testing.assert_allclose(back[1, 8:], ds["snow"].values[1, 8:], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(arrays["attributes"].mean(axis=0), 0, atol=1e-6)
+    assert hd.to_arrays(ds.drop_vars("attributes"), fitted | {"attributes": {}})["attributes"].shape == (3, 0)
+    with pytest.raises(
+        hd.InputError, match="the data have the targets streamflow, snow, the normalisation streamflow;"
+    ):
+        hd.to_arrays(ds, fitted | {"targets": {"streamflow": [0.0, 1.0]}})
+
+
+def test_attributes_far_outside_the_training_range():
+    ds = synthetic()
+    fitted = hd.fit_normalisation(ds, "2001-01-01", "2002-12-31")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hd.to_arrays(ds, fitted)
+    ds["attributes"][2, 1] = 50.0
+    with pytest.warns(UserWarning, match="m of basins c is far outside the training range"):
+        hd.to_arrays(ds, fitted)
+
+
+# ---- windows --------------------------------------------------------------------------------------------------------
+
+
+def counted(basins=("b", "a", "c"), days=1000):
+    """Arrays whose forcing says which basin and day it is, so that windows can be checked against it."""
+    ids = np.array([{"a": 1, "b": 2, "c": 3}[b] for b in basins], np.float32)
+    arrays = {
+        "basin": np.array(basins),
+        "forcing": np.stack(np.broadcast_arrays(ids[:, None], np.arange(days, dtype=np.float32)), axis=2).copy(),
+        "attributes": ids[:, None].copy(),
+        "basin_std": ids[:, None] * np.array([1, 10], np.float32),
+        "valid": np.ones((len(ids), days), bool),
+    }
+    arrays["targets"] = np.stack([arrays["forcing"][:, :, 1]] * 2, axis=2) + 1000 * ids[:, None, None]
+    for i, basin in enumerate(basins):
+        if basin == "b":  # this record begins late, ends early and has a gap
+            arrays["valid"][i, :100] = False
+            arrays["targets"][i, :150] = arrays["targets"][i, 900:] = np.nan
+            arrays["targets"][i, 300:310, 1] = np.nan
+    return arrays
+
+
+def epoch(arrays, window=90, batch_size=8, warmup_days=30, seed=1):
+    return list(hd.training_windows(arrays, window, batch_size, warmup_days, np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize(("window", "warmup_days", "batch_size"), [(90, 30, 8), (365, 0, 4), (1, 3, 64), (2000, 50, 2)])
+def test_every_day_is_scored_exactly_once(window, warmup_days, batch_size):
+    arrays = counted()
+    seen = np.zeros(arrays["targets"].shape, int)
+    for x, y in epoch(arrays, window, batch_size, warmup_days):
+        assert x["forcing"].shape == (batch_size, warmup_days + window, 2) and y.shape == x["forcing"].shape
+        assert x["attributes"].shape == (batch_size, 1) and x["basin_std"].shape == (batch_size, 2)
+        for forcing, target, basin, spread in zip(x["forcing"], y, x["attributes"], x["basin_std"], strict=True):
+            scored = np.isfinite(target)
+            if not scored.any():
+                assert basin == 0 and (forcing == 0).all()
+                continue
+            length = np.flatnonzero(forcing[:, 0])[-1] + 1
+            assert (forcing[:length, 0] == basin).all() and (
+                forcing[length:] == 0
+            ).all()  # one basin, padding at the end
+            assert (np.diff(forcing[:length, 1]) == 1).all()  # consecutive days
+            assert (spread == basin * [1, 10]).all()
+            i = [2, 1, 3].index(int(basin[0]))
+            days = forcing[:, 1].astype(int)
+            assert np.array_equal(target[scored], arrays["targets"][i, days][scored])
+            first = np.flatnonzero(scored.any(axis=1))[0]
+            record = 100 if i == 0 else 0
+            assert first == min(warmup_days, days[first] - record)  # warm-up as far as the record reaches back
+            assert scored.any(axis=1).sum() <= window
+            seen[i, days[:length]] += scored[:length]
+    assert np.array_equal(seen, np.isfinite(arrays["targets"]))
+
+
+def test_windows_are_drawn_by_the_generator_alone():
+    arrays = counted()
+    same, again, other = epoch(arrays), epoch(arrays), epoch(arrays, seed=2)
+    assert all(np.array_equal(a[1], b[1], equal_nan=True) for a, b in zip(same, again, strict=True))
+    assert not all(np.array_equal(a[1], b[1], equal_nan=True) for a, b in zip(same, other, strict=False))
+    rng = np.random.default_rng(1)
+    epochs = [np.concatenate([y for _, y in hd.training_windows(arrays, 90, 8, 0, rng)]) for _ in range(2)]
+    assert not np.array_equal(epochs[0][:30], epochs[1][:30], equal_nan=True)  # a new phase each epoch
+
+
+def test_order_of_the_basin_list_changes_no_window():
+    for (x, y), (x2, y2) in zip(epoch(counted(("b", "a", "c"))), epoch(counted(("c", "b", "a"))), strict=True):
+        assert np.array_equal(y, y2, equal_nan=True)
+        assert all(np.array_equal(x[name], x2[name]) for name in x)
+
+
+def test_windows_without_any_target():
+    arrays = counted()
+    arrays["targets"][:] = np.nan
+    with pytest.raises(hd.InputError, match="no basin has a day"):
+        epoch(arrays)
+    arrays["targets"][1, 5, 0] = 1.0  # a period with a single valid day
+    ((x, y),) = epoch(arrays)
+    assert np.isfinite(y).sum() == 1 and x["forcing"][0, 5, 1] == 5
