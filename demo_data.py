@@ -33,20 +33,24 @@ STORES = ("swe", "soil_water_1", "soil_water_2", "soil_water_3", "soil_water_4",
 # Ranges (low, high) from which each catchment is drawn. No real gauge has a number that begins with 96 to 99.
 CLIMATES = {
     "warm and wet": dict(
-        huc="96", lat=(30, 34), lon=(-90, -82), elev=(40, 400), slope=(3, 30), swing=(8, 10), rain_year=(1250, 1900),
-        wet=(0.32, 0.42), season=(-0.1, 0.3), peak=(150, 220), dry_air=(0, 1), forest=(0.35, 1.0), daily_range=(10, 13),
+        huc="96", lat=(30, 34), lon=(-90, -82), elev=(40, 400), slope=(3, 30),
+        swing=(8, 10), daily_range=(10, 13), rain_year=(1250, 1900), wet=(0.32, 0.42), season=(-0.1, 0.3),
+        peak=(150, 220), dry_air=(0, 1), forest=(0.35, 1),
     ),
     "temperate": dict(
-        huc="97", lat=(38, 43), lon=(-88, -74), elev=(100, 600), slope=(5, 60), swing=(11, 13), rain_year=(800, 1250),
-        wet=(0.32, 0.45), season=(-0.1, 0.3), peak=(120, 200), dry_air=(0, 1), forest=(0.1, 0.95), daily_range=(9, 12),
+        huc="97", lat=(37, 41), lon=(-88, -74), elev=(50, 450), slope=(5, 60),
+        swing=(11, 13), daily_range=(9, 12), rain_year=(800, 1250), wet=(0.32, 0.45), season=(-0.1, 0.3),
+        peak=(120, 200), dry_air=(0, 1), forest=(0.1, 0.9),
     ),
     "snow-dominated": dict(
-        huc="98", lat=(39, 44), lon=(-115, -106), elev=(1600, 2500), slope=(50, 150), swing=(10, 12), rain_year=(650, 1150),
-        wet=(0.30, 0.42), season=(0.1, 0.4), peak=(-30, 60), dry_air=(1, 3), forest=(0.2, 0.9), daily_range=(12, 15),
+        huc="98", lat=(39, 44), lon=(-115, -106), elev=(1600, 2500), slope=(50, 150),
+        swing=(10, 12), daily_range=(12, 15), rain_year=(650, 1150), wet=(0.3, 0.42), season=(0.1, 0.4),
+        peak=(-30, 60), dry_air=(1, 3), forest=(0.2, 0.9),
     ),
     "semi-arid": dict(
-        huc="99", lat=(32, 36), lon=(-112, -99), elev=(600, 1500), slope=(5, 70), swing=(9, 11), rain_year=(320, 560),
-        wet=(0.14, 0.22), season=(0.0, 0.6), peak=(170, 230), dry_air=(3, 6), forest=(0.0, 0.25), daily_range=(14, 17),
+        huc="99", lat=(32, 36), lon=(-112, -99), elev=(600, 1500), slope=(5, 70),
+        swing=(9, 11), daily_range=(14, 17), rain_year=(320, 560), wet=(0.14, 0.22), season=(0, 0.6),
+        peak=(170, 230), dry_air=(3, 6), forest=(0, 0.25),
     ),
 }  # fmt: skip
 
@@ -75,7 +79,7 @@ def catchments(basins: int = 30, seed: int = 1) -> pd.DataFrame:
         row |= {"climate": name, "number": number, "huc": climate["huc"]}
         row["area_m2"] = float(round(10 ** draw(7.8, 9.3)))
         row["temperature"] = 22.0 - 0.85 * (row["lat"] - 29.0) - 0.005 * row["elev"] + draw(-0.7, 0.7)
-        row["noise_t"] = draw(3.0, 4.5)
+        row["noise_t"] = draw(2.5, 3.5)
 
         row["clay"] = draw(5, 38)
         row["sand"] = draw(10, 95 - row["clay"])
@@ -95,7 +99,7 @@ def catchments(basins: int = 30, seed: int = 1) -> pd.DataFrame:
         row["lai_max"] = 0.6 + 4.4 * row["forest"] + draw(0, 0.5)
         row["lai_diff"] = row["lai_max"] * draw(0.3, 0.8)
 
-        row["degree_day"] = 4.8 - 2.2 * row["forest"]  # mm/day per degree: trees shade the snow
+        row["degree_day"] = 4.0 - 1.5 * row["forest"]  # mm/day per degree: trees shade the snow
         row["crop_factor"] = 0.95 + 0.25 * row["forest"]
         row["beta"] = 1.0 + 0.6 * row["conductivity"] ** 0.4 - 0.003 * row["slope"]
         row["infiltration_capacity"] = 36.0 * row["conductivity"]  # mm/day
@@ -125,12 +129,14 @@ def weather(land: pd.DataFrame, dates: pd.DatetimeIndex, seed: int = 1) -> dict[
     days = len(dates)
     draws = []
     for number in land["number"]:
-        streams = np.random.default_rng([seed, number, 1]).spawn(6)
+        streams = np.random.default_rng([seed, number, 1]).spawn(8)
         draws.append(
             [streams[0].random(days), streams[1].standard_gamma(0.8, days)]
             + [s.standard_normal(days) for s in streams[2:]]
         )
-    chance, amount, noise_t, noise_range, noise_sky, noise_pressure = np.moveaxis(np.array(draws), 0, 2)
+    chance, amount, noise_t, noise_range, noise_sky, noise_pressure, warm_spell, wet_spell = np.moveaxis(
+        np.array(draws), 0, 2
+    )
     p = {key: land[key].to_numpy(float) for key in land.columns.drop(["climate", "huc"])}
     day_of_year = dates.day_of_year.to_numpy()[:, None]
 
@@ -141,16 +147,25 @@ def weather(land: pd.DataFrame, dates: pd.DatetimeIndex, seed: int = 1) -> dict[
     monsoon = 1 + p["season"] * season(p["peak"])
     wet_chance = p["wet"] * monsoon**0.5
     wet = np.zeros((days, len(land)), bool)
-    drift, pressure = np.zeros((2, days, len(land)))
+    drift, pressure, warmth, wetness = np.zeros((4, days, len(land)))
     for t in range(1, days):
         wet[t] = chance[t] < np.where(wet[t - 1], 0.3, 0.0) + 0.7 * wet_chance[t]
         drift[t] = 0.75 * drift[t - 1] + (1 - 0.75**2) ** 0.5 * noise_t[t]
+        # Months and years differ: slow anomalies with a memory of 100 days.
+        warmth[t] = 0.99 * warmth[t - 1] + (1 - 0.99**2) ** 0.5 * warm_spell[t]
+        wetness[t] = 0.99 * wetness[t - 1] + (1 - 0.99**2) ** 0.5 * wet_spell[t]
         pressure[t] = 0.8 * pressure[t - 1] + 0.3 * noise_pressure[t]
-    depth = p["rain_year"] / 365.25 / p["wet"] * monsoon**0.5
+    depth = p["rain_year"] / 365.25 / p["wet"] * monsoon**0.5 * np.exp(0.3 * wetness - 0.045)
     prcp = np.where(wet, depth * amount / 0.8, 0.0).round(2)
 
     spread = p["daily_range"] * np.where(wet, 0.65, 1.05) * np.exp(0.2 * noise_range)
-    tmean = p["temperature"] - p["swing"] * season(20) + p["noise_t"] * drift + np.where(wet, 0.5, -0.2) * season(20)
+    tmean = (
+        p["temperature"]
+        - p["swing"] * season(20)
+        + p["noise_t"] * drift
+        + warmth
+        + np.where(wet, 0.5, -0.2) * season(20)
+    )
     tmin, tmax = (tmean - spread / 2).round(2), (tmean + spread / 2).round(2)
     vp = _saturation(tmin - p["dry_air"] * (0.6 + 0.4 * ~wet)).round(2)
 

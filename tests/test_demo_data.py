@@ -119,7 +119,7 @@ def test_flooded_soil_stays_within_its_pores():
 
 def test_drought_ends_at_the_wilting_point():
     land = one_basin()
-    out = demo_data.water(land, *[constant(v, 3000) for v in (0, 25, 6, 0.5)])
+    out = demo_data.water(land, *[constant(v, 1000) for v in (0, 25, 6, 0.5)])
     assert out["soil_water_1"][-1, 0] >= land.wilting.iloc[0] * 70
     assert out["evapotranspiration"][-1, 0] < 0.02 * out["evapotranspiration"][0, 0]
 
@@ -173,18 +173,17 @@ def test_streamflow_is_discharge_with_noise_and_gaps(ds):
 # Seeds
 
 
-def test_same_seed_same_numbers(ds):
-    assert demo_data.simulate().identical(ds)
+def test_same_seed_same_numbers():
+    assert demo_data.simulate(4, 1).identical(demo_data.simulate(4, 1))
     assert not np.array_equal(demo_data.simulate(2, 1, 2).prcp, demo_data.simulate(2, 1, 1).prcp)
 
 
-def test_a_catchment_does_not_depend_on_how_many_there_are(ds):
-    few = demo_data.simulate(5)
-    assert few.identical(ds.isel(basin=slice(5)))
+def test_a_catchment_does_not_depend_on_how_many_there_are():
+    assert demo_data.simulate(2, 1).identical(demo_data.simulate(6, 1).isel(basin=slice(2)))
 
 
 def test_a_longer_simulation_begins_like_a_shorter_one(ds):
-    short = demo_data.simulate(30, 3)
+    short = demo_data.simulate(30, 1)
     np.testing.assert_array_equal(short.discharge, ds.discharge[:, : short.sizes["date"]])
 
 
@@ -219,11 +218,11 @@ def test_attributes_matter_for_runoff(tables):
     ],
 )
 def test_each_parameter_acts_as_its_name_says(ds, parameter, factor, flux, sign):
-    """The third catchment, snow-dominated, with one parameter changed and the same weather."""
+    """The third catchment, snow-dominated, with one parameter changed and the same weather of two years."""
     land = demo_data.catchments(3, 1).iloc[2:]
-    inputs = [ds[name].values[2:3].T for name in ("prcp", "tmean", "pet", "cover")]
-    usual = demo_data.water(land, *inputs)[flux].mean()
-    other = demo_data.water(land.assign(**{parameter: land[parameter] * factor}), *inputs)[flux].mean()
+    inputs = [ds[name].values[2:3, :731].T for name in ("prcp", "tmean", "pet", "cover")]
+    both = pd.concat([land, land.assign(**{parameter: land[parameter] * factor})])
+    usual, other = demo_data.water(both, *[np.repeat(values, 2, axis=1) for values in inputs])[flux].mean(axis=0)
     assert sign * (other - usual) > 0.005 * usual
 
 
