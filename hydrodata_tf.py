@@ -748,14 +748,17 @@ def _delimited(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     text = _read_bytes(path).decode("utf-8", "replace")
     head = text.partition("\n")[0]
     separator = next((s for s in (";", ",", "\t") if s in head), ",")
-    reader = csv.reader(text.splitlines(), delimiter=separator)
-    names = [name.strip() for name in next(reader)]
+    reader = csv.reader(text.split("\n"), delimiter=separator, strict=True)
     rows = []
-    for fields in reader:
-        if fields:
-            if len(fields) != len(names):
-                raise InputError(f"{path}, line {reader.line_num}: {len(fields)} fields instead of {len(names)}")
-            rows.append((reader.line_num, [field.strip() for field in fields]))
+    try:
+        names = [name.strip() for name in next(reader)]
+        for fields in reader:
+            if any(fields):
+                if len(fields) != len(names):
+                    raise InputError(f"{path}, line {reader.line_num}: {len(fields)} fields instead of {len(names)}")
+                rows.append((reader.line_num, [field.strip() for field in fields]))
+    except csv.Error as problem:
+        raise InputError(f"{path}, line {reader.line_num}: {problem}; correct the line") from None
     if not text.endswith("\n") and rows:
         rows[-1][1][-1] += _CUT
     return names, rows
