@@ -155,6 +155,102 @@ def states(dates, states, unit_names, concepts, title, path):
     _write(_states, path, dates, states, unit_names, concepts, title)
 
 
+def probe_controls(panels, path, note=""):
+    """Draw the medians of several scores of every reader of a concept, real probes and controls, one panel a concept.
+
+    Parameters
+    ----------
+    panels : dict concept -> dict reader -> dict metric -> (median, low, high)
+        Interval over basins; NaN is left out. Metrics: NSE, NSE anomaly, NSE deseasonalised.
+    path : str or Path
+        File to write.
+    note : str, default ""
+        Line above the figure.
+
+    Raises
+    ------
+    ValueError
+        If there is no panel.
+    """
+    _write(_probe_controls, path, panels, note)
+
+
+def probe_distributions(values, metric, path):
+    """Draw the cumulative distribution of a score over the basins, one panel a concept, one curve a reader.
+
+    Parameters
+    ----------
+    values : dict concept -> dict reader -> array (basin,)
+        NaN is left out.
+    metric : str
+        Name of the score.
+    path : str or Path
+        File to write.
+
+    Raises
+    ------
+    ValueError
+        If `values` is empty.
+    """
+    _write(_probe_distributions, path, values, metric)
+
+
+def probe_series(panels, path):
+    """Draw observed concepts and what is read for them, a column for each basin, a row for each concept.
+
+    Parameters
+    ----------
+    panels : list of dict, one per basin
+        title : str; dates : array (day,); concepts : list of dict(name, units, observed, readings), observed (day,) in
+        `units`, readings a dict label -> array (day,).
+    path : str or Path
+        File to write.
+
+    Raises
+    ------
+    ValueError
+        If there is no panel.
+    """
+    _write(_probe_series, path, panels)
+
+
+def best_units(panels, path):
+    """Draw one cell state (left axis) beside one observed series (right axis), a row for each pair.
+
+    Parameters
+    ----------
+    panels : list of dict
+        title : str; dates : array (day,); state : array (day,), no unit; name, units : str; observed : array (day,).
+    path : str or Path
+        File to write.
+
+    Raises
+    ------
+    ValueError
+        If there is no panel.
+    """
+    _write(_best_units, path, panels)
+
+
+def interventions(panels, path):
+    """Draw how runoff and every reading change after the cell states were changed, a column for each concept moved.
+
+    Parameters
+    ----------
+    panels : list of dict, one per concept moved
+        name, title : str; rows : list of dict(name, units, real, random), the change of one quantity in `units`:
+        real (basin, day), random (direction, basin, day).
+    path : str or Path
+        File to write.
+
+    Raises
+    ------
+    ValueError
+        If there is no panel.
+    """
+    _write(_interventions, path, panels)
+
+
 def _write(draw, path, *arguments):
     """Draw in the common style, save under a temporary name in the same folder, then rename."""
     path = Path(path)
@@ -468,3 +564,155 @@ def _label(name, units):
     """Name and unit of a concept, narrow enough for the height of its panel."""
     lines = textwrap.wrap(_words(name), 18)[:3]
     return "\n".join([*lines, f"({units})"])
+
+
+# Scores of the probes: marker, filled or hollow.
+_PROBE_SCORES = {"NSE": ("o", False), "NSE anomaly": ("o", True), "NSE deseasonalised": ("D", True)}
+
+
+def _panels_needed(panels):
+    if not panels:
+        raise ValueError("panels needs at least one entry. Received: none")
+
+
+def _probe_controls(panels, note):
+    _panels_needed(panels)
+    readers = list(dict.fromkeys(reader for panel in panels.values() for reader in panel))
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    size = (1.6 + 2.0 * columns, 0.7 + rows * (0.5 + 0.2 * len(readers)))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    handles = {}
+    for axes, (concept, panel) in zip(grid.flat, panels.items(), strict=False):
+        lowest, below = 0.0, []
+        for place, reader in enumerate(readers):
+            colour = SIMULATED if reader.startswith("cell states of ") else PROBED
+            colour = colour if reader.startswith("cell states") else "#444444"
+            for shift, (metric, (marker, filled)) in zip((-0.22, 0, 0.22), _PROBE_SCORES.items(), strict=True):
+                median, low, high = panel.get(reader, {}).get(metric, (np.nan,) * 3)
+                if not np.isfinite(median):
+                    continue
+                if median < -1:  # one failed control would squeeze all others into a line
+                    below.append((place + shift, colour))
+                    continue
+                lowest = min(lowest, max(low, -1.0))
+                axes.plot([max(low, -1.0), high], [place + shift] * 2, color=colour, linewidth=0.8)
+                face = colour if filled else "white"
+                (handle,) = axes.plot(
+                    median, place + shift, marker, color=colour, markerfacecolor=face, markersize=3.5, linestyle="none"
+                )
+                handles.setdefault(metric, handle)
+        for place, colour in below:
+            axes.plot(lowest - 0.04, place, "<", color=colour, markersize=3, alpha=0.6)
+        if below:
+            handles.setdefault("below −1", axes.lines[-1])
+        axes.axvline(0, color="#666666", linewidth=0.5)
+        axes.set(title=_words(concept), xlim=(lowest - 0.08, 1.02), xlabel="median over basins (–)")
+        axes.grid(alpha=0.3, linewidth=0.4)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    grid[0, 0].set_yticks(range(len(readers)), readers)
+    grid[0, 0].set_ylim(len(readers) - 0.4, -0.6)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
+    if note:
+        figure.suptitle(textwrap.fill(note, 100), fontsize=7, color="#666666")
+    return figure
+
+
+def _probe_distributions(values, metric):
+    _panels_needed(values)
+    readers = list(dict.fromkeys(reader for panel in values.values() for reader in panel))
+    columns = min(len(values), 3)
+    rows = -(-len(values) // columns)
+    figure = Figure(figsize=(max(2.5 * columns, 4.5), 2.3 * rows + 0.5), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    handles = {}
+    for axes, (concept, panel) in zip(grid.flat, values.items(), strict=False):
+        for reader, scores in panel.items():
+            shown = np.sort(scores[np.isfinite(scores)])
+            style = _line(readers.index(reader), 1.6 if reader == readers[0] else 0.9)
+            if shown.size:
+                handles.setdefault(reader, axes.ecdf(shown, **style))
+        number = max(int(np.isfinite(scores).sum()) for scores in panel.values())
+        axes.set(xlim=(-1, 1), ylim=(0, 1), xlabel=f"{metric} (–), from −1")
+        axes.set_title(f"{_words(concept)} ({number} basin{'s' * (number != 1)})")
+        axes.axvline(0, color="#666666", linewidth=0.5)
+        axes.grid(alpha=0.3, linewidth=0.4)
+    for axes in grid.flat[len(values) :]:
+        axes.set_visible(False)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("share of basins below (–)")
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 3))
+    return figure
+
+
+def _probe_series(panels):
+    _panels_needed(panels)
+    number = len(panels[0]["concepts"])
+    figure = Figure(figsize=(max(3.1 * len(panels), 4), 1.25 * number + 0.9), layout="constrained")
+    grid = figure.subplots(number, len(panels), squeeze=False, sharex="col")
+    labels = {}
+    for column, panel in enumerate(panels):
+        grid[0, column].set_title(textwrap.fill(panel["title"], 42))
+        for axes, concept in zip(grid[:, column], panel["concepts"], strict=True):
+            dates = _dates(panel["dates"])
+            labels["observed"] = _series(axes, dates, concept["observed"], color=OBSERVED, linewidth=0.7, zorder=3)
+            for colour, (label, reading) in zip((PROBED, "#56B4E9"), concept["readings"].items(), strict=False):
+                labels[f"read in: {label}"] = _series(axes, dates, reading, color=colour, linewidth=0.8)
+            _say_if_empty(axes, concept["observed"])
+            if column == 0:
+                axes.set_ylabel(_label(concept["name"], concept["units"]))
+        _date_axis(grid[-1, column])
+    figure.align_ylabels(grid[:, 0])
+    figure.legend(labels.values(), labels.keys(), loc="outside lower center", ncols=len(labels))
+    return figure
+
+
+def _best_units(panels):
+    _panels_needed(panels)
+    figure = Figure(figsize=(6.4, 1.35 * len(panels) + 0.4), layout="constrained")
+    grid = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, panel in zip(grid, panels, strict=True):
+        beside = axes.twinx()
+        beside.spines["right"].set_visible(True)
+        _series(axes, _dates(panel["dates"]), panel["state"], color=PROBED)
+        _series(beside, _dates(panel["dates"]), panel["observed"], color=OBSERVED, linewidth=0.7)
+        axes.set_ylabel("cell state (–)", color=PROBED)
+        beside.set_ylabel(_label(panel["name"], panel["units"]))
+        axes.set_title(panel["title"], loc="left")
+    _date_axis(grid[-1])
+    return figure
+
+
+def _interventions(panels):
+    _panels_needed(panels)
+    names = [row["name"] for row in panels[0]["rows"]]
+    size = (1.9 * len(panels) + 0.9, 1.2 * len(names) + 1.0)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(names), len(panels), squeeze=False, sharex=True)
+    handles = {}
+    for column, panel in enumerate(panels):
+        grid[0, column].set_title(textwrap.fill(panel["title"], 28))
+        for axes, row in zip(grid[:, column], panel["rows"], strict=True):
+            real, random = np.asarray(row["real"]), np.asarray(row["random"])
+            after = np.arange(1, real.shape[1] + 1)
+            low, middle, high = np.percentile(real, (25, 50, 75), axis=0)
+            size = np.median(np.sqrt((random**2).mean(axis=0)), axis=0)
+            handles["random changes of the same length (typical size)"] = axes.fill_between(
+                after, -size, size, color="#BBBBBB", linewidth=0
+            )
+            handles["half of the basins"] = axes.fill_between(after, low, high, color=SIMULATED, alpha=0.3, linewidth=0)
+            (handles["change along the probe, median"],) = axes.plot(after, middle, color=SIMULATED, linewidth=1.4)
+            axes.axhline(0, color="#666666", linewidth=0.5)
+            axes.set_xlim(1, real.shape[1])
+            if column == 0:
+                axes.set_ylabel("Δ " + _label(row["name"], row["units"]))
+            if row["name"] == panel["name"]:  # the concept that was moved
+                axes.set_facecolor("#F4F4F4")
+        grid[-1, column].set_xlabel("days after the change")
+    figure.align_ylabels(grid[:, 0])
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 2 * len(panels))
+    )
+    return figure
