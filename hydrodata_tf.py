@@ -202,8 +202,6 @@ def _refuse_repeated(basins: list[str], where) -> None:
 def _basins_in_file(path: Path) -> list[str]:
     text = _read_bytes(path).decode("utf-8", errors="replace")
     lines = [(i, line) for i, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    if not lines:
-        raise InputError(f"{path} is empty; write one basin id a line")
     rows = [(i, [field.strip() for field in re.split(r"[,;\t ]", line.strip())]) for i, line in lines]
     head = [field.lower() for field in rows[0][1]]
     column = next((head.index(name) for name in ("basin_id", "gauge_id") if name in head), 0)
@@ -981,8 +979,6 @@ def parse_concept(text: str) -> Concept:
     if template != "caravan" and "{" not in template:
         raise InputError(f"concept {text!r}: every basin would read {template}; put {{basin}} or {{number}} in it")
     column, factor_text, units = match["column"].strip(), match["factor"], match["units"]
-    if not column:
-        raise InputError(f"concept {text!r}: write it as {form}")
     if factor_text and not (_NUMBER.fullmatch(factor_text.strip().encode()) and 1e-8 <= abs(float(factor_text)) <= 1e8):
         raise InputError(f"concept {text!r}: {factor_text!r} is not a factor")
     if column == "swe(mm)" or column.lower() == "swe" and "forcing_leap" in template:

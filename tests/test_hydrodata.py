@@ -171,6 +171,19 @@ def test_real_files_as_python_reads_them():
 
 
 @needs_real
+def test_regular_text_is_not_read_line_by_line(monkeypatch):
+    """The road that names bad lines takes ten times longer; whole files must not need it."""
+
+    def slow(path, *rest):
+        raise AssertionError(f"{path} is read line by line")
+
+    monkeypatch.setattr(hd, "_fields_by_line", slow)
+    hd.load_forcing(SMALL, "02064000", "daymet")
+    hd.load_forcing(SMALL, "02064000", "maurer_extended")
+    hd.load_streamflow(SMALL, "02064000", 1e9)
+
+
+@needs_real
 def test_real_data_set(tmp_path):
     ds = load(SMALL, tmp_path, basins=["02064000", "1022500"], attributes="auto")
     assert ds["basin"].values.tolist() == ["02064000", "01022500"]
@@ -412,6 +425,7 @@ def test_attributes_of_a_folder_and_a_table(camels, tmp_path):
         ("basin_id,a\n01022500,1\n02046000,12", "line 3: a '12' is not a number .* cut short"),
         ("basin_id,a\n01022500,1\n2046000,1\n02046000,2\n", "line 4: basin 02046000 stands here a second time"),
         ("basin_id,a\n01022500,1\n02046000\n", "line 3: 1 fields instead of 2"),
+        ('basin_id,a\n01022500,1\n02046000,"1\n', "line 4: unexpected end of data"),
         ("basin_id,a\n../x,1\n", "line 2: '../x' is not a basin id"),
         ("basin_id,a,a\n01022500,1,2\n", "a column name stands twice"),
         ("basin_id,b\n01022500,1\n02046000,2\n", "no attribute a"),
@@ -759,6 +773,14 @@ def test_every_number_is_rounded_as_python_rounds_it():
     values = hd._numbers(Path("x"), raw, starts[None], ends[None])[0]
     expected = np.array([float(t) for t in tokens])
     assert np.array_equal(values, expected) and np.array_equal(np.signbit(values), np.signbit(expected))
+
+
+def test_short_numbers_are_taken_all_at_once():
+    tokens = ["1", "12.5", "1234.567", ".5", "5.", "00000001", "99999999", "0.000001"]
+    word = np.frombuffer("".join(f"{t:<8}" for t in tokens).encode() + bytes(8), "<u8")
+    first, length = np.arange(len(tokens)) * 8, np.array([len(t) for t in tokens])
+    values, plain = hd._short_numbers(word, first, length)
+    assert plain.all() and values.tolist() == [float(t) for t in tokens]
 
 
 @pytest.mark.parametrize(
