@@ -1418,9 +1418,9 @@ def _climate(ds, inputs, caravan):
     """Climate indices of Addor et al. 2017 (doi:10.5194/hess-21-5293-2017) from the forcing of the days in `ds`.
 
     p_mean and pet_mean in mm/day, aridity their ratio, p_seasonality after Woods 2009
-    (doi:10.1016/j.advwatres.2009.06.011), frac_snow the share of precipitation on days below 0 degrees C, high
-    precipitation: at least 5 times the mean, low: below 1 mm/day; *_freq in days/year, *_dur in days. PET-based
-    columns only where the forcing has potential evaporation.
+    (doi:10.1016/j.advwatres.2009.06.011), frac_snow the share of precipitation on days below 0 degrees C (as published;
+    the CAMELS-US files themselves agree with 1 degree), high precipitation: at least 5 times the mean, low: below
+    1 mm/day; *_freq in days/year, *_dur in days. PET-based columns only where the forcing has potential evaporation.
     """
     import pandas as pd
 

@@ -523,6 +523,11 @@ def test_caravan_file(tmp_path, kind, pet):
         hd.load_caravan(tmp_path, "lamah_1145", ("swe",))
 
 
+def test_csv_is_read_where_a_gauge_has_both(caravan):
+    write_caravan(caravan, "lamah_1145", caravan_frame(shift=5), "netcdf")
+    assert hd.load_caravan(caravan, "lamah_1145", CARAVAN[:1]).iloc[0, 0] == 1  # shift=1 in the csv
+
+
 @pytest.mark.parametrize("kind", ["csv", "netcdf"])
 def test_caravan_data_set(tmp_path, kind):
     root = tmp_path / "zip" / "Caravan"
