@@ -10,6 +10,12 @@ import keras
 import numpy as np
 from keras import ops
 
+if keras.backend.backend() == "jax":
+    import jax
+
+    if jax.config.jax_default_matmul_precision is None:  # on a GPU: float32 as on a CPU, not rounded to 10 bits (TF32)
+        jax.config.update("jax_default_matmul_precision", "highest")
+
 
 @keras.saving.register_keras_serializable(package="hydrology")
 class CellStateLSTM(keras.layers.Layer):
@@ -20,8 +26,9 @@ class CellStateLSTM(keras.layers.Layer):
     ``recurrent_kernel (units, 4 units)``, ``bias (4 units,)``, gates in the order i, f, g, o. Both outputs are
     differentiable.
 
-    On a CPU with TensorFlow one fused kernel computes ``h`` and ``c``. Everywhere else Keras' LSTM (cuDNN on a GPU)
-    computes ``h``, from which all gates are one matrix product and ``c`` is the linear recurrence
+    There are three ways to the same numbers. TensorFlow on a CPU: one fused kernel computes ``h`` and ``c``. JAX: a
+    scan over the days with a gradient written by hand. TensorFlow on a GPU or with other number formats: Keras' LSTM
+    (cuDNN on the GPU) computes ``h``, from which all gates are one matrix product and ``c`` is the linear recurrence
     ``c_t = f_t c_{t-1} + i_t g_t``, solved by an associative scan.
 
     Parameters
@@ -69,6 +76,11 @@ class CellStateLSTM(keras.layers.Layer):
         h0, c0 = initial_state
         if _fused_kernel_fits(self.compute_dtype):
             return self._fused(forcing, attributes, h0, c0)
+        if keras.backend.backend() == "jax":
+            return self._scanned(forcing, attributes, h0, c0)
+        return self._recomputed(forcing, attributes, h0, c0)
+
+    def _recomputed(self, forcing, attributes, h0, c0):
         h = self.lstm(_with_attributes(forcing, attributes), initial_state=[h0, c0])
         gate = self.gates(forcing, attributes, h, h0)
         return h, _linear_recurrence(gate["f"], gate["i"] * gate["g"], c0)
@@ -97,8 +109,14 @@ class CellStateLSTM(keras.layers.Layer):
         # The attributes are projected once per sequence, not once per day.
         static = ops.matmul(attributes, cell.kernel[n:]) + cell.bias
         z = ops.matmul(forcing, cell.kernel[:n]) + ops.matmul(h_before, cell.recurrent_kernel) + static[:, None]
-        i, f, g, o = ops.split(z, 4, axis=-1)
-        return {"i": ops.sigmoid(i), "f": ops.sigmoid(f), "g": ops.tanh(g), "o": ops.sigmoid(o)}
+        return dict(zip("ifgo", _gates(z), strict=True))
+
+    def _scanned(self, forcing, attributes, h0, c0):
+        cell, n = self.lstm.cell, forcing.shape[-1]
+        static = ops.matmul(attributes, cell.kernel[n:]) + cell.bias
+        z = ops.matmul(ops.transpose(forcing, (1, 0, 2)), cell.kernel[:n]) + static
+        h, c = jax.jit(_recurrence)(z, ops.convert_to_tensor(cell.recurrent_kernel), h0, c0)
+        return ops.transpose(h, (1, 0, 2)), ops.transpose(c, (1, 0, 2))
 
     def _fused(self, forcing, attributes, h0, c0):
         import tensorflow as tf
@@ -108,13 +126,22 @@ class CellStateLSTM(keras.layers.Layer):
         # 2.21 its gates are ordered otherwise than the gradient that is registered for it assumes.)
         i, f, g, o = ops.split(ops.concatenate([cell.kernel, cell.recurrent_kernel, cell.bias[None]]), 4, axis=1)
         weights = ops.concatenate([i, g, f, o], axis=1)
-        x = ops.transpose(_with_attributes(forcing, attributes), (1, 0, 2))
-        none = tf.zeros([u], x.dtype)
-        out = tf.raw_ops.BlockLSTM(
-            seq_len_max=tf.cast(tf.shape(x)[0], tf.int64), x=x, cs_prev=c0, h_prev=h0, w=weights[:-1], b=weights[-1],
-            wci=none, wcf=none, wco=none, forget_bias=0.0, cell_clip=-1.0, use_peephole=False,
-        )  # fmt: skip
-        return ops.transpose(out.h, (1, 0, 2)), ops.transpose(out.cs, (1, 0, 2))
+
+        def run(forcing, attributes, h0, c0):
+            x = ops.transpose(_with_attributes(forcing, attributes), (1, 0, 2))
+            none = tf.zeros([u], x.dtype)
+            out = tf.raw_ops.BlockLSTM(
+                seq_len_max=tf.cast(tf.shape(x)[0], tf.int64), x=x, cs_prev=c0, h_prev=h0, w=weights[:-1],
+                b=weights[-1], wci=none, wcf=none, wco=none, forget_bias=0.0, cell_clip=-1.0, use_peephole=False,
+            )  # fmt: skip
+            return ops.transpose(out.h, (1, 0, 2)), ops.transpose(out.cs, (1, 0, 2))
+
+        # A day is too little work to share between threads, two halves of a batch are not. (Never an empty half: the
+        # kernel's gradient for no sequences is NaN.)
+        batch = forcing.shape[0]
+        sizes = [batch // 2, batch - batch // 2] if batch and batch > 1 else 1
+        halves = zip(*(tf.split(part, sizes) for part in (forcing, attributes, h0, c0)), strict=True)
+        return tuple(tf.concat(states, axis=0) for states in zip(*(run(*half) for half in halves), strict=True))
 
     def get_config(self):
         return {**super().get_config(), "units": self.units, "forget_bias": self.forget_bias}
@@ -131,6 +158,47 @@ def _fused_kernel_fits(dtype):
     import tensorflow as tf
 
     return not tf.config.list_logical_devices("GPU")
+
+
+def _gates(z):
+    i, f, g, o = ops.split(z, 4, axis=-1)
+    return ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
+
+
+@ops.custom_gradient
+def _recurrence(z, recurrent, h0, c0):
+    """h and c (time, batch, units) from the projected inputs z (time, batch, 4 units), day by day."""
+    unroll = 8 if jax.default_backend() == "gpu" else 1  # days per turn of the loop: fewer waits between kernels
+
+    def forward(state, z):
+        h, c = state
+        i, f, g, o = _gates(z + ops.matmul(h, recurrent))
+        c = f * c + i * g
+        h = o * ops.tanh(c)
+        return (h, c), (h, c, ops.concatenate([i, f, g, o], axis=-1))
+
+    _, (h, c, gates) = ops.scan(forward, (h0, c0), z, unroll=unroll)
+
+    def gradient(upstream):
+        # Only the gradient of z needs the loop; that of the recurrent kernel is one product of all days after it.
+        def backward(state, day):
+            dh, dc = state
+            dh_day, dc_day, c, c_before, gates = day
+            i, f, g, o = ops.split(gates, 4, axis=-1)
+            tanh_c = ops.tanh(c)
+            dh = dh + dh_day
+            dc = dc + dc_day + dh * o * (1 - tanh_c**2)
+            dz = [dc * g * i * (1 - i), dc * c_before * f * (1 - f), dc * i * (1 - g**2), dh * tanh_c * o * (1 - o)]
+            dz = ops.concatenate(dz, axis=-1)
+            return (ops.matmul(dz, ops.transpose(recurrent)), dc * f), dz
+
+        h_before, c_before = (ops.concatenate([first[None], x[:-1]]) for first, x in ((h0, h), (c0, c)))
+        days = (*upstream, c, c_before, gates)
+        start = ops.zeros_like(h0), ops.zeros_like(c0)
+        (dh0, dc0), dz = ops.scan(backward, start, days, reverse=True, unroll=unroll)
+        return dz, ops.tensordot(h_before, dz, axes=[(0, 1), (0, 1)]), dh0, dc0
+
+    return (h, c), gradient
 
 
 def _linear_recurrence(f, b, c0):

@@ -123,6 +123,66 @@ def test_gradients_equal_finite_differences(dtype):
             assert abs((above - below) / 2e-5 - gradient[at]) < (1e-4 if dtype == "float32" else 1e-7) * scale
 
 
+class Recomputed(CellStateLSTM):
+    """The layer on the path that every backend can take."""
+
+    def call(self, forcing, attributes, initial_state):
+        return self._recomputed(forcing, attributes, *initial_state)
+
+
+def values_and_gradients(lstm, arguments, pulls):
+    """h, c and the gradients of <pull_h, h> + <pull_c, c> for the weights and for every argument.
+
+    On TensorFlow a second time from a graph that was traced without knowing the batch size.
+    """
+
+    def states(weights, forcing, attributes, *start):
+        others = [v.value for v in lstm.non_trainable_variables]
+        return lstm.stateless_call(weights, others, forcing, attributes, initial_state=start)[0]
+
+    def value(weights, *arguments):
+        h, c = states(weights, *arguments)
+        return ops.sum(h * pulls[0]) + ops.sum(c * pulls[1]), (h, c)
+
+    weights = [ops.convert_to_tensor(w) for w in lstm.get_weights()]
+    arguments = [ops.convert_to_tensor(x) for x in arguments]
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        def both(*everything):
+            with tf.GradientTape() as tape:
+                tape.watch(everything)
+                total, (h, c) = value(everything[: len(weights)], *everything[len(weights) :])
+            return h, c, *tape.gradient(total, everything)
+
+        yield [np.asarray(x) for x in both(*weights, *arguments)]
+        any_batch = [*(w.shape for w in weights), *([None, *x.shape[1:]] for x in arguments)]
+        trace = tf.function(both, input_signature=[tf.TensorSpec(shape) for shape in any_batch])
+        yield [np.asarray(x) for x in trace(*weights, *arguments)]
+        return
+    import jax
+
+    both = jax.jit(jax.value_and_grad(value, argnums=range(5), has_aux=True))
+    (_, (h, c)), (of_weights, *of_arguments) = both(weights, *arguments)
+    yield [np.asarray(x) for x in (h, c, *of_weights, *of_arguments)]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_every_path_gives_the_same_states_and_gradients(batch):
+    """Gradients for the weights, the inputs and the initial state; batches of one sequence, even and odd ones."""
+    rng = np.random.default_rng(batch)
+    start, pulls = (rng.normal(size=(2, batch, *shape, UNITS)).astype("float32") for shape in ((), (DAYS,)))
+    fast, slow = layer(), Recomputed(UNITS)
+    slow.build((None, None, N), (None, M))
+    slow.set_weights(fast.get_weights())
+    arguments = [*inputs(batch, batch), *start]
+    wanted = next(values_and_gradients(slow, arguments, pulls))
+    for got in values_and_gradients(fast, arguments, pulls):
+        assert len(got) == len(wanted) == 9
+        for name, g, w in zip("h c kernel recurrent bias forcing attributes h0 c0".split(), got, wanted, strict=True):
+            np.testing.assert_allclose(g, w, atol=1e-5 * max(1, np.abs(w).max()), err_msg=name)
+
+
 def concept_model(targets=("streamflow", "soil1", "swe"), **options):
     keras.utils.set_random_seed(0)
     model = ConceptLSTM(UNITS, targets, **{"dropout": 0.4, **options})
