@@ -97,6 +97,8 @@ def main(settings: Settings):
         if not np.isfinite(fitted.target(name)).any() or not np.isfinite(scored.target(name)).any():
             raise InputError(f"{name} has no value in {' to '.join(fit_period)} or in {' to '.join(period)}.")
 
+    days = start_days(settings, scored) if settings.intervention_basins else None
+
     model = run.model(seed)
     joint = joint_probes(model, run, names)
     table = Readings(fitted, scored, names, fold_of_basins(basins, settings.draw))
@@ -122,7 +124,7 @@ def main(settings: Settings):
 
     changes, curves = None, {}
     if settings.intervention_basins:
-        changes, curves = interventions(settings, model, run.normalisation, scored, table, counted)
+        changes, curves = interventions(settings, model, run.normalisation, scored, table, counted, days)
         show_verdicts(changes)
 
     runs.write_csv(out / "scores.csv", scores, index=False)
@@ -386,7 +388,7 @@ class Readings:
 # ---- interventions ---------------------------------------------------------------------------------------------------
 
 
-def interventions(settings, model, normalisation, scored, table, counted):
+def interventions(settings, model, normalisation, scored, table, counted, days):
     """Move the states, let the model run on, and measure runoff and every reading.
 
     Two changes raise a reading alike: the shortest, and the one along which the units are used to move together when
@@ -409,7 +411,6 @@ def interventions(settings, model, normalisation, scored, table, counted):
     import runs
     from libs_tf import StateModel
 
-    days = start_days(settings, scored)
     basins = np.arange(len(table.fold))
     if len(basins) > settings.intervention_basins:
         basins = np.sort(np.random.default_rng(settings.draw).choice(basins, settings.intervention_basins, False))
@@ -635,8 +636,8 @@ def show_verdicts(changes):
             }
         )
     print("\nReading raised by one standard deviation: mean change of runoff (mm/day) over the next days, median over "
-          "basins.\nrandom: what changes of the same length do that leave the reading as it is. more runoff: yes if the "
-          "interval lies\nabove zero and the median above random, weakly if not above random.")  # fmt: skip
+          "basins.\nrandom: what changes of the same length do that leave the reading as it is. more runoff: yes if "
+          "the interval lies\nabove zero and the median above random, weakly if not above random.")  # fmt: skip
     print(pd.DataFrame(rows).T.to_string())
 
 

@@ -1,0 +1,412 @@
+"""The probes: planted concepts are found and controls are not fooled, interventions have their closed form."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge
+
+import LSTM_probe
+import probes
+from LSTM_probe import BASINS, PERIOD, REAL, SEASON, SHIFTED, SPARSE, UNTRAINED, WEATHER
+
+BASIN_COUNT, UNITS = 10, 6
+
+
+def red_noise(rng, days, units, memory=0.9):
+    """Series (basin, day, unit) that remember, as states and weather do."""
+    series = rng.standard_normal((BASIN_COUNT, days, units))
+    for t in range(1, days):
+        series[:, t] = memory * series[:, t - 1] + np.sqrt(1 - memory**2) * series[:, t]
+    return series.astype(np.float32)
+
+
+def part(dates, concept, **features):
+    """What the script reads, made of arrays: concept (basin, day) and features by name."""
+    names = [f"{b:08d}" for b in range(BASIN_COUNT)]
+    return SimpleNamespace(
+        dates=dates.to_numpy(),
+        begin=0,
+        dataset={"basin": pd.Series(names)},
+        arrays={"valid": np.ones(concept.shape, bool), "attributes": np.zeros((BASIN_COUNT, 0), np.float32)} | features,
+        target=lambda name: concept,
+    )
+
+
+def scored(make_concept, seed):
+    """Median scores by (split, reader) for a concept that `make_concept(states, forcing, rng)` makes."""
+    rng, parts = np.random.default_rng(seed), []
+    for start, end in (("2001-01-01", "2004-12-31"), ("2005-01-01", "2006-12-31")):
+        dates = pd.date_range(start, end)
+        features = {
+            "states": red_noise(rng, len(dates), UNITS),
+            "other": red_noise(rng, len(dates), UNITS),
+            "forcing": red_noise(rng, len(dates), 3, memory=0.3),
+        }
+        concept = make_concept(features["states"], features["forcing"], rng)
+        features["states"] = features["states"] if concept.ndim == 2 else concept[..., 1:]
+        parts.append(part(dates, concept if concept.ndim == 2 else concept[..., 0], **features))
+    table = LSTM_probe.Readings(*parts, ["store"], LSTM_probe.fold_of_basins(parts[0].dataset["basin"].values, 0))
+
+    def source(name):
+        return lambda one: iter([(slice(0, 4), one.arrays[name][:4]), (slice(4, None), one.arrays[name][4:])])
+
+    table.add(REAL, source("states"), *parts, extra={SPARSE, SHIFTED})
+    table.add(UNTRAINED, source("other"), *parts)
+    table.add(WEATHER, LSTM_probe.weather(LSTM_probe.WINDOWS), *parts)
+    table.add_season()
+    scores = table.scores({"store": np.ones(BASIN_COUNT, bool)}, 5.0)
+    return table, scores.groupby(["split", "reader"])[list(probes.METRICS)].median(), scores
+
+
+def test_a_planted_concept_is_recovered_and_no_control_scores():
+    weights = np.array([3.0, 0, -2, 0, 0, 1])
+    table, median, scores = scored(lambda c, x, rng: c @ weights + 50 + 0.1 * rng.standard_normal(c.shape[:2]), 1)
+    found = table.probes["store", REAL]
+    np.testing.assert_allclose(found.weights, weights, atol=0.02)
+    assert found.intercept == pytest.approx(50, abs=0.02)
+    for split in (PERIOD, BASINS):
+        assert (median.loc[split, REAL] > 0.99).all()
+        for control in (UNTRAINED, WEATHER, SHIFTED, SEASON):
+            row = median.loc[split, control]
+            assert abs(row["r"]) < 0.15 and (row[["NSE", "NSE anomaly", "NSE deseasonalised"]] < 0.05).all(), control
+    summary = LSTM_probe.summarise(scores.assign(gap=0.0), draw=0)
+    gain = summary[summary["metric"].eq("NSE") & summary["reader"].isin([UNTRAINED, WEATHER, SHIFTED, SEASON])]
+    assert (gain["selectivity"] > 0.95).all() and (gain["selectivity_low"] > 0.9).all()
+
+
+def test_a_concept_of_the_weather_alone_is_caught_by_the_inputs():
+    def wet(c, x, rng):
+        means = probes.trailing_means(x, (30,))[..., :1]
+        states = np.concatenate([means + 0.01 * rng.standard_normal(means.shape), c[..., 1:]], axis=2)
+        return np.concatenate([10 * means, states], axis=2)  # the concept, then states that hold it
+
+    _, median, _ = scored(wet, 2)
+    for split in (PERIOD, BASINS):
+        assert median.loc[(split, REAL), "NSE"] > 0.95
+        assert median.loc[(split, WEATHER), "NSE"] > median.loc[(split, REAL), "NSE"]
+        assert median.loc[(split, UNTRAINED), "NSE"] < 0.05
+
+
+def test_noise_scores_nothing():
+    _, median, _ = scored(lambda c, x, rng: rng.standard_normal(c.shape[:2]), 3)
+    readers = median.index.get_level_values("reader")
+    assert abs(median["r"].dropna()).max() < 0.06
+    # Noise has noise in its day-of-year mean, which loses against nothing in it.
+    scores = median.loc[readers != SEASON, ["NSE", "NSE anomaly", "NSE deseasonalised"]]
+    assert scores.to_numpy().max() < 0.02 and scores.to_numpy().min() > -0.15
+
+
+def test_other_basins_are_scored_without_having_been_seen():
+    """A level that only its own basin's record tells is read in that basin's group, and lost when it is left out."""
+    level = np.arange(BASIN_COUNT) ** 2.0
+
+    def offset(c, x, rng):
+        tags = np.repeat(np.eye(BASIN_COUNT)[:, None], c.shape[1], axis=1)
+        concept = c[..., :1] + level[:, None, None]
+        return np.concatenate([concept, c[..., :1], tags], axis=2).astype(np.float32)
+
+    _, median, _ = scored(offset, 4)
+    assert median.loc[(PERIOD, REAL), "NSE"] > 0.95
+    assert median.loc[(BASINS, REAL), "NSE"] < -1 and median.loc[(BASINS, REAL), "NSE anomaly"] > 0.95
+
+
+def test_ridge_is_scikit_learns():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 200, 5)) * [1, 10, 0.1, 1, 0] + [0, 5, 0, -3, 7]  # the last never changes
+    y = x @ [1, 0.2, -3, 0, 0] + rng.standard_normal((3, 200))
+    y[0, :50] = np.nan
+    gram = sum(probes.moments(x[[b]], y[[b]]) for b in range(3))
+    known = np.isfinite(y)
+    rows, target = x[known], y[known]
+    scale = np.append(rows[:, :4].std(0), 1)
+    expected = Ridge(alpha=0.03 * known.sum(), tol=1e-12).fit((rows - rows.mean(0)) / scale, target)
+    found = probes.ridge(gram, 0.03)
+    np.testing.assert_allclose(found.weights, np.append(expected.coef_[:4] / scale[:4], 0), rtol=1e-8)
+    np.testing.assert_allclose(rows @ found.weights + found.intercept, expected.predict((rows - rows.mean(0)) / scale))
+    error = ((target - rows @ found.weights - found.intercept) ** 2).sum()
+    assert probes.squared_error(gram, found) == pytest.approx(error, rel=1e-8)
+
+
+def test_skill_is_that_of_groups_left_out_and_chooses_the_penalty():
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((4, 12, 10)), rng.standard_normal((4, 12))
+    grams = np.stack([probes.moments(x[[b]], y[[b]]) for b in range(4)])
+    error = 0
+    for b in range(4):
+        rest = [k for k in range(4) if k != b]
+        probe = probes.ridge(probes.moments(x[rest], y[rest]), 0.1)
+        error += ((y[b] - x[b] @ probe.weights - probe.intercept) ** 2).sum()
+    assert probes.explained(grams, 0.1) == pytest.approx(1 - error / ((y - y.mean()) ** 2).sum())
+    assert probes.fit(grams).alpha == 1.0  # nothing to be found in so few days: the strongest penalty
+    strong = np.stack([probes.moments(x[[b]], x[[b]] @ np.arange(10.0)) for b in range(4)])
+    assert probes.fit(strong).alpha == 1e-6
+
+
+def test_a_probe_without_days_reads_nothing():
+    gram = probes.moments(np.ones((2, 3, 4)), np.full((2, 3), np.nan))
+    assert np.isnan(probes.fit(np.stack([gram, gram])).weights).all()
+
+
+def test_the_sparse_probe_finds_the_units_and_their_signs():
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((6, 400, 20))
+    y = x[..., 3] * 2 - x[..., 11] * 3 + x[..., 17] * 1.5 + 0.2 * x[..., 5] + 4 + 0.1 * rng.standard_normal((6, 400))
+    grams = np.stack([probes.moments(x[[b]], y[[b]]) for b in range(6)])
+    alpha = probes.fit(grams).alpha
+    found = probes.fit_sparse(grams, alpha)
+    assert np.flatnonzero(found.weights).tolist() == [3, 11, 17]
+    np.testing.assert_allclose(found.weights[[3, 11, 17]], [2, -3, 1.5], atol=0.03)
+    assert found.intercept == pytest.approx(4, abs=0.03)
+    noise = np.stack([probes.moments(x[[b]], rng.standard_normal((1, 400))) for b in range(6)])
+    assert not probes.fit_sparse(noise, 1.0).weights.any()
+
+
+def test_scores_by_hand():
+    observed = np.array([[1.0, 2, 3, 6, np.nan], [1, 1, 1, 1, 1]])
+    reading = np.array([[2.0, 3, 4, 7, 9], [1, 2, 3, 4, 5]])
+    season = np.array([[0.0, 1, 2, 3, 4], [0, 0, 0, 0, 0]])
+    first, second = probes.scores(observed, reading, season, season - 1)
+    # NSE: 1 - 4 / 14; anomalies agree; deseasonalised 1, 1, 1, 3 against 3, 3, 3, 5: 1 - 16 / 3.
+    np.testing.assert_allclose(first, [1, 1 - 4 / 14, 1, 1 - 16 / 3])
+    assert np.isnan(second).all()  # an observation that never changes has no score
+
+
+def test_days_of_the_year_and_their_means():
+    dates = pd.date_range("2003-01-01", "2004-12-31")
+    slots = probes.season_slots(dates)
+    days = {day: slots[dates.get_loc(day)] for day in ("2003-01-01", "2003-03-01", "2004-02-29", "2004-03-01")}
+    assert list(days.values()) == [0, 60, 59, 60] and slots[-1] == 365
+    values = np.where(dates.year == 2003, 1.0, 3.0)[None, :, None].repeat(2, axis=0)
+    values[1] = np.nan
+    values[1, dates.get_loc("2003-01-01")] = 8
+    found = probes.climatology(values, slots)[..., 0]
+    assert found.shape == (2, 366) and found[0, 200] == pytest.approx(2)
+    # One value reaches 7 days to either side, across the turn of the year.
+    assert np.flatnonzero(np.isfinite(found[1])).tolist() == [*range(8), *range(359, 366)] and found[1, 0] == 8
+
+
+def test_shifted_targets_keep_the_season_and_lose_the_year():
+    dates = pd.date_range("2001-10-01", "2005-09-30")
+    days = np.arange(len(dates), dtype=float)[None]
+    shifted = probes.shift_years(days)
+    np.testing.assert_array_equal(shifted[0, :3], [730, 731, 732])
+    season = (shifted - days) % 365.25
+    assert np.minimum(season, 365.25 - season).max() <= 1  # the same day of the year, two years on or back
+    assert sorted(shifted[0]) == days[0].tolist()  # every value once
+    assert np.isnan(probes.shift_years(days[:, :700])).all()
+
+
+def test_trailing_means_are_pandas():
+    rng = np.random.default_rng(2)
+    forcing = rng.standard_normal((2, 50, 3)).astype(np.float32)
+    found = probes.trailing_means(forcing, (7, 30))
+    for b in range(2):
+        rolled = [pd.DataFrame(forcing[b]).rolling(n, min_periods=1).mean() for n in (7, 30)]
+        np.testing.assert_allclose(found[b], np.hstack(rolled), atol=1e-6)
+
+
+def test_medians_and_their_intervals():
+    values = np.append(np.random.default_rng(0).standard_normal(400) + 2, np.nan)
+    median, low, high, number = probes.median_interval(values)
+    assert (
+        median == np.nanmedian(values)
+        and number == 400
+        and (median, low, high, number) == probes.median_interval(values)
+    )
+    # The standard error of a median of normal values is 1.253 / sqrt(n).
+    assert high - low == pytest.approx(2 * 1.96 * 1.253 / 20, rel=0.25)
+    assert probes.median_interval(np.array([np.nan]))[3] == 0
+
+
+def test_correlations_are_numpys():
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((2, 40, 3)), rng.standard_normal((2, 40))
+    x[1, :, 2], y[0, :10] = 4, np.nan
+    found = probes.correlations(x, y)
+    assert found[0, 1] == pytest.approx(np.corrcoef(x[0, 10:, 1], y[0, 10:])[0, 1])
+    assert np.isnan(found[1, 2])
+
+
+def test_changes_of_the_states():
+    rng = np.random.default_rng(4)
+    weights, root = rng.standard_normal(8), rng.standard_normal((8, 8))
+    covariance = root @ root.T
+    change = probes.smallest_change(weights, 2.5)
+    np.testing.assert_allclose(change, weights * 2.5 / (weights**2).sum())
+    together = probes.smallest_change(weights, 2.5, covariance)
+    for one in (change, together):
+        assert one @ weights == pytest.approx(2.5)
+    assert np.linalg.norm(change) < np.linalg.norm(together)
+    # Any other change of the same rise is longer by Mahalanobis' distance.
+    other = together + probes.random_changes(weights, 0.3, 1)[0]
+    distance = [c @ np.linalg.solve(covariance, c) for c in (together, other)]
+    assert other @ weights == pytest.approx(2.5) and distance[0] < distance[1]
+    for kind in (None, covariance):
+        random = probes.random_changes(weights, 0.7, 20, seed=1, covariance=kind)
+        np.testing.assert_allclose(random @ weights, 0, atol=1e-9)
+        np.testing.assert_allclose(np.linalg.norm(random, axis=1), 0.7)
+    # With states that move in one direction only beside the reading, random changes are that direction.
+    flat = np.zeros((8, 8))
+    flat[0, 0] = 1
+    line = probes.random_changes(np.eye(8)[1], 1.0, 5, covariance=flat + 1e-12 * np.eye(8))
+    np.testing.assert_allclose(abs(line[:, 0]), 1, atol=1e-4)
+
+
+def test_memory_by_hand():
+    assert probes.memory_days(np.log(0.9)) == pytest.approx(9.4912, abs=1e-4)
+    assert probes.memory_days(np.array([0.0]))[0] > 1e8  # a gate that never closes
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """An LSTM of two leaky buckets: forget gates 0.9 and 0.5, input and output gates open, tanh of rain as inflow."""
+    from libs_tf import ConceptLSTM
+
+    model = ConceptLSTM(2, ["streamflow", "store"], dropout=0.0)
+    model.build({"forcing": (None, None, 1), "attributes": (None, 0)})
+    kernel, bias = np.zeros((1, 8), "float32"), np.zeros(8, "float32")
+    kernel[0, 4:6] = 1  # gates i, f, g, o: the candidate is the rain
+    bias[:2] = bias[6:] = 30
+    bias[2:4] = np.log([0.9 / 0.1, 1.0])
+    model.lstm.set_weights([kernel, np.zeros((2, 8), "float32"), bias])
+    model.runoff.set_weights([np.array([[1.0], [0.5]], "float32"), np.zeros(1, "float32")])
+    model.probe.set_weights([np.array([[4.0], [0.0]], "float32"), np.array([10.0], "float32")])
+    return model
+
+
+def test_a_leaky_bucket_answers_a_change_as_its_closed_form_does(bucket):
+    from libs_tf import StateModel
+
+    rng = np.random.default_rng(0)
+    forcing = abs(rng.standard_normal((3, 40, 1))).astype("float32") * 0.1
+    arrays = {"forcing": forcing, "attributes": np.zeros((3, 0), "float32")}
+    probe = probes.Probe(np.array([4.0, 0.0]), 10.0, 0.0)
+    h, c = np.zeros((3, 2), "float32"), np.full((3, 2), 0.6, "float32")
+    change = probes.smallest_change(probe.weights, 2.0)
+    np.testing.assert_allclose(change, [0.5, 0])
+    run_on = LSTM_probe.runner_from(StateModel(bucket), arrays, 10, 20, 5.0, 2.0, {"store": probe})
+    found = probes.responses(run_on, h, c, change[None])
+
+    after, inflow = np.arange(1, 21), np.tanh(forcing[:, 10:30, 0])
+    store = np.stack([0.6 * 0.9**k + sum(0.9 ** (k - j) * inflow[:, j - 1] for j in range(1, k + 1)) for k in after], 1)
+    np.testing.assert_allclose(found["store"][0], np.tile(2.0 * 0.9**after, (3, 1)), atol=1e-4)
+    expected = 2.0 * (np.tanh(store + 0.5 * 0.9**after) - np.tanh(store))  # 2 mm/day per unit of runoff
+    np.testing.assert_allclose(found["streamflow"][0], expected, atol=1e-4)
+
+
+def test_the_verdict_needs_more_runoff_than_chance():
+    def rows(low, mean, random):
+        row = {"response_of": "streamflow", "horizon_days": 90, "low": low, "mean": mean, "random_mean": random}
+        return pd.DataFrame([row | {"horizon_days": 1, "low": -9}, row])
+
+    answers = [LSTM_probe.verdict(rows(*r))[1] for r in ((0.1, 0.3, 0.2), (0.1, 0.3, 0.4), (-0.1, 0.3, 0.2))]
+    assert answers == ["yes", "weakly", "no"]
+
+
+def test_groups_do_not_depend_on_the_order_of_the_basins():
+    basins = np.array([f"{b:08d}" for b in range(23)])
+    fold, order = LSTM_probe.fold_of_basins(basins, 7), np.random.default_rng(0).permutation(23)
+    np.testing.assert_array_equal(LSTM_probe.fold_of_basins(basins[order], 7), fold[order])
+    assert sorted(np.bincount(fold)) == [4, 4, 5, 5, 5]
+    assert LSTM_probe.fold_of_basins(basins[:2], 7).max() == 1
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A run directory on few demo catchments, its LSTM made to hold nothing yet; and one of runoff alone."""
+    import hydrodata_tf as hydrodata
+    import LSTM_train
+    import runs
+    from demo_data import make_demo
+
+    root = tmp_path_factory.mktemp("probe")
+    data = make_demo(root / "demo", basins=4, years=6)
+    periods = {"train_period": ["2002-01-01", "2003-12-31"], "test_period": ["2004-01-01", "2005-12-31"]}
+    for name, concepts in (("joint", list(LSTM_train.DEMO.concepts)[3:]), ("alone", [])):
+        settings = {"data_dir": str(data), "forcing": "daymet", "attributes": "auto", "concepts": concepts,
+                    "hidden_size": 5, "dropout": 0.2, "forcing_noise": 0.0, "seed": [3], **periods}  # fmt: skip
+        dataset = hydrodata.load_dataset(data, concepts=concepts, cache_dir=root / "cache")
+        normalisation = hydrodata.fit_normalisation(dataset, *periods["train_period"])
+        runs.create_run(root / name, settings, normalisation, dataset, resume=False)
+        (root / name / "seed_3").mkdir()
+        runs.write_model(root / name / "seed_3" / "model.keras", runs.build_model(settings, normalisation, 3))
+    return root
+
+
+def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
+    import xarray as xr
+
+    settings = LSTM_probe.Settings(run_dir=str(run_dir / "joint"), compare=str(run_dir / "alone"), random_directions=2)
+    LSTM_probe.main(settings)
+    out = run_dir / "joint" / "probe_2004-01-01_2005-12-31"
+    figures = ("controls_other_period", "controls_other_basins", "skill_anomaly", "skill_deseasonalised", "series",
+               "best_units", "interventions", "interventions_together")  # fmt: skip
+    for name in figures:
+        assert (out / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+    printed = capsys.readouterr().out
+    assert "soil4, median of 4 basins" in printed and "untrained LSTM" in printed and "more runoff" in printed
+
+    scores = pd.read_csv(out / "scores.csv", dtype={"basin": str}, keep_default_na=False, na_values={"NSE": [""]})
+    chosen = scores[scores["split"].eq(PERIOD) & scores["concept"].eq("soil4") & scores["reader"].eq(REAL)]
+    with xr.open_dataset(out / "probe.nc") as file:
+        assert file["soil4_observed"].attrs["units"] == "mm"
+        observed, reading = file["soil4_observed"].values, file["soil4_reading"].sel(reader=REAL).values
+        # These weights are the initial ones, so this "trained" LSTM and the untrained one are the same.
+        np.testing.assert_array_equal(reading, file["soil4_reading"].sel(reader=UNTRAINED).values)
+        joint = file["soil4_reading"].sel(reader="cell states, joint probe").values
+        assert file["response_soil4_streamflow_together"].dims == ("basin", "day_after")
+        assert file.sizes["day_after"] == 90 and file.sizes["unit"] == 5
+    nse = 1 - np.nansum((reading - observed) ** 2, 1) / np.nansum((observed - np.nanmean(observed, 1)[:, None]) ** 2, 1)
+    np.testing.assert_allclose(chosen["NSE"], nse, rtol=1e-4)
+
+    import runs
+
+    run = runs.load_run(run_dir / "joint")
+    dataset = run.dataset("2004-01-01", "2005-12-31")
+    from hydrodata_tf import to_arrays
+
+    arrays = to_arrays(dataset, run.normalisation)
+    ((_, simulated),) = runs.simulate(run.model(3), arrays)
+    own = runs.in_units(simulated["prediction"], run.normalisation)["soil4"][:, -joint.shape[1] :]
+    np.testing.assert_allclose(joint, own, rtol=1e-4)
+
+
+def test_a_run_of_runoff_alone_is_probed_for_given_concepts(run_dir, capsys):
+    import LSTM_train
+
+    settings = LSTM_probe.Settings(
+        run_dir=str(run_dir / "alone"), concepts=LSTM_train.DEMO.concepts[4:], intervention_basins=0,
+        out_dir=str(run_dir / "swe"), period=("2004-06-01", "2005-12-31"), fit_period=("2002-01-01", "2004-05-31"),
+    )  # fmt: skip
+    LSTM_probe.main(settings)
+    assert not (run_dir / "swe" / "interventions.csv").exists() and "joint probe" not in capsys.readouterr().out
+    scores = pd.read_csv(run_dir / "swe" / "scores.csv", dtype={"basin": str}, keep_default_na=False)
+    assert set(scores["note"]) == {"", "mean below 5 mm: not in the summary"}
+    summary = pd.read_csv(run_dir / "swe" / "summary.csv")
+    counted = scores[scores["note"] == ""]["basin"].nunique()
+    assert summary.loc[summary["reader"] == REAL, "basins"].max() == counted < 4
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"run_dir": "alone"}, "trained on runoff alone: say what to look for with --concepts"),
+        ({"period": ("2003-06-01", "2004-12-31")}, "share days"),
+        ({"seed": 9}, "no member of seed 9"),
+        ({"basins": ("98000001",)}, ""),
+        ({"random_directions": 0}, "--random-directions not below 1"),
+        ({"intervention_days": ("2005-12-01",)}, "must lie 90 days before the end"),
+        ({"intervention_days": ("soon",)}, "--intervention-days takes dates"),
+    ],
+)
+def test_bad_settings_end_in_a_sentence(run_dir, options, sentence):
+    from hydrodata_tf import InputError
+
+    name = options.pop("run_dir", "joint")
+    if "basins" in options:
+        basins = pd.read_csv(run_dir / name / "basins.csv", dtype={"basin": str})["basin"]
+        options, sentence = {"basins": tuple(basins[:1])}, "at least two basins"
+    with pytest.raises(InputError, match=sentence):
+        LSTM_probe.main(LSTM_probe.Settings(run_dir=str(run_dir / name), **options))
