@@ -765,14 +765,15 @@ def _delimited(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 def _float(path: Path, line: int, name: str, text: str) -> float:
     if text.lower().encode() in _MISSING:
         return np.nan
-    if not _NUMBER.fullmatch(text.encode()) or not np.isfinite(float(text)):
+    if not _NUMBER.fullmatch(text.encode()) or abs(float(text)) == np.inf:
         cut = _CUT if text.endswith(_CUT) else ""
         raise InputError(f"{path}, line {line}: {name} {text.removesuffix(_CUT)[:30]!r} is not a number{cut}")
-    return np.nan if float(text) in (-999.0, -9999.0) else float(text)
+    number = float(text)
+    return np.nan if number in (-999.0, -9999.0) else number
 
 
-def _attribute_table(path: Path, columns=None) -> tuple[dict[str, dict[str, float]], list[str]]:
-    """Numbers by basin and column of one table whose id column is basin_id, gauge_id or the first."""
+def _attribute_table(path: Path, basins, columns=None) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Numbers by basin (the listed ones) and column of a table whose id column is basin_id, gauge_id or the first."""
     names, rows = _delimited(path)
     lower = [name.lower() for name in names]
     key = next((lower.index(n) for n in ("basin_id", "gauge_id") if n in lower), 0)
@@ -786,6 +787,7 @@ def _attribute_table(path: Path, columns=None) -> tuple[dict[str, dict[str, floa
                 columns.append(name)
     here = [(i, name) for i, name in enumerate(names) if name in columns]
     table: dict[str, dict[str, float]] = {}
+    wanted = set(basins)
     for line, fields in rows:
         try:
             basin = basin_id(fields[key])
@@ -793,7 +795,7 @@ def _attribute_table(path: Path, columns=None) -> tuple[dict[str, dict[str, floa
             raise InputError(f"{path}, line {line}: {problem}") from None
         if basin in table:
             raise InputError(f"{path}, line {line}: basin {basin} stands here a second time; remove one")
-        table[basin] = {name: _float(path, line, name, fields[i]) for i, name in here}
+        table[basin] = {name: _float(path, line, name, fields[i]) for i, name in here} if basin in wanted else {}
     return table, [name for _, name in here]
 
 
@@ -828,11 +830,11 @@ def load_attributes(source, basins, columns=ATTRIBUTES) -> "pd.DataFrame":
         folder = _attribute_folder(source)
         files = sorted(folder.glob("camels_*.txt"))
         for path in files:
-            tables.append(_attribute_table(path, ATTRIBUTES if columns is None else columns))
+            tables.append(_attribute_table(path, basins, ATTRIBUTES if columns is None else columns))
         columns = ATTRIBUTES if columns is None else columns
     else:
         folder = source
-        tables = [_attribute_table(source, columns)]
+        tables = [_attribute_table(source, basins, columns)]
         columns = tables[0][1] if columns is None else columns
     place = {name: table for table, names in tables for name in names}
     absent = [name for name in columns if name not in place]
@@ -1356,14 +1358,14 @@ def _places(data_dir, basins, caravan: bool, heads) -> dict[str, np.ndarray]:
         for name in sorted({b.rpartition("_")[0] if b.count("_") == 1 else b.split("_")[0] for b in basins}):
             path = _folder_with("timeseries", data_dir) / "attributes" / name / f"attributes_other_{name}.csv"
             if path.is_file():
-                found |= _attribute_table(path, tuple(columns))[0]
+                found |= _attribute_table(path, basins, tuple(columns))[0]
     else:
         try:
             path = _attribute_folder(Path(data_dir)) / "camels_topo.txt"
         except InputError:
             path = None
         if path is not None and path.is_file():
-            found = _attribute_table(path, ("gauge_lat", "gauge_lon"))[0]
+            found = _attribute_table(path, basins, ("gauge_lat", "gauge_lon"))[0]
     place = {name: np.full(len(basins), np.nan) for name in columns.values()}
     for i, (basin, head) in enumerate(zip(basins, heads, strict=True)):
         place["lat"][i] = head.get("lat", np.nan)
@@ -1393,7 +1395,7 @@ def _attributes_for(data_dir, basins, attributes, caravan, ds, inputs, climate_p
     root = _folder_with("timeseries", data_dir) / "attributes"
     tables: dict[str, dict[str, float]] = {}
     for path in sorted(root.glob("*/attributes_caravan_*.csv")):
-        tables |= _attribute_table(path)[0]
+        tables |= _attribute_table(path, basins)[0]
     lacking = [b for b in basins if b not in tables]
     if lacking:
         raise InputError(
