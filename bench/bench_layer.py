@@ -47,17 +47,27 @@ class Settings:
     """CSV of the table; bench/layer_<device>.csv if not given."""
 
 
-OURS = "CellStateLSTM"  # the name every framework's version of ours starts with
+OURS = "CellStateLSTM"  # the names of every framework's version start with these
+FLOOR = "matrix products alone"
+
+
+def checked(settings):
+    """The windows of a batch that the float64 loop follows: 16 of them."""
+    return slice(None, None, max(settings.batch // 16, 1))
 
 
 def draw(settings, units, round_number):
-    """Inputs of one round: a new forcing, new attributes, and the gradients that reach h and c."""
+    """Inputs of one round: a new forcing, new attributes, both together, and the gradients that reach h and c."""
     rng = np.random.default_rng([units, round_number])
-    forcing = rng.normal(size=(settings.batch, settings.days, settings.forcings))
-    attributes = rng.normal(size=(settings.batch, settings.attributes))
+    forcing = rng.standard_normal((settings.batch, settings.days, settings.forcings), dtype="float32")
+    attributes = rng.standard_normal((settings.batch, settings.attributes), dtype="float32")
     every_day = np.concatenate([forcing, np.repeat(attributes[:, None], settings.days, axis=1)], axis=-1)
-    pull_h, pull_c = rng.normal(size=(2, settings.batch, settings.days, units))
-    return [x.astype("float32") for x in (forcing, attributes, every_day, pull_h, pull_c)]
+    pulls = rng.standard_normal((2, settings.batch, settings.days, units), dtype="float32")
+    if round_number == 0:  # the round that is checked: only the checked windows contribute to the gradients
+        kept = np.zeros(settings.batch, "float32")
+        kept[checked(settings)] = 1
+        pulls *= kept[:, None, None]
+    return forcing, attributes, every_day, *pulls
 
 
 def draw_weights(settings, units):
@@ -121,7 +131,7 @@ def tensorflow_peers(settings, units, weights):
         return h, big
 
     peers = {f"{OURS}, TensorFlow": step(ours), "keras.layers.LSTM, TensorFlow": step(theirs)}
-    peers["matrix products alone, TensorFlow"] = products
+    peers[f"{FLOOR}, TensorFlow"] = products
     return peers, tf.constant, lambda outputs: None  # on a CPU a tf.function returns when it is done
 
 
@@ -152,7 +162,7 @@ def jax_peers(settings, units, weights):
         return h, forcing.T @ z, pull_h.reshape(-1, units).T @ z
 
     ours, theirs = keras_layers(settings, units, weights)
-    peers = {f"{OURS}, JAX": step(ours), "keras.layers.LSTM, JAX": step(theirs), "matrix products alone, JAX": products}
+    peers = {f"{OURS}, JAX": step(ours), "keras.layers.LSTM, JAX": step(theirs), f"{FLOOR}, JAX": products}
     return peers, jnp.asarray, jax.block_until_ready
 
 
@@ -195,7 +205,7 @@ def torch_peers(settings, units, weights):
     def filled(module):
         kernel, recurrent, bias = weights
         for parameter, value in zip(module.parameters(), (kernel.T, recurrent.T, bias, 0 * bias), strict=True):
-            parameter.data = torch.tensor(value)
+            parameter.data = torch.tensor(value).contiguous()
         return module.to(device)
 
     lstm = filled(torch.nn.LSTM(settings.forcings + settings.attributes, units, batch_first=True))
@@ -234,7 +244,7 @@ FRAMEWORKS = {"tensorflow": tensorflow_peers, "jax": jax_peers, "torch": torch_p
 
 
 def serve(framework, settings, pipe):
-    """One framework's process: is sent a peer and inputs, answers with seconds and, if checked, the outputs."""
+    """One framework's process: is sent a peer and a round, answers with seconds and, in round 0, the outputs."""
     threads = str(settings.threads)
     os.environ |= {"KERAS_BACKEND": framework, "TF_CPP_MIN_LOG_LEVEL": "3"}
     os.environ |= {"OMP_NUM_THREADS": threads, "NPROC": threads}  # PyTorch's and JAX's
@@ -249,32 +259,36 @@ def serve(framework, settings, pipe):
     for units in settings.hidden:
         peers, to_device, wait = FRAMEWORKS[framework](settings, units, draw_weights(settings, units))
         pipe.send(list(peers))
+        last_round = None
         while (order := pipe.recv()) is not None:
-            name, inputs, check = order
-            inputs = [to_device(x) for x in inputs]
-            wait(inputs)
+            name, round_number = order
+            if round_number != last_round:
+                inputs, last_round = [to_device(x) for x in draw(settings, units, round_number)], round_number
+                wait(inputs)
             start = time.perf_counter()
             outputs = peers[name](*inputs)
             wait(outputs)
             seconds = time.perf_counter() - start
-            pipe.send((seconds, as_numpy(outputs) if check else None))
+            check = round_number == 0 and not name.startswith(FLOOR)
+            pipe.send((seconds, as_numpy(outputs, checked(settings)) if check else None))
 
 
-def as_numpy(outputs):
+def as_numpy(outputs, windows):
     h, c, gradients = outputs
     h, c, *gradients = (x.numpy(force=True) if type(x).__module__ == "torch" else x for x in (h, c, *gradients))
-    return np.asarray(h), None if c is None else np.asarray(c), [np.asarray(g) for g in gradients]
+    c = None if c is None else np.asarray(c)[windows]
+    return np.asarray(h)[windows], c, [np.asarray(g) for g in gradients]
 
 
-def error(outputs, weights, inputs, every):
-    """Largest difference from the float64 loop: of the states, and of the gradients relative to the largest."""
-    _, _, every_day, pull_h, pull_c = (x[::every] for x in inputs)
+def error(settings, units, outputs):
+    """Largest difference of the states and of the gradients from the float64 loop, relative to its largest number."""
+    _, _, every_day, pull_h, pull_c = (x[checked(settings)] for x in draw(settings, units, 0))
     h, c, gradients = outputs
-    states = [h] if c is None else [h, c]
-    *expected, expected_gradients = numpy_lstm(weights, every_day, pull_h, 0 * pull_c if c is None else pull_c)
-    by_states = max(np.abs(got[::every] - want).max() for got, want in zip(states, expected, strict=False))
-    pairs = zip(gradients, expected_gradients, strict=True)
-    return by_states, max(np.abs(got - want).max() / np.abs(want).max() for got, want in pairs)
+    pull_c = 0 * pull_c if c is None else pull_c
+    expected_h, expected_c, expected_gradients = numpy_lstm(draw_weights(settings, units), every_day, pull_h, pull_c)
+    states = [(h, expected_h)] if c is None else [(h, expected_h), (c, expected_c)]
+    pairs = states, zip(gradients, expected_gradients, strict=True)
+    return tuple(max(np.abs(got - want).max() / np.abs(want).max() for got, want in pair) for pair in pairs)
 
 
 def main(settings):
@@ -301,24 +315,18 @@ def main(settings):
 
 def measure(settings, units, pipes):
     peers = {name: pipe for pipe in pipes for name in pipe.recv()}
-    weights = draw_weights(settings, units)
     errors, times = {}, {name: [] for name in peers}
-    every = max(settings.batch // 16, 1)  # the float64 loop follows 16 windows of the batch
     for round_number in tqdm(range(settings.rounds + 1), desc=f"hidden {units}", disable=None):
-        inputs = draw(settings, units, round_number)
-        if round_number == 0:
-            for pull in inputs[3:]:
-                keep = pull[::every].copy()
-                pull[:] = 0
-                pull[::every] = keep
         for name, pipe in peers.items():
-            check = round_number == 0 and not name.startswith("matrix products")
-            pipe.send((name, inputs, check))
-            seconds, outputs = pipe.recv()
-            if check:
-                errors[name] = error(outputs, weights, inputs, every)
+            pipe.send((name, round_number))
+            try:
+                seconds, outputs = pipe.recv()
+            except EOFError:
+                raise SystemExit(f"{name} broke off; its error stands above.") from None
             if round_number > 0:  # the first round compiles
                 times[name].append(seconds)
+            elif outputs:
+                errors[name] = error(settings, units, outputs)
     for pipe in pipes:
         pipe.send(None)
     table = pd.DataFrame({"ms": {name: 1000 * np.median(series) for name, series in times.items()}})
