@@ -119,11 +119,12 @@ def main(settings: Settings):
     dataset = hydrodata.load_dataset(
         settings.data_dir,
         forcing=settings.forcing,
-        basins=list(settings.basins) or None,
+        # Sorted, so that the order of a basin list changes no number.
+        basins=sorted(hydrodata.read_basins(settings.basins)) if settings.basins else None,
         attributes=settings.attributes,
         concepts=settings.concepts,
         climate_period=settings.train_period,
-    ).sortby("basin")  # so the order of a basin list changes no number
+    )
     print(dataset.attrs["report"])
 
     normalisation = hydrodata.fit_normalisation(dataset, *settings.train_period)
@@ -135,6 +136,7 @@ def main(settings: Settings):
 
     options = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items() if k != "resume"}
     runs.create_run(settings.run_dir, options, normalisation, dataset, resume=settings.resume)
+    del dataset, train
     for seed in settings.seed:
         train_member(settings, seed, arrays, valid, normalisation)
     print(f"Next: python LSTM_test.py --run-dir {settings.run_dir}")

@@ -232,6 +232,8 @@ def create_run(run_dir, settings, normalisation, dataset, resume):
             )
         if _read_json(path / "normalisation.json") != normalisation:
             raise InputError(f"The data changed since {path} was begun: resume with the same data, or begin a new run.")
+        for unfinished in path.glob("**/.*_????????.*"):  # what a killed process was writing
+            unfinished.unlink()
         return
     if path.exists() and any(path.iterdir()):
         unfinished = {"normalisation.json", "basins.csv"}  # a run that was stopped before its first epoch

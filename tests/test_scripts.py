@@ -1,8 +1,10 @@
 """The scripts from end to end on a small synthetic demo: what they write, that it is right, and what bad input gets."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -202,6 +204,36 @@ def test_learning_rate_rises_then_falls_as_a_cosine(progress, share):
     assert LSTM_train.schedule(progress) == pytest.approx(share)
 
 
+def test_a_training_killed_at_random_moments_ends_with_the_same_weights(settings, tmp_path):
+    """SIGKILL while reading, in an epoch and while saving. KILLS=10 in the environment tries ten moments, else two."""
+    chosen = settings(tmp_path / "never stopped", seed=(1,), epochs=25)
+    LSTM_train.main(chosen)
+    options = ["--run-dir", str(tmp_path / "killed"), "--resume", "--data-dir", chosen.data_dir, "--basins"]
+    options += ["--concepts", *chosen.concepts, "--seed", "1"]
+    for name in ("hidden_size", "epochs", "batch_size", "window", "learning_rate"):
+        options += [f"--{name.replace('_', '-')}", str(getattr(chosen, name))]
+    for name in ("train", "valid", "test"):
+        options += [f"--{name}-period", *getattr(chosen, f"{name}_period")]
+    command = [sys.executable, "LSTM_train.py", *options]
+    rng = np.random.default_rng(0)
+    done = []
+    for kill in range(int(os.environ.get("KILLS", 2))):
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            if kill % 3:  # else while it imports and reads
+                next((line for line in process.stdout if line.startswith("epoch")), None)
+            time.sleep(rng.uniform(0, 2))
+            process.kill()
+        checkpoint = tmp_path / "killed" / "seed_1" / "checkpoint.npz"
+        done.append(json.loads(str(np.load(checkpoint)["meta"]))["epoch"] if checkpoint.exists() else 0)
+    assert done == sorted(done) and done[-1] < 25, f"epochs done at each kill: {done}"
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    for one, other in zip(weights(tmp_path / "never stopped"), weights(tmp_path / "killed"), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not list((tmp_path / "killed").glob("**/.*"))
+
+
 def test_early_stopping_keeps_the_best(settings, tmp_path, monkeypatch, capsys):
     scores = iter([0.5, 0.7, 0.6, 0.65, 0.9])
     monkeypatch.setattr(LSTM_train, "median_nse", lambda *_: {"streamflow": next(scores)})
@@ -220,6 +252,35 @@ def test_other_kinds_of_training_run_to_the_end(settings, tmp_path, changes):
     LSTM_output_Cn.main(LSTM_output_Cn.Settings(run_dir=str(tmp_path / "run")))
     summary = pd.read_csv(tmp_path / "run" / "test_2006-10-01_2007-09-30" / "summary.csv")
     assert set(summary["target"]) == {"streamflow"} | (set() if "concepts" in changes else {"soil1", "swe"})
+
+
+def test_a_run_trained_on_jax_reads_the_same_on_tensorflow(settings, demo, tmp_path):
+    """Another backend trains, tests and dumps; the same run directory gives the same series on this one."""
+    chosen = settings(tmp_path / "run", seed=(1,), epochs=1)
+    options = [
+        "--run-dir",
+        chosen.run_dir,
+        "--data-dir",
+        chosen.data_dir,
+        "--seed",
+        "1",
+        "--epochs",
+        "1",
+        "--window",
+        "200",
+    ]
+    options += ["--hidden-size", "6", "--batch-size", "8", "--concepts", *chosen.concepts]
+    for name in ("train", "valid", "test"):
+        options += [f"--{name}-period", *getattr(chosen, f"{name}_period")]
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    for command in (["LSTM_train.py", *options], ["LSTM_test.py", "--run-dir", chosen.run_dir]):
+        subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True, capture_output=True)
+    out = tmp_path / "run" / "test_2006-10-01_2007-09-30"
+    on_jax = xr.load_dataset(out / "series.nc")
+    LSTM_test.main(LSTM_test.Settings(run_dir=chosen.run_dir))
+    on_tensorflow = xr.load_dataset(out / "series.nc")
+    for name in on_jax.data_vars:
+        np.testing.assert_allclose(on_jax[name], on_tensorflow[name], rtol=1e-5, atol=1e-4, err_msg=name)
 
 
 def test_caravan_alone_is_a_data_set(settings, demo, tmp_path):
