@@ -1,0 +1,225 @@
+"""Seconds for one epoch of LSTM_train.py, beside the trainers people use instead.
+
+    uv run bench/bench_training.py                            # demo catchments; the PyTorch peers are named as missing
+    uv run --with torch==2.13.0 bench/bench_training.py       # with them
+    uv run --with torch==2.13.0 bench/bench_training.py --data-dir camels_us --forcing maurer_extended
+        --basins s_391attrs.csv --concepts "swe=swe/{number}.csv:uaz_swe[mm]"       # the 391 catchments (one line)
+
+Ours is LSTM_train.py itself, reading, first batches, validation and all; its training windows are handed out one batch
+at a time so that each trainer takes a batch in turn while the others wait, and an epoch ends after --batches batches.
+The peers have the same LSTM, dropout, loss and Adam on the same arrays, in PyTorch, for runoff alone:
+
+- one target day per sample: every basin-day is the last day of one sample of --window days, drawn by a DataLoader, as
+  NeuralHydrology ships it;
+- all days as targets: windows that do not overlap, every day of a window counts.
+
+Before any is timed, the peers get our weights and must predict the same runoff for the same windows. An epoch is
+extrapolated by basin-days: the median over batches of seconds per scored basin-day, times all basin-days.
+"""
+
+import contextlib
+import importlib.util
+import io
+import itertools
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tyro
+from machine import machine, peak_gb
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import LSTM_train  # noqa: E402  (the script that is timed)
+
+ONE_DAY, ALL_DAYS = "PyTorch, one target day per sample", "PyTorch, all days as targets"
+FIRST = 3  # batches before the clock counts: they compile
+
+
+@dataclass
+class Settings(LSTM_train.Settings):
+    run_dir: tyro.conf.Suppress[str] = ""
+    resume: tyro.conf.Suppress[bool] = False
+    epochs: tyro.conf.Suppress[int] = 1
+    seed: tyro.conf.Suppress[tuple[int, ...]] = (1,)
+
+    # Benchmark
+    batches: int = 15
+    """Timed batches of each trainer."""
+    peers: bool = True
+    """Time the PyTorch trainers too."""
+    peer_batch: int = 256
+    """A second batch size for one target day per sample: 256 in Kratzert et al. 2019."""
+    threads: int = os.cpu_count() or 1
+    """CPU threads of PyTorch; TensorFlow takes all."""
+    out: Path = Path("bench_training.csv")
+    """CSV of the table."""
+
+
+def serve_ours(settings, pipe):
+    """LSTM_train.py in a process of its own; a batch is trained when the pipe says so."""
+    import hydrodata_tf
+    import runs
+
+    draw_windows, build_model = hydrodata_tf.training_windows, runs.build_model
+    models = []
+
+    def build(*arguments):
+        models.append(build_model(*arguments))
+        return models[0]
+
+    def windows(arrays, window, batch_size, warmup_days, rng):
+        x, y = next(draw_windows(arrays, window, batch_size, warmup_days, np.random.default_rng(0)))
+        weights = [w.numpy() for layer in (models[0].lstm, models[0].runoff) for w in layer.weights]
+        pipe.send((arrays, x, weights, np.asarray(models[0](x))[..., 0]))
+        epochs = (draw_windows(arrays, window, batch_size, warmup_days, rng) for _ in itertools.count())
+        drawn = itertools.chain.from_iterable(epochs)
+        while pipe.recv():
+            began = time.perf_counter()
+            x, y = next(drawn)
+            ready = time.perf_counter()
+            yield x, y
+            pipe.send((ready - began, time.perf_counter() - ready, int(np.isfinite(y).any(axis=2).sum())))
+
+    hydrodata_tf.training_windows, runs.build_model = windows, build
+    options = {f.name: getattr(settings, f.name) for f in fields(LSTM_train.Settings)}
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        run_dir = Path(folder) / "run"
+        LSTM_train.main(LSTM_train.Settings(**{**options, "run_dir": str(run_dir), "patience": 1}))
+    pipe.send(peak_gb())
+
+
+def serve_peer(settings, kind, batch_size, pipe):
+    """A PyTorch trainer in a process of its own."""
+    import torch
+    from torch.utils.data import DataLoader, Dataset
+
+    arrays, x, weights, _ = pipe.recv()
+    forcing, attributes, std = (torch.from_numpy(arrays[n]) for n in ("forcing", "attributes", "basin_std"))
+    runoff = torch.from_numpy(np.ascontiguousarray(arrays["targets"][..., 0]))
+    length, last_only = settings.window, kind == ONE_DAY
+    known = np.isfinite(arrays["targets"][..., 0])
+    if last_only:
+        known[:, : length - 1] = False
+        samples = np.argwhere(known)
+    else:
+        samples = np.array([(b, end) for b in range(len(known)) for end in range(length - 1, known.shape[1], length)])
+
+    class Samples(Dataset):
+        def __len__(self):
+            return len(samples)
+
+        def __getitem__(self, k):
+            basin, day = samples[k]
+            span = slice(day + 1 - length, day + 1)
+            return forcing[basin, span], attributes[basin], runoff[basin, span], std[basin, 0]
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = torch.nn.LSTM(forcing.shape[2] + attributes.shape[1], settings.hidden_size, batch_first=True)
+            self.dropout = torch.nn.Dropout(settings.dropout)
+            self.head = torch.nn.Linear(settings.hidden_size, 1)
+
+        def forward(self, forcing, attributes):
+            every_day = attributes[:, None].expand(-1, forcing.shape[1], -1)
+            h = self.lstm(torch.cat([forcing, every_day], dim=2))[0]
+            return self.head(self.dropout(h[:, -1:] if last_only else h))[..., 0]
+
+    torch.set_num_threads(settings.threads)
+    model = Model()
+    kernel, recurrent, bias, head, head_bias = weights
+    for parameter, value in zip(
+        model.parameters(), (kernel.T, recurrent.T, bias, 0 * bias, head.T, head_bias), strict=True
+    ):
+        parameter.data = torch.tensor(value)
+    with torch.no_grad():
+        pipe.send(model.eval()(torch.from_numpy(x["forcing"]), torch.from_numpy(x["attributes"])).numpy())
+    model.train()
+    optimizer = torch.optim.Adam(model.parameters(), settings.learning_rate)
+    loader = DataLoader(Samples(), batch_size, shuffle=True, drop_last=len(samples) >= batch_size)
+    drawn = itertools.chain.from_iterable(itertools.repeat(loader))
+    while pipe.recv():
+        began = time.perf_counter()
+        forcing_batch, attributes_batch, y, scale = next(drawn)
+        ready = time.perf_counter()
+        y = y[:, -1:] if last_only else y
+        there = torch.isfinite(y)
+        error = (model(forcing_batch, attributes_batch) - y) / (scale[:, None] + 0.1)
+        loss = (error[there] ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        optimizer.step()
+        loss.item()
+        pipe.send((ready - began, time.perf_counter() - ready, int(there.sum())))
+    pipe.send(peak_gb())
+
+
+def main(settings):
+    """Check, time, print and write the table."""
+    context = multiprocessing.get_context("spawn")
+    print(machine("keras", "tensorflow", "torch", "numpy"))
+    peers = settings.peers and importlib.util.find_spec("torch") is not None
+    if settings.peers and not peers:
+        print("torch is not installed: its trainers are missing from the table.")
+
+    with contextlib.ExitStack() as stack:
+
+        def start(target, *arguments):
+            here, there = context.Pipe()
+            stack.callback(here.close)
+            context.Process(target=target, args=(*arguments, there)).start()
+            there.close()  # so that a process that died ends the script instead of leaving it waiting
+            return here
+
+        pipes = {("LSTM_train.py", settings.batch_size): start(serve_ours, settings)}
+        sent = pipes["LSTM_train.py", settings.batch_size].recv()
+        arrays, _, _, expected = sent
+        if peers:
+            kinds = dict.fromkeys([(ONE_DAY, settings.batch_size), (ONE_DAY, settings.peer_batch)])
+            for kind, size in [*kinds, (ALL_DAYS, settings.batch_size)]:
+                pipes[kind, size] = pipe = start(serve_peer, settings, kind, size)
+                pipe.send(sent)
+                got = pipe.recv()
+                difference = np.abs(got - expected[:, -got.shape[1] :]).max()
+                print(f"{kind}, batch {size}: with our weights the predictions differ by {difference:.0e} at most")
+                if not difference < 1e-4:
+                    raise SystemExit("Not the same predictions, so no comparison.")
+        times = {trainer: [] for trainer in pipes}
+        for number in tqdm(range(FIRST + settings.batches), "batches", disable=None):
+            for trainer, pipe in pipes.items():
+                pipe.send(True)
+                measured = pipe.recv()
+                if number >= FIRST:
+                    times[trainer].append(measured)
+        whole = int(np.isfinite(arrays["targets"]).any(axis=2).sum())
+        rows = []
+        for (trainer, size), pipe in pipes.items():
+            pipe.send(False)
+            memory = pipe.recv()
+            draw, step, days = np.array(times[trainer, size]).T
+            per_day = np.median((draw + step) / days)
+            rows.append({
+                "trainer": trainer, "hidden": settings.hidden_size, "batch": size, "basins": len(arrays["basin"]),
+                "basin-days": whole, "batches": settings.batches, "s per batch": np.median(draw + step),
+                "s per epoch": per_day * whole, "basin-days per s": 1 / per_day,
+                "waits for data %": 100 * np.median(draw / (draw + step)), "peak memory GB": memory,
+            })  # fmt: skip
+    table = pd.DataFrame(rows)
+    table["epoch / ours"] = table["s per epoch"] / table["s per epoch"][0]
+    print(table.to_string(index=False, float_format="{:.4g}".format))
+    table.to_csv(settings.out, index=False, float_format="%.4g")
+    print(f"The table is in {settings.out}.")
+
+
+if __name__ == "__main__":
+    named = any(word.startswith(("--data-dir", "--data_dir")) for word in sys.argv)
+    default = {} if named else {f.name: getattr(LSTM_train.DEMO, f.name) for f in fields(LSTM_train.Settings)}
+    main(tyro.cli(Settings, description=__doc__, default=Settings(**{**default, "run_dir": "", "epochs": 1})))

@@ -1,0 +1,48 @@
+"""What a benchmark says about the machine it ran on, and how much memory a process took. Shared by the scripts here."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def machine(*packages):
+    """Processor, cores, system, date and the versions of Python and of the packages that are installed, in one line."""
+    info = Path("/proc/cpuinfo")  # elsewhere platform.processor() knows the name
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    processor = names[0] if names else platform.processor() or platform.machine()
+    versions = [f"python {platform.python_version()}"]
+    for package in packages:
+        try:
+            versions.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            versions.append(f"{package} not installed")
+    system = f"{processor}, {os.cpu_count()} cores, {platform.system()}"
+    return f"{system}; {datetime.date.today()}; {', '.join(versions)}"
+
+
+def peak_gb(children=False):
+    """Largest resident memory (GB) of this process, or of the largest of its ended children; NaN on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return np.nan
+    kind = resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF
+    return resource.getrusage(kind).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e9 / 1024)
+
+
+def run_command(command):
+    """Run a command to its end; returns its seconds and its peak memory (GB).
+
+    To be called in a process that ran nothing else before: the system keeps one peak for all children.
+    """
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began, peak_gb(children=True)
