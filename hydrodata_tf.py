@@ -569,6 +569,8 @@ def _read_netcdf(path: Path, columns) -> tuple[Table, dict]:
         raise InputError(f"{path} cannot be read as netCDF ({str(problem)[:80]}); fetch it again") from None
     if len(days) == 0 or (np.diff(days).astype(np.int64) < 1).any():
         raise InputError(f"{path}: the dates are repeated, out of order or absent")
+    if days[0] < np.datetime64("1700") or days[-1] > np.datetime64("2300"):
+        raise InputError(f"{path}: dates from {days[0]} to {days[-1]} cannot be; fetch the file again")
     part = values[present]
     _mask(path, found, part, lambda i, row: str(days[row]))
     values[present] = part

@@ -254,6 +254,7 @@ def letter_in_number(f):
 
 def absurd_value(f):
     row, name = f.pick(f.rows), f.pick(f.wanted)
+    row["flag"] = "A"  # on a day flagged M any number is masked
     row[name] = f.pick(["1e40", "-1e40", "1e999", "inf", "-inf", "Infinity", "0x10", "1e", "9" * 40])
     return f.text(), "refuse"
 

@@ -634,6 +634,13 @@ def test_bad_caravan(caravan, tmp_path):
             ).to_netcdf(path),
             "2001-01-02: streamflow inf is not between",
         ),
+        (
+            lambda path: xr.Dataset(
+                {"streamflow": ("date", [1.0, 2.0])},
+                {"date": pd.DatetimeIndex(["1690-01-01", "2001-01-02"])},
+            ).to_netcdf(path),
+            "dates from 1690-01-01 to 2001-01-02 cannot be",
+        ),
     ],
 )
 def test_bad_netcdf(tmp_path, make, sentence):
