@@ -442,7 +442,7 @@ def interventions(settings, model, normalisation, scored, table, counted, days):
             found.append(probes.responses(run_on, h[:, k], c[:, k], changes))
         outcome = {n: np.stack([one[n] for one in found], axis=2) for n in found[0]}  # (change, basin, start, day)
         seasons = {"all": np.ones((len(basins), len(days)), bool)}
-        if is_snow(scored.dataset, name):  # its water comes out at the next melt
+        if runs.is_snow(scored.dataset, name):  # its water comes out at the next melt
             month = scored.dates[days].astype("datetime64[M]").astype(int) % 12 + 1
             seasons["late winter"] = np.where(
                 latitudes[:, None] < 0, np.isin(month, (8, 9, 10)), np.isin(month, (2, 3, 4))
@@ -509,12 +509,6 @@ def runner_from(runner, arrays, first, days, flow_mean, flow_std, readers):
         return {"streamflow": flow} | {n: out["c"] @ p.weights + p.intercept for n, p in readers.items()}
 
     return run_on
-
-
-def is_snow(dataset, name):
-    """Whether a concept is snow, told by its name or source as `runs.scored_basins` does."""
-    words = f"{name} {dataset[name].attrs.get('source', '')}".lower()
-    return "snow" in words or "swe" in words
 
 
 def place(job, names):

@@ -309,6 +309,12 @@ def load_basins(run_dir):
     return basins
 
 
+def is_snow(dataset, name):
+    """Whether a target is snow: its name or its source contains ``snow`` or ``swe``."""
+    words = f"{name} {dataset[name].attrs.get('source', '')}".lower()
+    return "snow" in words or "swe" in words
+
+
 def scored_basins(basins, dataset):
     """Which basins each target is scored in: snow where its training-period mean exceeds 5 mm, all else everywhere.
 
@@ -317,7 +323,7 @@ def scored_basins(basins, dataset):
     basins : pandas.DataFrame
         The run's basins.csv; a basin that is not in it is judged by its mean in `dataset`.
     dataset : xarray.Dataset
-        As `Run.dataset` gives it. A concept counts as snow if its name or source contains ``snow`` or ``swe``.
+        As `Run.dataset` gives it.
 
     Returns
     -------
@@ -328,9 +334,8 @@ def scored_basins(basins, dataset):
     for name in ["streamflow", *dataset.attrs["concepts"]]:
         attrs = dataset[name].attrs
         mean = basins[f"mean_{name}"].reindex(dataset["basin"].values).fillna(dataset[name].mean("date").to_series())
-        words = f"{name} {attrs.get('source', '')}".lower()
         limit = SNOW_MM / (1000 if attrs["units"].split()[:1] == ["m"] else 1)
-        scored[name] = ~(mean.to_numpy() <= limit) if "snow" in words or "swe" in words else np.ones(len(mean), bool)
+        scored[name] = ~(mean.to_numpy() <= limit) if is_snow(dataset, name) else np.ones(len(mean), bool)
     return scored
 
 
