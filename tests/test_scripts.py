@@ -61,7 +61,7 @@ def test_a_run_directory_holds_what_the_other_scripts_need(run_dir, demo):
         history["loss"], history["streamflow_loss"] + history["soil1_loss"] + history["swe_loss"]
     )
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
-    assert history["learning_rate"].is_monotonic_decreasing and 0 < history["learning_rate"].iloc[-1] < 0.002
+    assert history["learning_rate"].is_monotonic_decreasing and 0 <= history["learning_rate"].iloc[-1] < 0.002
     assert (run_dir / "seed_1" / "history.png").stat().st_size > 10_000
 
 
@@ -141,7 +141,7 @@ def test_dumped_states_are_dated_the_right_basins_and_what_was_scored(dumped, te
     probe, bias = runs.load_run(run_dir).model(1).probe.get_weights()
     mean, std = runs.load_run(run_dir).normalisation["targets"]["soil1"]
     read = (first.iloc[:, :6].to_numpy() @ probe[:, 0] + bias[0]) * std + mean
-    np.testing.assert_allclose(first["soil1 (mm)"], read, rtol=1e-4)
+    np.testing.assert_allclose(first["soil1 (mm)"], read, rtol=1e-4, atol=1e-4)
 
 
 def test_netcdf_holds_the_same_states_and_their_gates(dumped):
