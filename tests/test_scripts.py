@@ -280,7 +280,8 @@ def test_a_run_trained_on_jax_reads_the_same_on_tensorflow(settings, demo, tmp_p
     LSTM_test.main(LSTM_test.Settings(run_dir=chosen.run_dir))
     on_tensorflow = xr.load_dataset(out / "series.nc")
     for name in on_jax.data_vars:
-        np.testing.assert_allclose(on_jax[name], on_tensorflow[name], rtol=1e-5, atol=1e-4, err_msg=name)
+        spread = float(on_jax[name].std())  # 1e-5 in the units that the model works in
+        np.testing.assert_allclose(on_jax[name], on_tensorflow[name], rtol=1e-5, atol=1e-5 * spread, err_msg=name)
 
 
 def test_caravan_alone_is_a_data_set(settings, demo, tmp_path):
