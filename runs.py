@@ -339,7 +339,7 @@ def scored_basins(basins, dataset):
     return scored
 
 
-def simulate(model, arrays, states=False, gates=False, memory_mb=256, progress=None):
+def simulate(model, arrays, states=False, gates=False, memory_mb=96, progress=None):
     """Run a model over every basin's whole sequence from zero states, some basins at a time.
 
     Parameters
@@ -349,7 +349,7 @@ def simulate(model, arrays, states=False, gates=False, memory_mb=256, progress=N
         As `hydrodata_tf.to_arrays` gives them.
     states, gates : bool
         Give hidden and cell states, and the four gates, as well.
-    memory_mb : int, default 256
+    memory_mb : int, default 96
         Size of what one step may hold, which sets the number of basins at a time.
     progress : str, optional
         Label of a progress bar.
