@@ -153,7 +153,7 @@ class Run:
     targets: list
     seeds: list
 
-    def dataset(self, start, end, basins=None, spinup_days=SPINUP_DAYS, data_dir=None, progress=True):
+    def dataset(self, start, end, basins=None, spinup_days=SPINUP_DAYS, data_dir=None):
         """The run's data from `spinup_days` before `start` to `end`, read with the run's own settings.
 
         Returns
@@ -161,7 +161,7 @@ class Run:
         xarray.Dataset
             As `hydrodata_tf.load_dataset`; spin-up days are included as far as the record reaches back.
         """
-        chosen = dict(self.settings)
+        chosen = self.settings
         dataset = hydrodata.load_dataset(
             data_dir or chosen["data_dir"],
             forcing=chosen["forcing"],
@@ -169,7 +169,6 @@ class Run:
             attributes=chosen["attributes"],
             concepts=chosen["concepts"],
             climate_period=tuple(chosen["train_period"]),
-            progress=progress,
         )
         return hydrodata.select_period(dataset, start, end, spinup_days=spinup_days)
 
