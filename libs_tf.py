@@ -6,10 +6,16 @@ Written in Keras 3, so the same layers run on TensorFlow (the default) and on JA
     soil_water = LinearProbe(4)(c)                      # a linear regression on the cell states, nothing more
 """
 
+import os
+
 import keras
 import numpy as np
 from keras import ops
 
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+if keras.backend.backend() == "tensorflow":
+    # The layer keeps every core busy with a part of the batch; threads inside its small operations would be in the way.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 if keras.backend.backend() == "jax":
     import jax
 
@@ -136,12 +142,13 @@ class CellStateLSTM(keras.layers.Layer):
             )  # fmt: skip
             return ops.transpose(out.h, (1, 0, 2)), ops.transpose(out.cs, (1, 0, 2))
 
-        # A day is too little work to share between threads, two halves of a batch are not. (Never an empty half: the
+        # A day is too little work to share between threads, the parts of a batch are not. (Never an empty part: the
         # kernel's gradient for no sequences is NaN.)
-        batch = forcing.shape[0]
-        sizes = [batch // 2, batch - batch // 2] if batch and batch > 1 else 1
-        halves = zip(*(tf.split(part, sizes) for part in (forcing, attributes, h0, c0)), strict=True)
-        return tuple(tf.concat(states, axis=0) for states in zip(*(run(*half) for half in halves), strict=True))
+        batch = forcing.shape[0] or 1
+        count = max(1, min(CORES, batch // 4))
+        sizes = [batch // count + (k < batch % count) for k in range(count)] if count > 1 else 1
+        parts = zip(*(tf.split(part, sizes) for part in (forcing, attributes, h0, c0)), strict=True)
+        return tuple(tf.concat(states, axis=0) for states in zip(*(run(*part) for part in parts), strict=True))
 
     def get_config(self):
         return {**super().get_config(), "units": self.units, "forget_bias": self.forget_bias}

@@ -122,6 +122,10 @@ def tensorflow_peers(settings, units, weights):
 
     @tf.function(jit_compile=False)
     def products(forcing, attributes, every_day, pull_h, pull_c):
+        # One part of the batch for each thread, side by side, as our layer has it.
+        return [part(*both) for both in zip(*(tf.split(x, settings.threads) for x in (forcing, pull_h)), strict=True)]
+
+    def part(forcing, pull_h):
         h = pull_h[:, 0]
         for _ in tf.range(settings.days):  # scaled, lest the product of 365 products overflows
             h = 0.1 * tf.matmul(tf.matmul(h, recurrent), recurrent, transpose_b=True)
@@ -254,7 +258,8 @@ def serve(framework, settings, pipe):
     if framework == "tensorflow":
         import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
+        # As libs_tf.py sets it; keras.layers.LSTM is faster so, too.
+        tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(settings.threads)
     for units in settings.hidden:
         peers, to_device, wait = FRAMEWORKS[framework](settings, units, draw_weights(settings, units))
