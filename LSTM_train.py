@@ -30,7 +30,7 @@ class Settings:
     run_dir: str = "runs/camels"
     """Folder for the trained model and everything the other scripts need; a new or an empty one."""
     data_dir: str = ""
-    """CAMELS-US folder or, with --forcing caravan, a Caravan folder."""
+    """CAMELS-US folder or, with --forcing caravan, a Caravan folder; or a store that stores.py made of one."""
     forcing: str = "daymet"
     """Forcing product: daymet, maurer, maurer_extended, nldas, nldas_extended, or caravan."""
     basins: tuple[str, ...] = ()
@@ -84,7 +84,10 @@ class Settings:
     seed: tuple[int, ...] = (1,)
     """Seed of the weights and of the order of the windows; several train one member each."""
     resume: bool = False
-    """Go on with the run in --run-dir after its last whole epoch."""
+    """Go on with the run in --run-dir after its last whole epoch, or add a seed to it, or begin it."""
+    distribute: bool = False
+    """Divide every batch between all devices of this host and all processes that a launcher such as srun started (needs
+    KERAS_BACKEND=jax; see docs/scaling.md)."""
 
 
 STATES = "caravan/timeseries/csv/camels/camels_{basin}.csv"
@@ -108,37 +111,50 @@ DEMO = Settings(
 
 
 def main(settings: Settings):
-    import hydrodata_tf as hydrodata
-    import runs
+    import parallel
 
     check(settings)
-    if settings.data_dir == DEMO.data_dir:
+    team = parallel.join(settings.distribute)
+    with parallel.working(team):
+        train(settings, team)
+
+
+def train(settings, team):
+    """Read the data, begin the run directory and train every member."""
+    import hydrodata_tf as hydrodata
+    import runs
+    import stores
+
+    if settings.batch_size % team.devices:
+        raise hydrodata.InputError(f"--batch-size {settings.batch_size} cannot be divided by {team.devices} devices.")
+    if settings.data_dir == DEMO.data_dir and team.first:
         from demo_data import make_demo
 
         print(f"Synthetic demo catchments in {make_demo(settings.data_dir)}/")
-    dataset = hydrodata.load_dataset(
+    team.wait()
+    data = stores.open_parts(
         settings.data_dir,
-        forcing=settings.forcing,
         # Sorted, so that the order of a basin list changes no number.
         basins=sorted(hydrodata.read_basins(settings.basins)) if settings.basins else None,
+        forcing=settings.forcing,
         attributes=settings.attributes,
         concepts=settings.concepts,
         climate_period=settings.train_period,
     )
-    print(dataset.attrs["report"])
+    print(data.report)
 
-    normalisation = hydrodata.fit_normalisation(dataset, *settings.train_period)
-    train = hydrodata.select_period(dataset, *settings.train_period, spinup_days=settings.warmup_days)
-    arrays = hydrodata.to_arrays(train, normalisation)
-    arrays["basin_std"] = hydrodata.basin_std(dataset, normalisation, *settings.train_period)
-    arrays["targets"][:, train["date"].values < np.datetime64(settings.train_period[0])] = np.nan
-    valid = hydrodata.select_period(dataset, *settings.valid_period, spinup_days=runs.SPINUP_DAYS)
+    normalisation = hydrodata.fit_normalisation(data, *settings.train_period)
+    arrays = stores.training_arrays(data, normalisation, *settings.train_period, warmup_days=settings.warmup_days)
+    valid = data.within(*settings.valid_period, spinup_days=runs.SPINUP_DAYS).share(team.index, team.count)
 
-    options = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items() if k != "resume"}
-    runs.create_run(settings.run_dir, options, normalisation, dataset, resume=settings.resume)
-    del dataset, train
+    apart = ("resume", "distribute")  # these change how a run is made, not what comes out
+    options = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items() if k not in apart}
+    if team.first:
+        runs.create_run(settings.run_dir, options, normalisation, data, resume=settings.resume)
+    team.wait()
+    del data
     for seed in settings.seed:
-        train_member(settings, seed, arrays, valid, normalisation)
+        train_member(settings, team, seed, arrays, valid, normalisation)
     print(f"Next: python LSTM_test.py --run-dir {settings.run_dir}")
 
 
@@ -164,7 +180,7 @@ def check(settings):
             raise InputError(f"{one} ({' to '.join(earlier)}) and {other} ({' to '.join(later)}) share days.")
 
 
-def train_member(settings, seed, arrays, valid, normalisation):
+def train_member(settings, team, seed, arrays, valid, normalisation):
     """Train the member of one seed, from its last checkpoint if it has one, and leave its best weights in the run."""
     import keras
     import pandas as pd
@@ -173,10 +189,11 @@ def train_member(settings, seed, arrays, valid, normalisation):
     import plots
     import runs
     from cn_loss import elastic_nse_loss, nse_loss
-    from hydrodata_tf import InputError, to_arrays, training_windows
+    from hydrodata_tf import InputError, training_windows
 
     folder = Path(settings.run_dir) / f"seed_{seed}"
-    model = runs.build_model(asdict(settings), normalisation, seed)
+    with team.training():
+        model = runs.build_model(asdict(settings), normalisation, seed)
     share = settings.concept_weight / max(1, len(model.targets) - 1)
     weights = {name: settings.streamflow_weight if name == "streamflow" else share for name in model.targets}
 
@@ -195,17 +212,21 @@ def train_member(settings, seed, arrays, valid, normalisation):
         optimizer=keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm), loss=loss
     )
     done, history, best = 0, [], {"score": -np.inf, "epoch": 0}
-    if (folder / "checkpoint.npz").exists():
-        done, extra = runs.read_checkpoint(folder / "checkpoint.npz", model)
-        history, best = extra["history"], extra["best"]
-    valid_arrays = to_arrays(valid, normalisation)
-    valid_arrays["targets"][:, valid["date"].values < np.datetime64(settings.valid_period[0])] = np.nan  # spin-up
-    counted = runs.scored_basins(runs.load_basins(settings.run_dir), valid)
+    with team.training():
+        model.optimizer.build(model.trainable_variables)
+        if (folder / "checkpoint.npz").exists():
+            done, extra = runs.read_checkpoint(folder / "checkpoint.npz", model)
+            history, best = extra["history"], extra["best"]
+    # A shared model cannot simulate other basins in every process; a model of its own can.
+    judged = runs.build_model(asdict(settings), normalisation, seed) if team.distribution else model
+    basins = runs.load_basins(settings.run_dir)
     print(f"Seed {seed}: {settings.hidden_size} cell states, {model.count_params():,} weights" +
           (f", going on after epoch {done}" if done else ""))  # fmt: skip
 
     print(f"{'epoch':>5} {'seconds':>8} {'loss':>8}  validation NSE, median over basins")
-    steps = math.ceil(np.isfinite(arrays["targets"]).any(axis=2).sum() / settings.window / settings.batch_size)
+    steps = math.ceil(arrays["scored"] / settings.window / settings.batch_size)
+    hidden = None if team.first else True  # the bar
+    draw = settings.window, settings.batch_size, settings.warmup_days
     try:
         for epoch in range(done + 1, settings.epochs + 1):
             if epoch - 1 - best["epoch"] >= settings.patience:
@@ -213,32 +234,38 @@ def train_member(settings, seed, arrays, valid, normalisation):
                 break
             began = time.perf_counter()
             rng = np.random.default_rng([seed, epoch])  # an epoch that is done again after a stop sees the same windows
-            batches = training_windows(arrays, settings.window, settings.batch_size, settings.warmup_days, rng)
+            batches = training_windows(arrays, *draw, rng, share=(team.index, team.count))
             logs = []
-            for x, y in tqdm(batches, f"epoch {epoch}", total=steps, leave=False, disable=None, unit="batch"):
+            for x, y in tqdm(batches, f"epoch {epoch}", total=steps, leave=False, disable=hidden, unit="batch"):
                 progress = (epoch - 1 + min(len(logs) / steps, 1)) / settings.epochs
                 model.optimizer.learning_rate = rate = settings.learning_rate * schedule(progress)
-                logs.append(model.train_on_batch(x, y, return_dict=True))
+                with team.training():
+                    logs.append(model.train_on_batch(x, y, return_dict=True))
             losses = pd.DataFrame(logs).astype(float).mean()
             if not np.isfinite(losses["loss"]):
                 raise InputError(f"The loss is not a number in epoch {epoch}: lower --learning-rate or --clip-norm.")
-            scores = median_nse(model, valid_arrays, normalisation, counted)
+            if judged is not model:
+                judged.set_weights(model.get_weights())
+            scores = median_nse(judged, team, valid, settings.valid_period[0], normalisation, basins)
             score = sum(weights[name] * max(value, -1.0) for name, value in scores.items() if np.isfinite(value))
             row = {"epoch": epoch, **losses, **{f"val_NSE_{name}": v for name, v in scores.items()}}
             history.append(row | {"learning_rate": rate, "seconds": time.perf_counter() - began})
             print(f"{epoch:5d} {history[-1]['seconds']:8.1f} {losses['loss']:8.4f}  " +
                   "  ".join(f"{name} {v:.3f}" for name, v in scores.items()), flush=True)  # fmt: skip
-            if score > best["score"]:
-                best = {"score": score, "epoch": epoch}
-                runs.write_model(folder / "model.keras", model)
-            runs.write_csv(folder / "history.csv", pd.DataFrame(history), index=False)
-            # Last, so that whatever is cut off before it is done again.
-            runs.write_checkpoint(folder / "checkpoint.npz", model, epoch, {"history": history, "best": best})
+            better = score > best["score"]
+            best = {"score": score, "epoch": epoch} if better else best
+            if team.first:
+                if better:
+                    runs.write_model(folder / "model.keras", judged)
+                runs.write_csv(folder / "history.csv", pd.DataFrame(history), index=False)
+                # Last, so that whatever is cut off before it is done again.
+                runs.write_checkpoint(folder / "checkpoint.npz", model, epoch, {"history": history, "best": best})
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"Stopped. Go on with the same options and --resume (run directory {settings.run_dir})."
         ) from None
-    plots.history(pd.DataFrame(history), folder / "history.png")
+    if team.first:
+        plots.history(pd.DataFrame(history), folder / "history.png")
     print(f"Seed {seed}: best weights from epoch {best['epoch']}, in {folder / 'model.keras'}")
 
 
@@ -247,14 +274,26 @@ def schedule(progress):
     return progress / 0.05 if progress < 0.05 else (1 + math.cos(math.pi * (progress - 0.05) / 0.95)) / 2
 
 
-def median_nse(model, arrays, normalisation, counted):
-    """Median NSE over basins of each target; NaN where no basin has a score."""
-    from cn_loss import score
-    from runs import in_units, simulate
+def median_nse(model, team, valid, start, normalisation, basins):
+    """Median NSE over basins of each target from the day `start` on; NaN where no basin has a score.
 
-    simulated = in_units(np.concatenate([out["prediction"] for _, out in simulate(model, arrays)]), normalisation)
-    observed = in_units(arrays["targets"], normalisation)
-    return {n: score(observed[n], simulated[n], ["NSE"])["NSE"][counted[n]].median() for n in model.targets}
+    Each process simulates its own basins.
+    """
+    import pandas as pd
+
+    from cn_loss import score
+    from hydrodata_tf import to_arrays
+    from runs import in_units, scored_basins, simulate
+
+    rows = [np.empty((0, len(model.targets)))]
+    for part in valid:
+        arrays = to_arrays(part, normalisation)
+        arrays["targets"][:, part["date"].values < np.datetime64(start)] = np.nan  # spin-up
+        simulated = in_units(np.concatenate([out["prediction"] for _, out in simulate(model, arrays)]), normalisation)
+        observed, counted = in_units(arrays["targets"], normalisation), scored_basins(basins, part)
+        nse = [score(observed[n], simulated[n], ["NSE"])["NSE"].where(counted[n]) for n in model.targets]
+        rows.append(np.stack(nse, axis=1))
+    return pd.DataFrame(team.gather(np.concatenate(rows)), columns=model.targets).median().to_dict()
 
 
 if __name__ == "__main__":

@@ -1183,6 +1183,10 @@ class _Readers:
 # ---- the data set ---------------------------------------------------------------------------------------------------
 
 
+PLACE = {"lat": "degrees_north", "lon": "degrees_east", "area_km2": "km2"}
+AS_IN_FILES = {"units": "as in the attribute files"}
+
+
 def load_dataset(
     data_dir,
     forcing: str = "daymet",
@@ -1193,6 +1197,7 @@ def load_dataset(
     cache_dir=None,
     workers: int | None = None,
     progress: bool = True,
+    partial: bool = False,
 ) -> "xr.Dataset":
     """Forcing, streamflow, concepts and attributes of many basins as one dated data set.
 
@@ -1218,6 +1223,8 @@ def load_dataset(
         Reading processes; None: one per core.
     progress : bool, default True
         Show a bar on a terminal while text is read.
+    partial : bool, default False
+        The basins are a part of a larger set: a concept that none of them has is NaN throughout, and no error.
 
     Returns
     -------
@@ -1240,13 +1247,8 @@ def load_dataset(
         raise InputError(f"two concepts have the same name ({_some(names, 8)}); name them apart")
     caravan = forcing == "caravan"
     inputs = CARAVAN_FORCING if caravan else FORCING
-    if caravan:
-        forcing_files = flow_files = _caravan_files(data_dir)
-    else:
-        forcing_files, flow_files = _forcing_files(data_dir, forcing), _streamflow_files(data_dir)
-    order = sorted(set(forcing_files) & set(flow_files)) if basins is None else read_basins(basins)
-    if not order:
-        raise InputError(f"{data_dir}: no basin has {forcing} forcing and streamflow")
+    forcing_files, flow_files = _main_files(data_dir, forcing)
+    order = every_basin(data_dir, forcing) if basins is None else read_basins(basins)
     for files, what in ((forcing_files, f"{forcing} forcing"), (flow_files, "streamflow")):
         absent = [b for b in order if b not in files]
         if absent:
@@ -1279,6 +1281,10 @@ def load_dataset(
             index = (forcing_files if caravan else _caravan_files(data_dir)) if template == "caravan" else None
             paths = {b: p for b in keys if (p := _concept_path(template, b, data_dir, index)) is not None}
             if not paths:
+                if partial:
+                    nowhere = np.full((len(keys), main.values.shape[2]), np.nan, np.float32)
+                    series |= {c.name: (nowhere, main.first) for c in members}
+                    continue
                 raise InputError(
                     f"concept {members[0].name}: no file {template} for any of the {len(keys)} basins in {data_dir}"
                 )
@@ -1288,7 +1294,7 @@ def load_dataset(
             for concept in members:
                 values = np.full((len(keys), found.values.shape[2]), np.nan, np.float32)
                 values[rows] = found.values[columns.index(concept.column)] * np.float32(concept.factor)
-                if np.isnan(values).all():
+                if np.isnan(values).all() and not partial:
                     raise InputError(
                         f"concept {concept.name}: no value of {concept.column} in any file {template}; "
                         f"{next(iter(paths.values()))} has {_some(found.heads[0]['names'], 8)}"
@@ -1323,15 +1329,32 @@ def load_dataset(
         ds[name] = (("basin", "date"), full, attrs)
     heads = [main.heads[i] for i in where]
     place = _places(data_dir, order, caravan, heads)
-    for name, units in (("lat", "degrees_north"), ("lon", "degrees_east"), ("area_km2", "km2")):
+    for name, units in PLACE.items():
         ds = ds.assign_coords({name: ("basin", place[name], {"units": units})})
     table = _attributes_for(data_dir, order, attributes, caravan, ds, inputs, climate_period)
     if table is not None:
         ds = ds.assign_coords(attribute=list(table.columns))
-        ds["attributes"] = (("basin", "attribute"), table.to_numpy(np.float32), {"units": "as in the attribute files"})
+        ds["attributes"] = (("basin", "attribute"), table.to_numpy(np.float32), AS_IN_FILES)
     span = f"{len(order)} basins, {dates[0]} to {dates[-1]}"
     ds.attrs = {"forcing": forcing, "inputs": list(inputs), "concepts": names, "report": "; ".join([span, *notes])}
     return ds
+
+
+def _main_files(data_dir, forcing: str) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Files of the forcing and of streamflow by basin; for Caravan they are the same."""
+    if forcing == "caravan":
+        files = _caravan_files(data_dir)
+        return files, files
+    return _forcing_files(data_dir, forcing), _streamflow_files(data_dir)
+
+
+def every_basin(data_dir, forcing: str) -> list[str]:
+    """Ids of all basins that have forcing and streamflow, sorted."""
+    forcing_files, flow_files = _main_files(data_dir, forcing)
+    order = sorted(set(forcing_files) & set(flow_files))
+    if not order:
+        raise InputError(f"{data_dir}: no basin has {forcing} forcing and streamflow")
+    return order
 
 
 def _note(label: str, source: Source) -> str:
@@ -1466,7 +1489,7 @@ def select_period(ds, start, end, spinup_days: int = 0) -> "xr.Dataset":
     InputError
         If start or end is no date, end is before start, or the period has no day in the data.
     """
-    first, last = _day(start), _day(end)
+    first, last = parse_day(start), parse_day(end)
     if last < first:
         raise InputError(f"the period {first} to {last} ends before it starts")
     dates = ds["date"].values.astype("datetime64[D]")
@@ -1477,7 +1500,7 @@ def select_period(ds, start, end, spinup_days: int = 0) -> "xr.Dataset":
     return ds.isel(date=(dates >= first - int(spinup_days)) & (dates <= last))
 
 
-def _day(text) -> np.datetime64:
+def parse_day(text) -> np.datetime64:
     try:
         day = np.datetime64(text, "D")
     except ValueError:
@@ -1494,16 +1517,37 @@ def _targets(ds) -> list[str]:
     return ["streamflow", *ds.attrs["concepts"]]
 
 
-def _mean_std(values: np.ndarray, what: str) -> list[float]:
-    values = values[np.isfinite(values)].astype(np.float64)
-    if not len(values):
-        raise InputError(f"{what} has no value in the training period; choose another period or leave it out")
-    std = float(values.std())
-    return [float(values.mean()), std if std > 0 else 1.0]
+class _Moments:
+    """Mean and variance of values that come in pieces (Chan et al. 1983, doi:10.1080/00031305.1983.10483115)."""
+
+    def __init__(self):
+        self.number, self.mean, self.variance = 0, 0.0, 0.0
+
+    def add(self, values: np.ndarray) -> None:
+        values = values[np.isfinite(values)].astype(np.float64)
+        if not len(values):
+            return
+        share = len(values) / (self.number + len(values))
+        shift, mean = values.mean() - self.mean, values.mean()
+        self.variance = (1 - share) * self.variance + share * values.var() + share * (1 - share) * shift**2
+        self.mean = self.mean + share * shift if self.number else mean
+        self.number += len(values)
+
+    def mean_std(self, what: str) -> list[float]:
+        if not self.number:
+            raise InputError(f"{what} has no value in the training period; choose another period or leave it out")
+        std = float(np.sqrt(self.variance))
+        return [float(self.mean), std if std > 0 else 1.0]
 
 
 def fit_normalisation(ds, start, end) -> dict:
     """Mean and standard deviation over all basins of `ds` in the training period alone.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset, or an iterable of them, each of some of the basins
+    start, end : str
+        First and last day of the training period.
 
     Returns
     -------
@@ -1516,16 +1560,24 @@ def fit_normalisation(ds, start, end) -> dict:
     InputError
         If the period has no day in the data or a variable no value in it.
     """
-    part = select_period(ds, start, end)
-    fitted = {"period": [str(_day(start)), str(_day(end))]}
-    fitted["inputs"] = {name: _mean_std(part[name].values, name) for name in ds.attrs["inputs"]}
-    fitted["attributes"], fitted["attribute_range"] = {}, {}
-    if "attributes" in ds:
-        for i, name in enumerate(ds["attribute"].values):
-            values = ds["attributes"].values[:, i]
-            fitted["attributes"][str(name)] = _mean_std(values, f"attribute {name}")
-            fitted["attribute_range"][str(name)] = [float(values.min()), float(values.max())]
-    fitted["targets"] = {name: _mean_std(part[name].values, name) for name in _targets(ds)}
+    import xarray as xr
+
+    moments: dict[str, dict[str, _Moments]] = {"inputs": {}, "targets": {}}
+    tables = []
+    for part in [ds] if isinstance(ds, xr.Dataset) else ds:
+        period = select_period(part, start, end)
+        for kind, names in (("inputs", part.attrs["inputs"]), ("targets", _targets(part))):
+            for name in names:
+                moments[kind].setdefault(name, _Moments()).add(period[name].values)
+        if "attributes" in part:
+            tables.append(part["attributes"].to_pandas())
+    fitted = {"period": [str(parse_day(start)), str(parse_day(end))], "attributes": {}, "attribute_range": {}}
+    fitted |= {kind: {name: one.mean_std(name) for name, one in of.items()} for kind, of in moments.items()}
+    for name in tables[0].columns if tables else ():
+        values, one = np.concatenate([table[name].to_numpy() for table in tables]), _Moments()
+        one.add(values)
+        fitted["attributes"][str(name)] = one.mean_std(f"attribute {name}")
+        fitted["attribute_range"][str(name)] = [float(values.min()), float(values.max())]
     return fitted
 
 
@@ -1585,14 +1637,12 @@ def to_arrays(ds, normalisation: dict) -> dict:
         "forcing": np.empty((*shape, len(inputs)), np.float32),
         "attributes": np.empty((shape[0], len(attributes)), np.float32),
         "targets": np.empty((*shape, len(targets)), np.float32),
-        "valid": np.ones(shape, bool),
     }
     for i, name in enumerate(inputs):
-        mean, std = normalisation["inputs"][name]
-        values = ds[name].values
-        arrays["valid"] &= np.isfinite(values)
-        arrays["forcing"][:, :, i] = (values - np.float32(mean)) / np.float32(std)
-    arrays["forcing"][~arrays["valid"]] = 0
+        arrays["forcing"][:, :, i] = ds[name].values
+    for k, name in enumerate(targets):
+        arrays["targets"][:, :, k] = ds[name].values
+    arrays["valid"] = normalise_days(arrays["forcing"], arrays["targets"], normalisation)
     for i, name in enumerate(normalisation["attributes"]):
         mean, std = normalisation["attributes"][name]
         values = ds["attributes"].values[:, attributes.index(name)]
@@ -1604,11 +1654,22 @@ def to_arrays(ds, normalisation: dict) -> dict:
             warnings.warn(
                 f"{name} of basins {some} is far outside the training range {low:g} to {high:g}", stacklevel=2
             )
-    for k, name in enumerate(targets):
-        mean, std = normalisation["targets"][name]
-        arrays["targets"][:, :, k] = (ds[name].values - np.float32(mean)) / np.float32(std)
-    arrays["targets"][~arrays["valid"]] = np.nan
     return arrays
+
+
+def normalise_days(forcing: np.ndarray, targets: np.ndarray, normalisation: dict) -> np.ndarray:
+    """Normalise raw values (basin, day, variable) in place; returns where every input is there, (basin, day) bool.
+
+    Elsewhere the forcing becomes 0 and the targets NaN.
+    """
+    valid = np.isfinite(forcing).all(axis=-1)
+    for values, part in ((forcing, "inputs"), (targets, "targets")):
+        mean, std = np.float32(list(normalisation[part].values())).T
+        values -= mean
+        values /= std
+    forcing[~valid] = 0
+    targets[~valid] = np.nan
+    return valid
 
 
 def denormalise(values, normalisation: dict, name: str):
@@ -1620,13 +1681,24 @@ def denormalise(values, normalisation: dict, name: str):
 # ---- windows --------------------------------------------------------------------------------------------------------
 
 
-def training_windows(arrays: dict, window: int, batch_size: int, warmup_days: int, rng: np.random.Generator):
+def target_spans(arrays: dict) -> np.ndarray:
+    """Rows (first valid day, first day with a target, day after the last) by basin; zeros where there is no target."""
+    there = np.isfinite(arrays["targets"]).any(axis=2)
+    last = there.shape[1] - np.argmax(there[:, ::-1], axis=1)
+    spans = np.stack([np.argmax(arrays["valid"], axis=1), np.argmax(there, axis=1), last], axis=1)
+    return np.where(there.any(axis=1)[:, None], spans, 0)
+
+
+def training_windows(
+    arrays: dict, window: int, batch_size: int, warmup_days: int, rng: np.random.Generator, share=(0, 1)
+):
     """The windows of one epoch: every day from a basin's first target to its last is scored in exactly one of them.
 
     Parameters
     ----------
     arrays : dict
-        From to_arrays, with `basin_std` (basin, 1 + concepts) added.
+        From to_arrays, with `basin_std` (basin, 1 + concepts) added; or from stores.training_arrays, in which `days`
+        may take the place of forcing and targets.
     window : int
         Scored days per window.
     batch_size : int
@@ -1634,6 +1706,8 @@ def training_windows(arrays: dict, window: int, batch_size: int, warmup_days: in
         Days before a window that are simulated and not scored (fewer where the record begins).
     rng : numpy.random.Generator
         Gives each basin its phase (in the order of the sorted ids, so the list's order changes nothing) and shuffles.
+    share : (index, count), default (0, 1)
+        Draw only this one of `count` equal consecutive parts of every batch, for one of several processes.
 
     Yields
     ------
@@ -1646,34 +1720,38 @@ def training_windows(arrays: dict, window: int, batch_size: int, warmup_days: in
     table = table[rng.permutation(len(table))]
     length = warmup_days + window
     steps = np.arange(length)
-    n_days = arrays["forcing"].shape[1]
+    index, count = share
+    size = batch_size // count
     for at in range(0, len(table), batch_size):
-        rows = table[at : at + batch_size]
+        rows = table[at : at + batch_size][index * size : (index + 1) * size]
         basin, begin, scored, end = (rows[:, k, None] for k in range(4))
         day = begin + steps
         inside = day < end
-        day = np.minimum(day, n_days - 1)
-        forcing = np.zeros((batch_size, length, arrays["forcing"].shape[2]), np.float32)
-        forcing[: len(rows)] = np.where(inside[:, :, None], arrays["forcing"][basin, day], 0)
-        y = np.full((batch_size, length, arrays["targets"].shape[2]), np.nan, np.float32)
-        y[: len(rows)] = np.where((inside & (day >= scored))[:, :, None], arrays["targets"][basin, day], np.nan)
+        if "days" in arrays:
+            drawn = arrays["days"].read(basin[:, 0], begin[:, 0], length)
+        else:
+            kept = np.minimum(day, arrays["forcing"].shape[1] - 1)
+            drawn = arrays["forcing"][basin, kept], arrays["targets"][basin, kept]
+        forcing = np.zeros((size, length, drawn[0].shape[2]), np.float32)
+        forcing[: len(rows)] = np.where(inside[:, :, None], drawn[0], 0)
+        y = np.full((size, length, drawn[1].shape[2]), np.nan, np.float32)
+        y[: len(rows)] = np.where((inside & (day >= scored))[:, :, None], drawn[1], np.nan)
         x = {"forcing": forcing}
         for name in ("attributes", "basin_std"):
-            x[name] = np.zeros((batch_size, arrays[name].shape[1]), np.float32)
+            x[name] = np.zeros((size, arrays[name].shape[1]), np.float32)
             x[name][: len(rows)] = arrays[name][basin[:, 0]]
         yield x, y
 
 
 def _window_table(arrays, window: int, warmup_days: int, rng) -> np.ndarray:
     """Rows (basin, first day, first scored day, day after the last) of all windows of an epoch."""
+    spans = arrays["spans"] if "spans" in arrays else target_spans(arrays)
     rows = []
     for b in np.argsort(arrays["basin"]):
         phase = int(rng.integers(window))
-        scored = np.flatnonzero(np.isfinite(arrays["targets"][b]).any(axis=1))
-        if not len(scored):
+        record, first, last = (int(day) for day in spans[b])
+        if last == 0:
             continue
-        record = int(np.argmax(arrays["valid"][b]))
-        first, last = int(scored[0]), int(scored[-1]) + 1
         cuts = sorted({first, *range(first + phase, last, window), last})
         for begin, end in zip(cuts[:-1], cuts[1:], strict=True):
             rows.append((b, max(begin - warmup_days, record), begin, end))

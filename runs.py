@@ -17,6 +17,7 @@ A run directory is data, not code: the model is built from settings.json, and on
 import contextlib
 import functools
 import importlib.metadata
+import itertools
 import json
 import math
 import os
@@ -30,8 +31,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 import hydrodata_tf as hydrodata
+import stores
 from hydrodata_tf import InputError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes drown the first lines of a run
@@ -162,15 +165,15 @@ class Run:
             As `hydrodata_tf.load_dataset`; spin-up days are included as far as the record reaches back.
         """
         chosen = self.settings
-        dataset = hydrodata.load_dataset(
+        data = stores.open_parts(
             data_dir or chosen["data_dir"],
             forcing=chosen["forcing"],
             basins=list(basins or self.basins.index),
             attributes=chosen["attributes"],
             concepts=chosen["concepts"],
             climate_period=tuple(chosen["train_period"]),
-        )
-        return hydrodata.select_period(dataset, start, end, spinup_days=spinup_days)
+        ).within(start, end, spinup_days)
+        return data.read(data.basins, *data.period)
 
     def model(self, seed):
         """The trained model of one member, built from the settings; its weights are checked one by one."""
@@ -200,7 +203,7 @@ def build_model(settings, normalisation, seed):
     return model
 
 
-def create_run(run_dir, settings, normalisation, dataset, resume):
+def create_run(run_dir, settings, normalisation, data, resume):
     """Write a new run directory, or check that an existing one may be resumed with these settings.
 
     Parameters
@@ -209,7 +212,7 @@ def create_run(run_dir, settings, normalisation, dataset, resume):
     settings : dict
         Options of the training script, JSON-able.
     normalisation : dict
-    dataset : xarray.Dataset
+    data : xarray.Dataset, or an iterable of them, each of some of the basins
         All basins and at least the training period.
     resume : bool
 
@@ -231,19 +234,25 @@ def create_run(run_dir, settings, normalisation, dataset, resume):
             )
         if _read_json(path / "normalisation.json") != normalisation:
             raise InputError(f"The data changed since {path} was begun: resume with the same data, or begin a new run.")
-        for unfinished in path.glob("**/.*_????????.*"):  # what a killed process was writing
-            unfinished.unlink()
+        # What a killed process was writing; other members may be in training just now.
+        for unfinished in itertools.chain(path.glob(".*_????????.*"), *(
+            (path / f"seed_{seed}").glob(".*_????????.*") for seed in settings["seed"]
+        )):  # fmt: skip
+            unfinished.unlink(missing_ok=True)
         return
     if path.exists() and any(path.iterdir()):
         unfinished = {"normalisation.json", "basins.csv"}  # a run that was stopped before its first epoch
         if {p.name for p in path.iterdir() if not p.name.startswith(".")} - unfinished:
             raise InputError(f"{path} holds other files and no run: name a new or an empty folder with --run-dir.")
-    basins = pd.DataFrame({name: dataset[name].values for name in ("basin", "lat", "lon", "area_km2")})
-    train = hydrodata.select_period(dataset, *settings["train_period"])
-    for name in normalisation["targets"]:
-        series = train[name].to_pandas()
-        basins[f"mean_{name}"], basins[f"std_{name}"] = series.mean(axis=1).values, series.std(axis=1, ddof=0).values
-    write_csv(path / "basins.csv", basins, index=False)
+    basins = []
+    for part in [data] if isinstance(data, xr.Dataset) else data:
+        train = hydrodata.select_period(part, *settings["train_period"])
+        table = pd.DataFrame({name: train[name].values for name in ("basin", "lat", "lon", "area_km2")})
+        for name in normalisation["targets"]:
+            series = train[name].to_pandas()
+            table[f"mean_{name}"], table[f"std_{name}"] = series.mean(axis=1).values, series.std(axis=1, ddof=0).values
+        basins.append(table)
+    write_csv(path / "basins.csv", pd.concat(basins), index=False)
     write_json(path / "normalisation.json", normalisation)
     # settings.json comes last: a folder without it is no run.
     write_json(path / "settings.json", {"format": FORMAT, "settings": settings, **provenance()})
@@ -291,7 +300,8 @@ def load_run(run_dir):
     if missing := needed - set(settings):
         raise InputError(f"{path / 'settings.json'} lacks {', '.join(sorted(missing))}; restore it or train again.")
     basins = load_basins(path)
-    seeds = [seed for seed in settings["seed"] if (path / f"seed_{int(seed)}" / "model.keras").exists()]
+    trained = (file.parent.name.removeprefix("seed_") for file in path.glob("seed_*/model.keras"))
+    seeds = sorted(int(seed) for seed in trained if seed.isdecimal())
     if not seeds:
         raise InputError(f"{path} holds no trained model yet: run LSTM_train.py --resume with its settings.")
     return Run(path, settings, normalisation, basins, list(normalisation["targets"]), seeds)

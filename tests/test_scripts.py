@@ -17,6 +17,7 @@ import hydrodata_tf as hydrodata
 import LSTM_output_Cn
 import LSTM_test
 import LSTM_train
+import parallel
 import runs
 from hydrodata_tf import InputError
 
@@ -70,10 +71,9 @@ def test_the_best_weights_are_those_of_the_best_validation_score(run_dir):
     share = {"streamflow": 0.7, "soil1": 0.15, "swe": 0.15}
     score = sum(share[name] * history[f"val_NSE_{name}"].clip(lower=-1).fillna(0) for name in share)
     run = runs.load_run(run_dir)
-    valid = run.dataset("2005-10-01", "2006-09-30")
-    arrays = hydrodata.to_arrays(valid, run.normalisation)
-    arrays["targets"][:, valid["date"].values < np.datetime64("2005-10-01")] = np.nan
-    got = LSTM_train.median_nse(run.model(1), arrays, run.normalisation, runs.scored_basins(run.basins, valid))
+    start = "2005-10-01"
+    valid = [run.dataset(start, "2006-09-30")]
+    got = LSTM_train.median_nse(run.model(1), parallel.Team(), valid, start, run.normalisation, run.basins)
     expected = history.loc[score.idxmax()]
     for name, value in got.items():
         assert value == pytest.approx(expected[f"val_NSE_{name}"], abs=1e-4)
@@ -174,9 +174,9 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(run_dir, settin
     windows = hydrodata.training_windows
     calls = []
 
-    def stop_in_second_epoch(*args):
+    def stop_in_second_epoch(*args, **options):
         calls.append(args)
-        for k, batch in enumerate(windows(*args)):
+        for k, batch in enumerate(windows(*args, **options)):
             if len(calls) == 2 and k == 1:
                 raise KeyboardInterrupt
             yield batch

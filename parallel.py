@@ -1,0 +1,133 @@
+"""Several devices and several processes that train one model: who computes what, who writes, how all of them end.
+
+Keras' data-parallel distribution on the JAX backend. Every process runs the same script; each draws its own part of
+every batch, the first one writes. `LSTM_train.py --distribute` uses it; docs/scaling.md has the commands.
+"""
+
+import contextlib
+import io
+import os
+import sys
+
+import numpy as np
+
+from hydrodata_tf import InputError
+
+HEARTBEAT_SECONDS = 30  # a process that is silent for longer is given up, and all others end
+JOIN_SECONDS = 300  # all processes have to be there within this time
+# Number of processes, by launcher: Keras' own variable, SLURM's srun, Open MPI's mpirun.
+PROCESS_COUNTS = ("KERAS_DISTRIBUTION_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+
+
+class Team:
+    """The processes that train together; by default this one alone, on one device.
+
+    Attributes
+    ----------
+    count, index : int
+        Number of processes, and which of them this is.
+    devices : int
+        Devices of all processes together; a batch is divided between them.
+    first : bool
+        Whether this process writes.
+    """
+
+    def __init__(self, distribution=None, count=1, index=0, devices=1):
+        self.distribution, self.count, self.index, self.devices = distribution, count, index, devices
+        self.first = index == 0
+
+    def training(self):
+        """Context in which the shared model is built and trained."""
+        return self.distribution.scope() if self.distribution else contextlib.nullcontext()
+
+    def gather(self, rows):
+        """Rows of all processes as one array in which process k's rows are the k-th, the (k + count)-th and so on.
+
+        Parameters
+        ----------
+        rows : array (own rows, columns)
+            Every process has the rows `index::count` of the whole.
+        """
+        if self.count == 1:
+            return rows
+        from jax.experimental.multihost_utils import process_allgather
+
+        sizes = process_allgather(np.int32(len(rows)))
+        padded = np.zeros((sizes.max(), rows.shape[1]))
+        padded[: len(rows)] = rows
+        parts = process_allgather(padded)
+        whole = np.empty((sizes.sum(), rows.shape[1]))
+        for k, size in enumerate(sizes):
+            whole[k :: self.count] = parts[k, :size]
+        return whole
+
+    def wait(self):
+        """Wait until every process is here."""
+        self.gather(np.zeros((1, 1)))
+
+
+def join(distribute):
+    """The team that this process belongs to.
+
+    Parameters
+    ----------
+    distribute : bool
+        Divide every batch between all devices of this host and of all processes that srun or mpirun started, or that
+        were started one by one with the environment variables KERAS_DISTRIBUTION_JOB_ADDRESSES (host:port of the
+        first), KERAS_DISTRIBUTION_NUM_PROCESSES and KERAS_DISTRIBUTION_PROCESS_ID.
+
+    Returns
+    -------
+    Team
+
+    Raises
+    ------
+    InputError
+        If the backend is not JAX, or the other processes cannot be reached.
+    """
+    if not distribute:
+        return Team()
+    import keras
+
+    if keras.backend.backend() != "jax":
+        raise InputError("--distribute needs the JAX backend: set the environment variable KERAS_BACKEND=jax.")
+    import jax
+
+    count = max(int(os.environ.get(name) or 1) for name in PROCESS_COUNTS)
+    if count > 1 and not jax.distributed.is_initialized():
+        options = {"heartbeat_timeout_seconds": HEARTBEAT_SECONDS, "initialization_timeout": JOIN_SECONDS}
+        if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
+            try:
+                options["coordinator_address"] = os.environ["KERAS_DISTRIBUTION_JOB_ADDRESSES"].split(",")[0]
+                options["process_id"] = int(os.environ["KERAS_DISTRIBUTION_PROCESS_ID"])
+            except (KeyError, ValueError) as problem:
+                raise InputError(f"KERAS_DISTRIBUTION_NUM_PROCESSES is {count}, but {problem} is not set.") from None
+            options |= {"num_processes": count, "cluster_detection_method": "deactivate"}
+        try:
+            jax.distributed.initialize(**options)
+        except (RuntimeError, ValueError) as problem:
+            reason = str(problem).splitlines()[0]
+            raise InputError(f"The {count} processes did not come together ({reason}).") from None
+    distribution = keras.distribution.DataParallel(devices=keras.distribution.list_devices(), auto_shard_dataset=False)
+    return Team(distribution, jax.process_count(), jax.process_index(), jax.device_count())
+
+
+@contextlib.contextmanager
+def working(team):
+    """Of several processes only the first prints; one that fails ends at once, and so do those that wait for it."""
+    if team.count == 1:
+        yield
+        return
+    import jax
+
+    try:
+        with contextlib.nullcontext() if team.first else contextlib.redirect_stdout(io.StringIO()):
+            yield
+    except (jax.errors.JaxRuntimeError, InputError, OSError, KeyboardInterrupt) as problem:
+        message = str(problem)
+        if isinstance(problem, jax.errors.JaxRuntimeError):
+            reason = message.splitlines()[0]
+            message = f"another process ended, so this one ends too; see its message and go on with --resume ({reason})"
+        print(f"Process {team.index + 1} of {team.count}: {message}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(130 if isinstance(problem, KeyboardInterrupt) else 2)  # an orderly end would wait for the others
