@@ -208,11 +208,10 @@ def train_member(settings, team, seed, arrays, valid, normalisation):
                 parts[name] = weights[name] * elastic_nse_loss(*one, kernel, alpha=settings.probe_penalty)
         return parts
 
-    model.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm), loss=loss
-    )
     done, history, best = 0, [], {"score": -np.inf, "epoch": 0}
     with team.training():
+        adam = keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm)
+        model.compile(optimizer=adam, loss=loss)
         model.optimizer.build(model.trainable_variables)
         if (folder / "checkpoint.npz").exists():
             done, extra = runs.read_checkpoint(folder / "checkpoint.npz", model)

@@ -8,6 +8,7 @@ import contextlib
 import io
 import os
 import sys
+import traceback
 
 import numpy as np
 
@@ -17,6 +18,8 @@ HEARTBEAT_SECONDS = 30  # a process that is silent for longer is given up, and a
 JOIN_SECONDS = 300  # all processes have to be there within this time
 # Number of processes, by launcher: Keras' own variable, SLURM's srun, Open MPI's mpirun.
 PROCESS_COUNTS = ("KERAS_DISTRIBUTION_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+# Words in the errors of the libraries that join processes: of Gloo (CPU), NCCL (GPU) and JAX's own service.
+LOST = ("Gloo", "NCCL", "coordination", "heartbeat")
 
 
 class Team:
@@ -103,6 +106,7 @@ def join(distribute):
             except (KeyError, ValueError) as problem:
                 raise InputError(f"KERAS_DISTRIBUTION_NUM_PROCESSES is {count}, but {problem} is not set.") from None
             options |= {"num_processes": count, "cluster_detection_method": "deactivate"}
+        print(f"Waiting for {count} processes, {JOIN_SECONDS} seconds at most.", flush=True)
         try:
             jax.distributed.initialize(**options)
         except (RuntimeError, ValueError) as problem:
@@ -118,16 +122,16 @@ def working(team):
     if team.count == 1:
         yield
         return
-    import jax
-
     try:
         with contextlib.nullcontext() if team.first else contextlib.redirect_stdout(io.StringIO()):
             yield
-    except (jax.errors.JaxRuntimeError, InputError, OSError, KeyboardInterrupt) as problem:
+    except BaseException as problem:
         message = str(problem)
-        if isinstance(problem, jax.errors.JaxRuntimeError):
-            reason = message.splitlines()[0]
+        if any(word in message for word in LOST):
+            reason = message.splitlines()[0][:200]
             message = f"another process ended, so this one ends too; see its message and go on with --resume ({reason})"
+        elif not isinstance(problem, InputError | OSError | KeyboardInterrupt):
+            message = traceback.format_exc()
         print(f"Process {team.index + 1} of {team.count}: {message}", file=sys.stderr, flush=True)
         sys.stdout.flush()
         os._exit(130 if isinstance(problem, KeyboardInterrupt) else 2)  # an orderly end would wait for the others

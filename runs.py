@@ -17,7 +17,6 @@ A run directory is data, not code: the model is built from settings.json, and on
 import contextlib
 import functools
 import importlib.metadata
-import itertools
 import json
 import math
 import os
@@ -222,6 +221,8 @@ def create_run(run_dir, settings, normalisation, data, resume):
         If `run_dir` holds a run and `resume` is false, or holds one with other settings or another format.
     """
     path = Path(run_dir)
+    # Looked at before settings.json is: members that are started side by side begin the same run.
+    there = {p.name for p in path.iterdir() if not p.name.startswith(".")} if path.exists() else set()
     if (path / "settings.json").exists():
         if not resume:
             raise InputError(f"{path} already holds a run: add --resume to go on with it, or name another --run-dir.")
@@ -234,16 +235,12 @@ def create_run(run_dir, settings, normalisation, data, resume):
             )
         if _read_json(path / "normalisation.json") != normalisation:
             raise InputError(f"The data changed since {path} was begun: resume with the same data, or begin a new run.")
-        # What a killed process was writing; other members may be in training just now.
-        for unfinished in itertools.chain(path.glob(".*_????????.*"), *(
-            (path / f"seed_{seed}").glob(".*_????????.*") for seed in settings["seed"]
-        )):  # fmt: skip
-            unfinished.unlink(missing_ok=True)
+        for seed in settings["seed"]:
+            for unfinished in (path / f"seed_{seed}").glob(".*_????????.*"):  # what a killed process was writing
+                unfinished.unlink()
         return
-    if path.exists() and any(path.iterdir()):
-        unfinished = {"normalisation.json", "basins.csv"}  # a run that was stopped before its first epoch
-        if {p.name for p in path.iterdir() if not p.name.startswith(".")} - unfinished:
-            raise InputError(f"{path} holds other files and no run: name a new or an empty folder with --run-dir.")
+    if there - {"normalisation.json", "basins.csv"}:  # these: a run that was stopped before its first epoch
+        raise InputError(f"{path} holds other files and no run: name a new or an empty folder with --run-dir.")
     basins = []
     for part in [data] if isinstance(data, xr.Dataset) else data:
         train = hydrodata.select_period(part, *settings["train_period"])

@@ -74,6 +74,7 @@ class Store:
         if (self.row != ends - lengths).any() or (lengths < 0).any() or size < ends[-1] * self.row_bytes:
             raise InputError(f"{self.folder}: values.f4 and basins.csv do not belong together; {again}.")
         self.last = self.first + lengths  # the day after
+        self.length = int((self.last.max() - self.first.min()).astype(int))  # days from the first to the last of all
         self.table = table.set_index("basin")
         self.position = {basin: i for i, basin in enumerate(self.table.index)}
         self.attributes = list(table.columns[len(COLUMNS) :])
@@ -163,7 +164,7 @@ def _days(period):
 
 
 def _read_table(folder):
-    return pd.read_csv(folder / "basins.csv", dtype={"basin": str}, float_precision="round_trip")
+    return pd.read_csv(folder / "basins.csv", dtype={"basin": str})
 
 
 class Parts:
@@ -211,8 +212,9 @@ class Parts:
         if self.store is None:
             whole = self.read(self.basins)
             return in_memory(hydrodata.select_period(whole, start, end, spinup_days))
-        period = hydrodata.parse_day(start) - spinup_days, hydrodata.parse_day(end)
-        return Parts(self.basins, self.read, self.size, self.store, period)
+        first, last = hydrodata.parse_day(start) - spinup_days, hydrodata.parse_day(end)
+        longer = self.store.length / max(1, (last - first).astype(int) + 1)  # than the period: so many more basins fit
+        return Parts(self.basins, self.read, max(1, int(self.size * longer)), self.store, (first, last))
 
 
 def in_memory(dataset):
@@ -250,8 +252,7 @@ def open_parts(data_dir, basins=None, part_mb=64, **options):
         return store.dataset(basins, names, attributes, start, end)
 
     order = list(store.table.index) if basins is None else hydrodata.read_basins(basins)
-    days = int((store.last.max() - store.first.min()).astype(int))
-    return Parts(order, read, max(1, int(part_mb * 1e6 / (days * store.row_bytes))), store)
+    return Parts(order, read, max(1, int(part_mb * 1e6 / (store.length * store.row_bytes))), store)
 
 
 def training_arrays(parts, normalisation, start, end, warmup_days=0):
