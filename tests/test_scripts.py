@@ -254,36 +254,6 @@ def test_other_kinds_of_training_run_to_the_end(settings, tmp_path, changes):
     assert set(summary["target"]) == {"streamflow"} | (set() if "concepts" in changes else {"soil1", "swe"})
 
 
-def test_a_run_trained_on_jax_reads_the_same_on_tensorflow(settings, demo, tmp_path):
-    """Another backend trains, tests and dumps; the same run directory gives the same series on this one."""
-    chosen = settings(tmp_path / "run", seed=(1,), epochs=1)
-    options = [
-        "--run-dir",
-        chosen.run_dir,
-        "--data-dir",
-        chosen.data_dir,
-        "--seed",
-        "1",
-        "--epochs",
-        "1",
-        "--window",
-        "200",
-    ]
-    options += ["--hidden-size", "6", "--batch-size", "8", "--concepts", *chosen.concepts]
-    for name in ("train", "valid", "test"):
-        options += [f"--{name}-period", *getattr(chosen, f"{name}_period")]
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    for command in (["LSTM_train.py", *options], ["LSTM_test.py", "--run-dir", chosen.run_dir]):
-        subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True, capture_output=True)
-    out = tmp_path / "run" / "test_2006-10-01_2007-09-30"
-    on_jax = xr.load_dataset(out / "series.nc")
-    LSTM_test.main(LSTM_test.Settings(run_dir=chosen.run_dir))
-    on_tensorflow = xr.load_dataset(out / "series.nc")
-    for name in on_jax.data_vars:
-        spread = float(on_jax[name].std())  # 1e-5 in the units that the model works in
-        np.testing.assert_allclose(on_jax[name], on_tensorflow[name], rtol=1e-5, atol=1e-5 * spread, err_msg=name)
-
-
 def test_caravan_alone_is_a_data_set(settings, demo, tmp_path):
     concepts = ("soil1=caravan:volumetric_soil_water_layer_1_mean*70", "swe=caravan:snow_depth_water_equivalent_mean")
     chosen = settings(
