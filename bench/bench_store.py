@@ -31,6 +31,7 @@ CONCEPTS = [
     f"soil{k}=caravan:volumetric_soil_water_layer_{k}_mean*{mm}" for k, mm in enumerate((70, 210, 720, 1890), 1)
 ]
 CONCEPTS.append("swe=caravan:snow_depth_water_equivalent_mean")
+OPTIONS = ["--forcing", "caravan", "--attributes", "climate", "--concepts", *CONCEPTS]
 
 
 @dataclass
