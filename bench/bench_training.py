@@ -74,7 +74,7 @@ def serve_ours(settings, pipe):
         models.append(build_model(*arguments))
         return models[0]
 
-    def windows(arrays, window, batch_size, warmup_days, rng):
+    def windows(arrays, window, batch_size, warmup_days, rng, **share):
         x, y = next(draw_windows(arrays, window, batch_size, warmup_days, np.random.default_rng(0)))
         weights = [w.numpy() for layer in (models[0].lstm, models[0].runoff) for w in layer.weights]
         pipe.send((arrays, x, weights, np.asarray(models[0](x))[..., 0]))
