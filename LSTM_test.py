@@ -69,7 +69,9 @@ def main(settings: Settings):
         for member, simulated in members.items():
             metrics = [m for m in settings.metrics if name == "streamflow" or m not in FLOW_METRICS]
             table = cn_loss.score(observed[name], simulated[name], metrics, index=basins)
-            reasons = [cn_loss.why_nan(o, s) for o, s in zip(observed[name], simulated[name], strict=True)]
+            reasons = [
+                why_nan(table.loc[b], *pair) for b, *pair in zip(basins, observed[name], simulated[name], strict=True)
+            ]
             table["note"] = np.where(counted[name], reasons, f"mean below {runs.SNOW_MM:g} mm: not in the summary")
             scores.append(table.rename_axis("basin").reset_index().assign(target=name, member=member))
             summary = cn_loss.summarise(table.loc[counted[name], metrics])
@@ -95,6 +97,16 @@ def main(settings: Settings):
     note = f"{shown}, {start} to {end}"
     figures(out, dataset, dates, observed, members[shown], counted, note)
     print(f"\nScores, series and figures in {out}")
+
+
+def why_nan(scores, observed, simulated):
+    """Why some of a basin's scores (a Series by metric) are NaN, in words; "" if none is."""
+    import cn_loss
+
+    reasons = {}
+    for metric in scores.index[scores.isna()]:
+        reasons.setdefault(cn_loss.why_nan(observed, simulated, metric), []).append(metric)
+    return "; ".join(f"no {', '.join(metrics)}: {reason}" for reason, metrics in reasons.items())
 
 
 def figures(out, dataset, dates, observed, simulated, counted, note):

@@ -130,7 +130,10 @@ def train(settings, team):
     if settings.data_dir == DEMO.data_dir and team.first:
         from demo_data import make_demo
 
-        print(f"Synthetic demo catchments in {make_demo(settings.data_dir)}/")
+        try:
+            print(f"Synthetic demo catchments in {make_demo(settings.data_dir)}/")
+        except ValueError as error:  # the folder holds something else
+            raise hydrodata.InputError(str(error)) from None
     team.wait()
     data = stores.open_parts(
         settings.data_dir,
@@ -161,6 +164,7 @@ def train(settings, team):
 def check(settings):
     """Refuse settings that cannot work before anything is read."""
     from hydrodata_tf import InputError
+    from runs import MOST_SEED, MOST_UNITS
 
     if not settings.data_dir:
         raise InputError("Name the folder of the data with --data-dir.")
@@ -170,10 +174,15 @@ def check(settings):
     for name in ("warmup_days", "forcing_noise", "streamflow_weight", "concept_weight", "probe_penalty"):
         if not getattr(settings, name) >= 0:
             raise InputError(f"--{name.replace('_', '-')} must not be below 0, not {getattr(settings, name)}.")
+    if settings.hidden_size > MOST_UNITS:
+        raise InputError(f"--hidden-size must not be above {MOST_UNITS}, not {settings.hidden_size}.")
     if not 0 <= settings.dropout < 1:
         raise InputError(f"--dropout must be at least 0 and below 1, not {settings.dropout}.")
-    if not settings.seed or len(set(settings.seed)) < len(settings.seed) or min(settings.seed) < 0:
-        raise InputError(f"--seed takes different whole numbers from 0 on, not {' '.join(map(str, settings.seed))}.")
+    if len(set(settings.seed)) < max(1, len(settings.seed)) or not all(
+        0 <= seed <= MOST_SEED for seed in settings.seed
+    ):
+        given = " ".join(map(str, settings.seed))
+        raise InputError(f"--seed takes different whole numbers from 0 to {MOST_SEED}, not {given}.")
     periods = sorted((getattr(settings, f"{name}_period"), f"--{name}-period") for name in ("train", "valid", "test"))
     for (earlier, one), (later, other) in itertools.pairwise(periods):
         if later[0] <= earlier[1]:
@@ -218,7 +227,7 @@ def train_member(settings, team, seed, arrays, valid, normalisation):
             history, best = extra["history"], extra["best"]
     # A shared model cannot simulate other basins in every process; a model of its own can.
     judged = runs.build_model(asdict(settings), normalisation, seed) if team.distribution else model
-    basins = runs.load_basins(settings.run_dir)
+    basins = runs.load_basins(settings.run_dir, normalisation["targets"])
     print(f"Seed {seed}: {settings.hidden_size} cell states, {model.count_params():,} weights" +
           (f", going on after epoch {done}" if done else ""))  # fmt: skip
 
@@ -241,11 +250,15 @@ def train_member(settings, team, seed, arrays, valid, normalisation):
                 with team.training():
                     logs.append(model.train_on_batch(x, y, return_dict=True))
             losses = pd.DataFrame(logs).astype(float).mean()
-            if not np.isfinite(losses["loss"]):
+            if not all(np.isfinite(values).all() for values in (losses["loss"], *model.get_weights())):
                 raise InputError(f"The loss is not a number in epoch {epoch}: lower --learning-rate or --clip-norm.")
             if judged is not model:
                 judged.set_weights(model.get_weights())
             scores = median_nse(judged, team, valid, settings.valid_period[0], normalisation, basins)
+            if not np.isfinite(list(scores.values())).any():
+                raise InputError(
+                    f"No basin has a score from {' to '.join(settings.valid_period)}: choose another --valid-period."
+                )
             score = sum(weights[name] * max(value, -1.0) for name, value in scores.items() if np.isfinite(value))
             row = {"epoch": epoch, **losses, **{f"val_NSE_{name}": v for name, v in scores.items()}}
             history.append(row | {"learning_rate": rate, "seconds": time.perf_counter() - began})

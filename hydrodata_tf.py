@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import sys
 import tempfile
 import warnings
@@ -567,7 +568,7 @@ def _read_netcdf(path: Path, columns) -> tuple[Table, dict]:
         raise
     except Exception as problem:  # the netCDF library's exceptions are of many kinds
         raise InputError(f"{path} cannot be read as netCDF ({str(problem)[:80]}); fetch it again") from None
-    if len(days) == 0 or (np.diff(days).astype(np.int64) < 1).any():
+    if len(days) == 0 or np.isnat(days).any() or (np.diff(days).astype(np.int64) < 1).any():
         raise InputError(f"{path}: the dates are repeated, out of order or absent")
     if days[0] < np.datetime64("1700") or days[-1] > np.datetime64("2300"):
         raise InputError(f"{path}: dates from {days[0]} to {days[-1]} cannot be; fetch the file again")
@@ -1171,7 +1172,12 @@ class _Readers:
             from concurrent.futures.process import BrokenProcessPool
 
             if self.pool is None:
-                self.pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
+                self.pool = ProcessPoolExecutor(
+                    self.workers,
+                    mp_context=multiprocessing.get_context("spawn"),
+                    initializer=signal.signal,  # Ctrl-C reaches them too; the first process alone answers it
+                    initargs=(signal.SIGINT, signal.SIG_IGN),
+                )
             try:
                 return list(bar(self.pool.map(_read_job, jobs, chunksize=max(1, min(8, len(jobs) // self.workers)))))
             except BrokenProcessPool:  # a script without `if __name__ == "__main__"` cannot start processes
@@ -1354,6 +1360,11 @@ def every_basin(data_dir, forcing: str) -> list[str]:
     order = sorted(set(forcing_files) & set(flow_files))
     if not order:
         raise InputError(f"{data_dir}: no basin has {forcing} forcing and streamflow")
+    for basin in order:  # file names become ids, and ids the names of other files
+        try:
+            basin_id(basin)
+        except InputError as problem:
+            raise InputError(f"{forcing_files[basin]}: {problem}; rename or remove the file") from None
     return order
 
 
@@ -1469,6 +1480,10 @@ def _climate(ds, inputs, caravan):
         row = {"p_mean": p.mean()}
         if caravan:
             pet = one[PET].values.astype(np.float64)[ok]
+            if not np.isfinite(pet).any():
+                raise InputError(
+                    f"basin {basin}: no potential evaporation in the climate period; choose another period"
+                )
             row |= {"pet_mean": np.nanmean(pet), "aridity": np.nanmean(pet) / p.mean()}
         (_, a, b), (mean, c, d) = np.linalg.lstsq(x, t, rcond=None)[0], np.linalg.lstsq(x, p, rcond=None)[0]
         amplitude = np.hypot(a, b)
@@ -1782,8 +1797,11 @@ def write_attributes(data_dir: Path, basins: Path, out: Path) -> None:
     table.index.name = "basin_id"
     out = Path(out)
     part = out.with_name(out.name + ".tmp")
-    table.to_csv(part, float_format="%.9g", lineterminator="\n", encoding="utf-8")
-    os.replace(part, out)
+    try:
+        table.to_csv(part, float_format="%.9g", lineterminator="\n", encoding="utf-8")
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def main() -> None:

@@ -261,6 +261,8 @@ def _write(draw, path, *arguments):
         try:
             figure.savefig(temporary)
             os.replace(temporary, path)
+        except OSError as error:  # a full disk has no file name
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from None
         finally:
             temporary.unlink(missing_ok=True)
 

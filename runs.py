@@ -15,6 +15,7 @@ A run directory is data, not code: the model is built from settings.json, and on
 """
 
 import contextlib
+import errno
 import functools
 import importlib.metadata
 import json
@@ -24,7 +25,6 @@ import platform
 import subprocess
 import sys
 import uuid
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up note
 FORMAT = 1
 SPINUP_DAYS = 365  # simulated before a period and not scored, so that the states forget their zero start
 SNOW_MM = 5.0  # a basin with less mean snow than this has no snow score
+MOST_UNITS = 10_000  # cell states; a run directory from elsewhere shall not fill the memory
+MOST_SEED = 2**32 - 1
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
 
 
@@ -71,6 +73,13 @@ def replacing(path):
     try:
         yield temporary
         os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # netCDF's library knows only RuntimeError
+        code, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or str(error)
+        if not code and not reason.startswith("NetCDF"):
+            raise
+        if getattr(error, "filename", None) not in (None, str(temporary)):
+            raise
+        raise OSError(code or errno.EIO, reason, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -107,11 +116,16 @@ def _read_json(path):
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path.parent} is not a run directory: {path.name} is missing.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path} is not readable JSON ({error}); restore it or train again.") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not readable JSON ({_reason(error)}); restore it or train again.") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} does not hold a JSON object; restore it or train again.")
     return content
+
+
+def _reason(error):
+    """First line of what a library says."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def provenance():
@@ -181,8 +195,11 @@ class Run:
         try:
             model.load_weights(path)
         except Exception as error:  # h5py, zipfile and Keras raise many kinds
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise InputError(f"{path} does not hold the weights that settings.json describes: {reason}") from None
+            raise InputError(
+                f"{path} does not hold the weights that settings.json describes: {_reason(error)}"
+            ) from None
+        if not all(np.isfinite(weights).all() for weights in model.get_weights()):
+            raise InputError(f"{path} holds weights that are not finite numbers; restore it or train again.")
         return model
 
 
@@ -262,7 +279,65 @@ def _read_settings(path):
             f"{path} was written in run format {content.get('format')!r}, this code reads format {FORMAT}: use the "
             f"version that wrote it (git commit {content.get('git_commit', 'unknown')})."
         )
-    return content["settings"]
+    settings, file = content.get("settings"), path / "settings.json"
+    if not isinstance(settings, dict):
+        raise InputError(f"{file} holds no settings; restore it or train again.")
+    if missing := set(USED) - set(settings):
+        raise InputError(f"{file} lacks {', '.join(sorted(missing))}; restore it or train again.")
+    for name, (fits, words) in USED.items():
+        if not fits(settings[name]):
+            raise InputError(f"{file}: {name} must be {words}, not {settings[name]!r:.60}; restore it or train again.")
+    return settings
+
+
+def _is_text(value):
+    return isinstance(value, str)
+
+
+def _are_texts(value):
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_period(value):
+    return _are_texts(value) and len(value) == 2
+
+
+def _is_number(value, low, high):
+    return isinstance(value, int | float) and low <= value <= high
+
+
+# The options in settings.json that are used after the training: what they must be, and its words.
+USED = {
+    **dict.fromkeys(("data_dir", "forcing", "attributes"), (_is_text, "a text")),
+    "concepts": (_are_texts, "a list of texts"),
+    **dict.fromkeys(("train_period", "test_period"), (_is_period, "two dates")),
+    "hidden_size": (
+        lambda value: _is_number(value, 1, MOST_UNITS) and type(value) is int,
+        f"a whole number from 1 to {MOST_UNITS}",
+    ),
+    **dict.fromkeys(("dropout", "forcing_noise"), (lambda value: _is_number(value, 0, 1), "a number from 0 to 1")),
+}
+
+
+def _read_normalisation(path, concepts):
+    """normalisation.json, checked to hold what these concepts need and no number that cannot be divided by."""
+    content, file = _read_json(path / "normalisation.json"), path / "normalisation.json"
+    targets = ["streamflow", *(hydrodata.parse_concept(text).name for text in concepts)]
+    try:
+        for kind in ("inputs", "attributes", "targets"):
+            for name, (mean, std) in content[kind].items():
+                if not (_is_number(mean, -1e30, 1e30) and _is_number(std, 1e-30, 1e30)):
+                    raise ValueError(f"{name}: mean {mean!r:.30}, standard deviation {std!r:.30}")
+        for name, (low, high) in content["attribute_range"].items():
+            if not (_is_number(low, -1e30, 1e30) and _is_number(high, low, 1e30)):
+                raise ValueError(f"{name}: from {low!r:.30} to {high!r:.30}")
+        if list(content["targets"]) != targets:
+            raise ValueError(f"its targets are not {', '.join(targets)}")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{file} is not what a training writes ({_reason(error)}); restore it or train again."
+        ) from None
+    return content
 
 
 def load_run(run_dir):
@@ -282,36 +357,27 @@ def load_run(run_dir):
         raise InputError(
             f"There is no run directory {path}: train one with LSTM_train.py or name another with --run-dir."
         )
-    settings, normalisation = _read_settings(path), _read_json(path / "normalisation.json")
-    needed = {
-        "data_dir",
-        "forcing",
-        "attributes",
-        "concepts",
-        "train_period",
-        "test_period",
-        "hidden_size",
-        "dropout",
-        "seed",
-    }
-    if missing := needed - set(settings):
-        raise InputError(f"{path / 'settings.json'} lacks {', '.join(sorted(missing))}; restore it or train again.")
-    basins = load_basins(path)
+    settings = _read_settings(path)
+    normalisation = _read_normalisation(path, settings["concepts"])
+    basins = load_basins(path, normalisation["targets"])
     trained = (file.parent.name.removeprefix("seed_") for file in path.glob("seed_*/model.keras"))
-    seeds = sorted(int(seed) for seed in trained if seed.isdecimal())
+    seeds = sorted(int(seed) for seed in trained if seed.isdecimal() and int(seed) <= MOST_SEED)
     if not seeds:
         raise InputError(f"{path} holds no trained model yet: run LSTM_train.py --resume with its settings.")
     return Run(path, settings, normalisation, basins, list(normalisation["targets"]), seeds)
 
 
-def load_basins(run_dir):
-    """The table basins.csv of a run, indexed by basin id."""
+def load_basins(run_dir, targets):
+    """The table basins.csv of a run, indexed by basin id, with the training-period mean of each of the targets."""
     path = Path(run_dir) / "basins.csv"
     try:
         basins = pd.read_csv(path, dtype={"basin": str}).set_index("basin")
         basins.index = [hydrodata.basin_id(basin) for basin in basins.index]
+        if basins.index.has_duplicates:
+            raise ValueError(f"basin {basins.index[basins.index.duplicated()][0]} stands there twice")
+        basins = basins.astype({f"mean_{name}": float for name in targets})
     except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is missing or not readable ({error}); restore it or train again.") from None
+        raise InputError(f"{path} is missing or not readable ({_reason(error)}); restore it or train again.") from None
     return basins
 
 
@@ -434,10 +500,16 @@ def read_checkpoint(path, model):
                 variable.assign(file[f"v{k}"])
             if len(file.files) != len(variables) + 1:
                 raise ValueError(f"{len(file.files) - 1} arrays for {len(variables)} variables")
-        return meta.pop("epoch"), meta
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        epoch, best = meta.pop("epoch"), meta["best"]
+        rows = [row["epoch"] for row in meta["history"]]
+        if rows != list(range(1, len(rows) + 1)) or (type(epoch), epoch) != (int, len(rows)):
+            raise ValueError(f"its history is not that of {epoch!r:.20} epochs")
+        if not (_is_number(best["score"], -math.inf, math.inf) and best["epoch"] in range(epoch + 1)):
+            raise ValueError(f"its best epoch is {best!r:.60}")
+        return epoch, meta
+    except Exception as error:  # numpy, zipfile, zlib and json raise many kinds
         raise InputError(
-            f"{path} is not a checkpoint of this model ({error}): remove it to train this member anew."
+            f"{path} is not a checkpoint of this model ({_reason(error)}): remove it to train this member anew."
         ) from None
 
 
