@@ -1,5 +1,10 @@
 """The layer against Keras' own LSTM and a numpy loop; its gradients by finite differences; saving and loading."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -302,3 +307,17 @@ def test_days_do_not_see_the_future():
 def test_wrong_arguments_are_named(make, received):
     with pytest.raises(ValueError, match=received):
         make()
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is that run")
+def test_all_of_this_holds_on_jax():
+    """The other backend has a path and a gradient of its own."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", __file__]
+    root, environment = Path(__file__).parent.parent, os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and " passed" in done.stdout, done.stdout
+
+
+def test_tensorflow_does_not_compile_the_layer():
+    """XLA makes its long loops several times slower there; JAX needs its compiler."""
+    assert layer().supports_jit == (keras.backend.backend() != "tensorflow")
