@@ -206,18 +206,20 @@ def test_learning_rate_rises_then_falls_as_a_cosine(progress, share):
 
 def test_a_training_killed_at_random_moments_ends_with_the_same_weights(settings, tmp_path):
     """SIGKILL while reading, in an epoch and while saving. KILLS=10 in the environment tries ten moments, else two."""
-    chosen = settings(tmp_path / "never stopped", seed=(1,), epochs=25)
+    kills = int(os.environ.get("KILLS", 2))
+    epochs = 40 * kills  # more than are done between the kills
+    chosen = settings(tmp_path / "never stopped", seed=(1,), epochs=epochs, patience=epochs)
     LSTM_train.main(chosen)
     options = ["--run-dir", str(tmp_path / "killed"), "--resume", "--data-dir", chosen.data_dir, "--basins"]
     options += ["--concepts", *chosen.concepts, "--seed", "1"]
-    for name in ("hidden_size", "epochs", "batch_size", "window", "learning_rate"):
+    for name in ("hidden_size", "epochs", "patience", "batch_size", "window", "learning_rate"):
         options += [f"--{name.replace('_', '-')}", str(getattr(chosen, name))]
     for name in ("train", "valid", "test"):
         options += [f"--{name}-period", *getattr(chosen, f"{name}_period")]
     command = [sys.executable, "LSTM_train.py", *options]
     rng = np.random.default_rng(0)
     done = []
-    for kill in range(int(os.environ.get("KILLS", 2))):
+    for kill in range(kills):
         with subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as process:
@@ -227,7 +229,7 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_weights(settings
             process.kill()
         checkpoint = tmp_path / "killed" / "seed_1" / "checkpoint.npz"
         done.append(json.loads(str(np.load(checkpoint)["meta"]))["epoch"] if checkpoint.exists() else 0)
-    assert done == sorted(done) and done[-1] < 25, f"epochs done at each kill: {done}"
+    assert done == sorted(done) and done[-1] < epochs, f"epochs done at each kill: {done}"
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     for one, other in zip(weights(tmp_path / "never stopped"), weights(tmp_path / "killed"), strict=True):
         np.testing.assert_array_equal(one, other)
