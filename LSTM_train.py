@@ -176,6 +176,8 @@ def check(settings):
             raise InputError(f"--{name.replace('_', '-')} must not be below 0, not {getattr(settings, name)}.")
     if settings.hidden_size > MOST_UNITS:
         raise InputError(f"--hidden-size must not be above {MOST_UNITS}, not {settings.hidden_size}.")
+    if settings.forcing_noise > 1:
+        raise InputError(f"--forcing-noise must not be above 1, not {settings.forcing_noise}.")
     if not 0 <= settings.dropout < 1:
         raise InputError(f"--dropout must be at least 0 and below 1, not {settings.dropout}.")
     if len(set(settings.seed)) < max(1, len(settings.seed)) or not all(

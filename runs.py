@@ -277,7 +277,7 @@ def _read_settings(path):
     if content.get("format") != FORMAT:
         raise InputError(
             f"{path} was written in run format {content.get('format')!r}, this code reads format {FORMAT}: use the "
-            f"version that wrote it (git commit {content.get('git_commit', 'unknown')})."
+            f"version that wrote it (git commit {content.get('git_commit')!r:.60})."
         )
     settings, file = content.get("settings"), path / "settings.json"
     if not isinstance(settings, dict):

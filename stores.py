@@ -60,6 +60,7 @@ class Store:
             self.first, self.row = table["first_date"].to_numpy("datetime64[D]"), table["row"].to_numpy("int64")
             lengths, size = table["days"].to_numpy("int64"), (self.folder / "values.f4").stat().st_size
             missing = len(set(self.about["basins"]) - set(table["basin"]))
+            self._check_words(table)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
             if isinstance(problem, InputError):
                 raise
@@ -78,6 +79,20 @@ class Store:
         self.table = table.set_index("basin")
         self.position = {basin: i for i, basin in enumerate(self.table.index)}
         self.attributes = list(table.columns[len(COLUMNS) :])
+
+    def _check_words(self, table):
+        """Refuse names, dates and attributes that no preparation writes."""
+        concepts = [hydrodata.parse_concept(text).name for text in self.about["concepts"]]
+        if self.variables != [*self.inputs, "streamflow", *concepts]:
+            raise ValueError(f"its variables are {', '.join(self.variables)}")
+        if not all(isinstance(about["units"], str) for about in self.about["variables"].values()):
+            raise ValueError("a unit is no text")
+        for basin in table["basin"]:  # ids become parts of file names
+            hydrodata.basin_id(basin)
+        if (self.first < np.datetime64("1700")).any() or (self.first > np.datetime64("2300")).any():
+            raise ValueError(f"it begins on {self.first.min()}")
+        if not np.isfinite(table[list(table.columns[len(COLUMNS) :])].to_numpy(float)).all():
+            raise ValueError("an attribute is missing")
 
     def check(self, forcing, attributes, concepts, climate_period):
         """Refuse options that the store was not made with."""

@@ -24,8 +24,10 @@ import LSTM_output_Cn
 import LSTM_probe
 import LSTM_test
 import LSTM_train
+import parallel
 import plots
 import runs
+import stores
 from hydrodata_tf import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -798,6 +800,48 @@ def test_a_netcdf_concept_that_is_something_else(settings, data, tmp_path, capsy
     assert not canary.exists()
 
 
+@pytest.fixture(scope="module")
+def store(demo, settings, tmp_path_factory):
+    out = tmp_path_factory.mktemp("store") / "demo"
+    stores.write_store(demo, out, concepts=settings("any").concepts)
+    return out
+
+
+@pytest.mark.parametrize(
+    "file, part, value, words",
+    [
+        ("store.json", "format", 9, "is a store of format 9"),
+        ("store.json", "variables", ["prcp"], "is not a whole store"),
+        ("store.json", "variables.prcp", {}, "is not a whole store ('units')"),
+        ("store.json", "variables.prcp.units", 1, "a unit is no text"),
+        ("store.json", "variables.vp", ..., "its variables are prcp"),
+        ("store.json", "inputs", 5, "is not a whole store"),
+        ("store.json", "concepts", ["x={basin.__class__}.csv:y"], "only {basin} and {number} may stand in braces"),
+        ("store.json", "basins", [["x"]], "is not a whole store"),
+        ("store.json", "basins", ["1"], "1 of 1 basins are not prepared yet"),
+        ("basins.csv", "basin", "../x", "is not a basin id"),
+        ("basins.csv", "first_date", "200000-01-01", "it begins on"),
+        ("basins.csv", "first_date", "soon", "is not a whole store"),
+        ("basins.csv", "first_date", "", "is not a whole store"),
+        ("basins.csv", "days", "1" + "0" * 15, "do not belong together"),
+        ("basins.csv", "days", "-5", "do not belong together"),
+        ("basins.csv", "row", "many", "is not a whole store"),
+        ("basins.csv", "elev_mean", "", "an attribute is missing"),
+        ("basins.csv", "elev_mean", "high", "is not a whole store"),
+    ],
+)
+def test_a_store_of_a_stranger(store, settings, tmp_path, capsys, file, part, value, words):
+    path = shutil.copytree(store, tmp_path / "store") / file
+    if file == "store.json":
+        edited(path, part, value)
+    else:
+        table = pd.read_csv(path, dtype=str)
+        table.loc[len(table) - 1, part] = value
+        table.to_csv(path, index=False)
+    chosen = settings(tmp_path / "run", data_dir=str(tmp_path / "store"))
+    refused(capsys, tmp_path / "store", [(LSTM_train.main, chosen)], words)
+
+
 # ---- settings -------------------------------------------------------------------------------------------------------
 
 
@@ -811,6 +855,7 @@ def test_a_netcdf_concept_that_is_something_else(settings, data, tmp_path, capsy
         *((name, value, f"--{name.replace('_', '-')} must not be below 0, not {value}.")
           for name in ("warmup_days", "forcing_noise", "streamflow_weight", "concept_weight", "probe_penalty")
           for value in (-1, float("nan"))),
+        ("forcing_noise", 1.5, "--forcing-noise must not be above 1, not 1.5."),
         ("hidden_size", 10**9, "--hidden-size must not be above 10000, not 1000000000."),
         *(("dropout", value, f"--dropout must be at least 0 and below 1, not {value}.") for value in (-0.1, 1.0)),
         *(("seed", value, "--seed takes different whole numbers from 0 to 4294967295, not")
@@ -847,6 +892,38 @@ def test_folders_that_hold_something_else(settings, crafted, data, tmp_path, cap
     ends_with(capsys, LSTM_train.main, chosen, f"The data changed since {crafted} was begun")
     edited(crafted / "settings.json", "settings", [])
     ends_with(capsys, *readers(crafted)[0], "settings.json holds no settings")
+
+
+def test_a_store_of_other_attributes(demo, tmp_path):
+    """Caravan's attributes can differ from basin to basin; a store has one table."""
+    groups = {BASINS[0]: ["a"], BASINS[1]: ["a", "b"]}
+    load = hydrodata.load_dataset
+
+    def differing(data_dir, forcing, group, *arguments, **options):
+        part = load(data_dir, forcing, group, "none", *arguments[1:], **options)
+        names = groups[group[0]]
+        return part.assign_coords(attribute=names).assign(attributes=(("basin", "attribute"), np.ones((1, len(names)))))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hydrodata, "load_dataset", differing)
+        with pytest.raises(InputError, match=f"{BASINS[1]} has other attributes than the basins before"):
+            stores.write_store(demo, tmp_path / "store", basins=BASINS[:2], basins_at_once=1)
+
+
+def test_processes_that_do_not_come_together(monkeypatch):
+    jax, keras = pytest.importorskip("jax"), pytest.importorskip("keras")
+
+    def fail(**options):
+        assert options["num_processes"] == 2 and options["process_id"] == 1
+        raise RuntimeError("Connect failed.\nMany more lines.")
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(jax.distributed, "initialize", fail)
+    for name, value in {"NUM_PROCESSES": "2", "PROCESS_ID": "1", "JOB_ADDRESSES": "127.0.0.1:1"}.items():
+        monkeypatch.setenv(f"KERAS_DISTRIBUTION_{name}", value)
+    with pytest.raises(InputError) as problem:
+        parallel.join(True)
+    assert str(problem.value) == "The 2 processes did not come together (Connect failed.)."
 
 
 def test_periods_that_cannot_be_probed(run_dir, data, capsys):
