@@ -75,6 +75,7 @@ PET_NAMES = (PET, f"{PET}_ERA5_LAND", f"{PET}_FAO_PENMAN_MONTEITH")
 CUBIC_MM_PER_CUBIC_FOOT = 28316846.592
 SECONDS_PER_DAY = 86400
 PARALLEL_BYTES = 20e6  # starting processes costs a second; less text than this is read by one
+YEARS = 1700, 2261  # of dates that can be; pandas and xarray count nanoseconds, which end in 2262
 READER_VERSION = 2  # part of the cache key: raise it when a file would be read to other numbers
 
 
@@ -397,7 +398,7 @@ def _forget_cut_number(raw: bytes, values: np.ndarray, starts: np.ndarray, ends:
 
 def _calendar_days(path: Path, raw: bytes, year, month, day, starts) -> np.ndarray:
     """Rows of year, month, day to datetime64[D]; refuses dates that are impossible, repeated or out of order."""
-    ok = (year >= 1700) & (year <= 2300) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    ok = (year >= YEARS[0]) & (year <= YEARS[1]) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
     months = np.where(ok, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + (np.where(ok, day, 1) - 1).astype(np.int64)
     ok &= days.astype("datetime64[M]") == months
@@ -570,7 +571,7 @@ def _read_netcdf(path: Path, columns) -> tuple[Table, dict]:
         raise InputError(f"{path} cannot be read as netCDF ({str(problem)[:80]}); fetch it again") from None
     if len(days) == 0 or np.isnat(days).any() or (np.diff(days).astype(np.int64) < 1).any():
         raise InputError(f"{path}: the dates are repeated, out of order or absent")
-    if days[0] < np.datetime64("1700") or days[-1] > np.datetime64("2300"):
+    if days[0] < np.datetime64(f"{YEARS[0]}") or days[-1] >= np.datetime64(f"{YEARS[1] + 1}"):
         raise InputError(f"{path}: dates from {days[0]} to {days[-1]} cannot be; fetch the file again")
     part = values[present]
     _mask(path, found, part, lambda i, row: str(days[row]))

@@ -89,7 +89,8 @@ class Store:
             raise ValueError("a unit is no text")
         for basin in table["basin"]:  # ids become parts of file names
             hydrodata.basin_id(basin)
-        if (self.first < np.datetime64("1700")).any() or (self.first > np.datetime64("2300")).any():
+        begin, end = (np.datetime64(f"{year}") for year in hydrodata.YEARS)
+        if (self.first < begin).any() or (self.first > end).any():
             raise ValueError(f"it begins on {self.first.min()}")
         if not np.isfinite(table[list(table.columns[len(COLUMNS) :])].to_numpy(float)).all():
             raise ValueError("an attribute is missing")

@@ -113,7 +113,8 @@ def test_read_basins(tmp_path):
     ("text", "sentence"),
     [
         ("", "is empty"),
-        ("01022500\n1022500\n", "more than once"),
+        ("01022500\n1022500\n", "holds 01022500 more than once"),
+        ("01022500\n7\n8\n7\n", "holds 00000007 more than once"),
         ("01022500\n../x\n", "line 2: no basin id"),
         ("lon,gauge_id\n1\n", "line 2: no basin id"),
         ("basin_id\n", "the basin list is empty"),
@@ -303,6 +304,18 @@ def test_bad_forcing_names_file_and_line(tmp_path, change, sentence):
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("year, known", [(1699, False), (1700, True), (2261, True), (2262, False)])
+def test_years_that_can_be(tmp_path, year, known):
+    """Nanoseconds, in which pandas and xarray count, end in 2262."""
+    rows = [row.replace("2001 ", f"{year} ", 1) for row in forcing_rows("2001-06-01")]
+    write(forcing_path(tmp_path), forcing_text(rows))
+    if known:
+        assert str(hd.load_forcing(tmp_path, "01022500").index[0])[:10] == f"{year}-06-01"
+    else:
+        with pytest.raises(hd.InputError, match=f"line 5: there is no date {year}-6-1"):
+            hd.load_forcing(tmp_path, "01022500")
+
+
 def test_exchanged_temperatures(tmp_path):
     head = HEAD.replace("tmax(C) tmin(C)", "tmin(C) tmax(C)")
     write(forcing_path(tmp_path), forcing_text(head=head))
@@ -337,6 +350,7 @@ def test_streamflow_by_hand(tmp_path):
     rows = flow_rows()
     rows[1] = rows[1].replace("11.00 A", "-999.00 M")
     rows[2] = rows[2].replace("12.00 A", "12.00 M")
+    rows[5] = rows[5].replace("15.00 A", "-9999 A")
     rows[3] = rows[3].replace("13.00 A", "13.00 A:e")
     rows[4] = rows[4].replace("14.00 A", "123456.78 A:<")
     write(flow_path(tmp_path), "\n".join(rows[:6] + rows[8:]) + "\n")
@@ -345,7 +359,7 @@ def test_streamflow_by_hand(tmp_path):
     assert flow.iloc[0] == pytest.approx(0.024465755, rel=1e-6)
     assert flow.iloc[3] == pytest.approx(0.031805482, rel=1e-6)
     assert flow.iloc[4] == pytest.approx(302.04634, rel=1e-6)
-    assert np.flatnonzero(flow.isna()).tolist() == [1, 2, 6, 7] and len(flow) == 10
+    assert np.flatnonzero(flow.isna()).tolist() == [1, 2, 5, 6, 7] and len(flow) == 10
     assert flow.attrs["units"] == "mm/day" and flow.name == "streamflow"
 
 
@@ -585,6 +599,18 @@ def test_climate_attributes(caravan, tmp_path):
         load(caravan, tmp_path, forcing="caravan", attributes="climate", climate_period=("2001-01-01", "2001-01-01"))
 
 
+def test_high_precipitation_is_five_times_the_mean(tmp_path):
+    """One day in fifteen with 8.1 mm, else 1 mm: 5.5 times the mean; then with 6.7 mm, 4.8 times."""
+    for gauge, wettest in (("x_1", 8.1), ("x_2", 6.7)):
+        frame = caravan_frame(390)
+        frame["total_precipitation_sum"] = np.where(np.arange(390) % 15 == 3, wettest, 1.0)
+        write_caravan(tmp_path / "c", gauge, frame)
+    period = ("2001-01-01", "2002-01-25")
+    ds = load(tmp_path / "c", tmp_path, forcing="caravan", attributes="climate", climate_period=period)
+    row = ds["attributes"].to_pandas()
+    assert row["high_prec_freq"].tolist() == pytest.approx([365.25 / 15, 0]) and row["high_prec_dur"].tolist() == [1, 0]
+
+
 def test_seasonality_of_a_summer_maximum(tmp_path):
     """Rain and temperature in phase: p_seasonality is rain's relative amplitude, out of phase minus that."""
     for gauge, sign in (("x_1", 1), ("x_2", -1)):
@@ -617,6 +643,16 @@ def test_bad_caravan(caravan, tmp_path):
         hd.load_caravan(caravan, "lamah_1145")
 
 
+def test_dates_of_a_caravan_file(tmp_path):
+    """Every digit of a regular date, read at once, and of one with a time of day, read alone."""
+    frame = caravan_frame(40)
+    frame["date"] = pd.date_range("2013-11-25", periods=40).strftime("%Y-%m-%d")
+    write_caravan(tmp_path, "x_1", frame)
+    write_caravan(tmp_path, "x_2", frame.assign(date=frame["date"] + " 12:00"))
+    for gauge in ("x_1", "x_2"):
+        assert hd.load_caravan(tmp_path, gauge).index.equals(pd.date_range("2013-11-25", periods=40, name="date"))
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
@@ -627,6 +663,12 @@ def test_bad_caravan(caravan, tmp_path):
                 {"streamflow": ("date", [1.0, 2.0])}, {"date": pd.DatetimeIndex(["2001-01-02", "2001-01-01"])}
             ).to_netcdf(path),
             "out of order",
+        ),
+        (
+            lambda path: xr.Dataset({"streamflow": ("date", np.empty(0))}, {"date": pd.DatetimeIndex([])}).to_netcdf(
+                path
+            ),
+            "repeated, out of order or absent",
         ),
         (
             lambda path: xr.Dataset(
@@ -701,6 +743,7 @@ def test_parse_concept(text, expected, label):
         ("swe=a{basin}.csv:x*ten", "'ten' is not a factor"),
         ("swe=a{basin}.csv:x*0", "'0' is not a factor"),
         ("swe=a{basin}.csv:x*1e999", "is not a factor"),
+        ("swe=a{basin}.csv:x*100000001", "'100000001' is not a factor"),
         ("snow=f/{basin}_lump_cida_forcing_leap.txt:swe(mm)", "is 0 everywhere"),
     ],
 )
