@@ -415,7 +415,7 @@ def _ordered(path, raw, days, starts):
     step = np.diff(days).astype(np.int64)
     if (step < 1).any():
         i = np.flatnonzero(step < 1)[0] + 1
-        what = "is repeated" if step[i - 1] == 0 or days[i] in days[:i] else "is out of order"
+        what = "is repeated" if days[i] in days[:i] else "is out of order"
         raise InputError(f"{path}, line {_line_of(raw, starts[i])}: the date {days[i]} {what}; sort the file by date")
     return days
 

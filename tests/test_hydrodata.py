@@ -1,5 +1,6 @@
 """The readers, the data set and the training windows, against literal numbers and hand-written files."""
 
+import concurrent.futures
 import json
 import os
 import shutil
@@ -86,7 +87,8 @@ def load(root, tmp_path, **options):
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [("1022500", "01022500"), (1022500, "01022500"), ("01022500", "01022500"), ("hysets_01075000", "hysets_01075000")],
+    [("1022500", "01022500"), (1022500, "01022500"), ("01022500", "01022500"), ("hysets_01075000", "hysets_01075000")]
+    + [("x" * 100, "x" * 100)],
 )
 def test_basin_id(given, expected):
     assert hd.basin_id(given) == expected
@@ -115,6 +117,7 @@ def test_read_basins(tmp_path):
         ("", "is empty"),
         ("01022500\n1022500\n", "holds 01022500 more than once"),
         ("01022500\n7\n8\n7\n", "holds 00000007 more than once"),
+        ("01022500\n02046000\n1022500\n", "list.txt holds 01022500 more than once; remove the repeated ids"),
         ("01022500\n../x\n", "line 2: no basin id"),
         ("lon,gauge_id\n1\n", "line 2: no basin id"),
         ("basin_id\n", "the basin list is empty"),
@@ -171,14 +174,18 @@ def test_real_files_as_python_reads_them():
         assert np.array_equal(hd.load_forcing(SMALL, "01022500", product).to_numpy(), expected)
 
 
-@needs_real
-def test_regular_text_is_not_read_line_by_line(monkeypatch):
+@pytest.fixture
+def no_line_by_line(monkeypatch):
     """The road that names bad lines takes ten times longer; whole files must not need it."""
 
     def slow(path, *rest):
         raise AssertionError(f"{path} is read line by line")
 
     monkeypatch.setattr(hd, "_fields_by_line", slow)
+
+
+@needs_real
+def test_real_text_is_not_read_line_by_line(no_line_by_line):
     hd.load_forcing(SMALL, "02064000", "daymet")
     hd.load_forcing(SMALL, "02064000", "maurer_extended")
     hd.load_streamflow(SMALL, "02064000", 1e9)
@@ -211,6 +218,23 @@ def test_attribute_table_of_the_project():
 
 
 # ---- CAMELS-US, hand-written ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("days", [1, 2, 10])
+def test_regular_text_is_not_read_line_by_line(tmp_path, no_line_by_line, days):
+    for rows in (forcing_rows(days=days), [row.replace("\t", " \t ") for row in forcing_rows(days=days)]):
+        write(forcing_path(tmp_path), forcing_text(rows))
+        frame = hd.load_forcing(tmp_path, "01022500")
+        assert frame["vp"].tolist() == [600.0 + i for i in range(days)]
+    write(flow_path(tmp_path), "\n".join(flow_rows(days=days)) + "\n")
+    assert len(hd.load_streamflow(tmp_path, "01022500", 1e9)) == days
+    for separator in ",;\t":
+        rows = [
+            "date,x,y",
+            *(f"{row[9:19].replace(' ', '-')},{i},{i + 0.5}" for i, row in enumerate(flow_rows(days=days))),
+        ]
+        write(tmp_path / "1.csv", "\n".join(rows).replace(",", separator) + "\n")
+        assert hd.load_concept(f"x={tmp_path}/{{number}}.csv:y", "1").tolist() == [i + 0.5 for i in range(days)]
 
 
 @pytest.mark.parametrize("head", [HEAD, CAPITALS, HEAD.replace(" ", "\t")])
@@ -316,11 +340,71 @@ def test_years_that_can_be(tmp_path, year, known):
             hd.load_forcing(tmp_path, "01022500")
 
 
+@pytest.mark.parametrize(
+    ("line", "given", "ends", "beyond"),
+    [
+        (1, "37.24", ("-90", "90"), ("-90.01", "90.01")),
+        (2, "226.00", ("-500", "9000"), ("-500.1", "9000.1")),
+        (3, "427165365", ("1e4", "1e13"), ("9999.9", "1.0001e13")),
+    ],
+)
+def test_ends_of_the_ranges_in_the_header(tmp_path, line, given, ends, beyond):
+    for text in ends:
+        write(forcing_path(tmp_path), broken(line, given, text)(forcing_text()))
+        assert list(hd.load_forcing(tmp_path, "01022500").attrs.values())[line - 1] == float(text)
+    for text in beyond:
+        write(forcing_path(tmp_path), broken(line, given, text)(forcing_text()))
+        with pytest.raises(hd.InputError, match=f"line {line}: the .* should stand here, not '{text}'"):
+            hd.load_forcing(tmp_path, "01022500")
+
+
+RANGES = {  # lowest and highest number that is taken for possible, in the unit of the file
+    (0, 3000): "prcp total_precipitation_sum",
+    (-100, 100): "tmin tmax temperature_2m_mean temperature_2m_min temperature_2m_max",
+    (0, 2000): "srad",
+    (-100, 2000): "surface_net_solar_radiation_mean",
+    (0, 20000): "vp",
+    (0, 5000): "streamflow",
+    (20, 120): "surface_pressure_mean",
+    (-100, 200): " ".join(hd.PET_NAMES),
+    (0, 100000): "snow_depth_water_equivalent_mean uaz_swe daymet_swe",
+    (0, 1): " ".join(f"volumetric_soil_water_layer_{i}{end}" for i in "1234" for end in ("", "_mean")),
+    (0, 100): "snow_depth snow_depth_water_equivalent sd",
+    (150, 373): "temperature_2m",
+    (-1e30, 1e30): "unknown",
+}
+
+
+@pytest.mark.parametrize(("low", "high"), RANGES)
+def test_ends_of_the_ranges_of_the_columns(low, high):
+    """Both ends are read; the next number beyond is refused."""
+    for name in RANGES[low, high].split():
+        values = np.array([[low, high]], np.float64)
+        hd._mask(Path("f"), [name], values, None)
+        assert values.tolist() == [[low, high]]
+        for wrong in (np.nextafter(low, -np.inf), np.nextafter(high, np.inf)):
+            with pytest.raises(hd.InputError, match=f"^f, line 1: {name} .* is not between"):
+                hd._mask(Path("f"), [name], np.array([[wrong]]), lambda i, row: f"line {row + 1}")
+
+
+def test_every_known_column_has_its_range_here():
+    assert {name for names in RANGES.values() for name in names.split()} == {*hd.KNOWN, "unknown"}
+
+
 def test_exchanged_temperatures(tmp_path):
     head = HEAD.replace("tmax(C) tmin(C)", "tmin(C) tmax(C)")
     write(forcing_path(tmp_path), forcing_text(head=head))
     with pytest.raises(hd.InputError, match="tmin is above tmax on most days"):
         hd.load_forcing(tmp_path, "01022500")
+
+
+def test_temperatures_exchanged_on_half_of_the_days(tmp_path):
+    rows = forcing_rows()
+    for i in range(5):
+        rows[i] = rows[i].replace(f"{10.5 + i:.2f}\t{i - 5.25:.2f}", f"{i - 5.25:.2f}\t{10.5 + i:.2f}")
+    write(forcing_path(tmp_path), forcing_text(rows))
+    frame = hd.load_forcing(tmp_path, "01022500")
+    assert (frame["tmin"] > frame["tmax"]).tolist() == [True] * 5 + [False] * 5
 
 
 @pytest.mark.parametrize(("cut", "kept"), [(1, True), (2, False), (3, False), (5, False)])
@@ -380,6 +464,12 @@ def test_bad_streamflow(tmp_path, old, new, sentence):
     with pytest.raises(hd.InputError, match=sentence) as caught:
         hd.load_streamflow(tmp_path, "01022500", 1e9)
     assert str(path) in str(caught.value)
+
+
+def test_blank_lines_are_counted(tmp_path):
+    write(flow_path(tmp_path), "\n" + "\n\n".join(flow_rows()).replace("12.00", "12,00") + "\n")
+    with pytest.raises(hd.InputError, match="line 6: '12,00' is not a number"):
+        hd.load_streamflow(tmp_path, "01022500", 1e9)
 
 
 def test_streamflow_ids_without_leading_zero_and_area_from_the_forcing(tmp_path):
@@ -611,6 +701,28 @@ def test_high_precipitation_is_five_times_the_mean(tmp_path):
     assert row["high_prec_freq"].tolist() == pytest.approx([365.25 / 15, 0]) and row["high_prec_dur"].tolist() == [1, 0]
 
 
+def test_days_on_the_limits_of_the_climate_indices(tmp_path):
+    """10 mm are 5 times the mean of 2 mm: high; 1 mm is not low; 0 degrees C is not snow."""
+    frame = caravan_frame(10)
+    frame["total_precipitation_sum"] = [1.0, 1, 1, 10, 1, 1, 1, 1, 0, 3]
+    frame["temperature_2m_min"] = [-5.0, -5, -5, -4, -5, -5, -6, -5, -5, -5]
+    frame["temperature_2m_max"] = [5.0, 5, 5, 4, 5, 5, 5, 5, 5, 5]
+    write_caravan(tmp_path / "c", "x_1", frame)
+    period = ("2001-01-01", "2001-01-10")
+    ds = load(tmp_path / "c", tmp_path, forcing="caravan", attributes="climate", climate_period=period)
+    row = ds["attributes"].sel(basin="x_1").to_series()
+    assert row["p_mean"] == 2 and row["frac_snow"] == pytest.approx(1 / 20)
+    assert row["high_prec_freq"] == row["low_prec_freq"] == pytest.approx(36.525)
+    assert row["high_prec_dur"] == row["low_prec_dur"] == 1
+
+
+@pytest.mark.parametrize(
+    ("wet", "length"), [("1", 1), ("0", 0), ("10", 1), ("01", 1), ("110111", 2.5), ("0110", 2), ("1001011", 4 / 3)]
+)
+def test_mean_length_of_wet_spells(wet, length):
+    assert hd._runs(np.array(list(wet)) == "1") == pytest.approx(length)
+
+
 def test_seasonality_of_a_summer_maximum(tmp_path):
     """Rain and temperature in phase: p_seasonality is rain's relative amplitude, out of phase minus that."""
     for gauge, sign in (("x_1", 1), ("x_2", -1)):
@@ -683,6 +795,13 @@ def test_dates_of_a_caravan_file(tmp_path):
             ).to_netcdf(path),
             "dates from 1690-01-01 to 2001-01-02 cannot be",
         ),
+        (
+            lambda path: xr.Dataset(
+                {"streamflow": ("date", [1.0, 2.0])},
+                {"date": pd.DatetimeIndex(["2001-01-02", "2262-01-01"])},
+            ).to_netcdf(path),
+            "dates from 2001-01-02 to 2262-01-01 cannot be",
+        ),
     ],
 )
 def test_bad_netcdf(tmp_path, make, sentence):
@@ -692,6 +811,23 @@ def test_bad_netcdf(tmp_path, make, sentence):
     with pytest.raises(hd.InputError, match=sentence) as caught:
         hd.load_caravan(tmp_path, "x_1", ("streamflow",))
     assert str(path) in str(caught.value)
+
+
+def test_only_daily_numbers_of_a_netcdf_are_columns(tmp_path):
+    path = tmp_path / "timeseries" / "netcdf" / "x" / "x_1.nc"
+    path.parent.mkdir(parents=True)
+    daily = {"streamflow": ("date", [1.0, 2.0]), "days": ("date", [3, 4]), "flag": ("date", ["A", "P"])}
+    other = {"area": 5.0, "by_hour": (("date", "hour"), np.ones((2, 24)))}
+    xr.Dataset({**daily, **other}, {"date": pd.date_range("2001-01-01", periods=2)}).to_netcdf(path)
+    frame = hd.load_caravan(tmp_path, "x_1")
+    assert frame.to_dict("list") == {"streamflow": [1.0, 2.0], "days": [3.0, 4.0]}
+
+
+def test_ends_of_the_calendar_in_netcdf(tmp_path):
+    days = pd.DatetimeIndex(["1700-01-01", "2261-12-31"])
+    write_caravan(tmp_path, "x_1", pd.DataFrame({"date": days, "streamflow": [1.0, 2.0]}), "netcdf")
+    flow = hd.load_caravan(tmp_path, "x_1", ("streamflow",))["streamflow"]
+    assert flow[days].tolist() == [1, 2] and flow.count() == 2
 
 
 # ---- concepts -------------------------------------------------------------------------------------------------------
@@ -718,6 +854,13 @@ def test_bad_netcdf(tmp_path, make, sentence):
             ("d", "caravan", "volumetric_soil_water_layer_3_mean", 70.0, "m3/m3 * 70"),
             "soil moisture, 28-100 cm",
         ),
+        ("w=e_{number}.csv:sd*100", ("w", "e_{number}.csv", "sd", 100.0, "cm of water"), "snow water equivalent"),
+        ("w=e_{number}.csv:sd*2", ("w", "e_{number}.csv", "sd", 2.0, "m of water * 2"), "snow water equivalent"),
+        (
+            "t=e_{number}.csv:temperature_2m*100",
+            ("t", "e_{number}.csv", "temperature_2m", 100.0, "K * 100"),
+            "air temperature",
+        ),
         ("x=a{basin}.csv:y", ("x", "a{basin}.csv", "y", 1.0, "as in file"), "y"),
         ("x=a{basin}.csv:y*-3", ("x", "a{basin}.csv", "y", -3.0, "as in file * -3"), "y"),
     ],
@@ -725,6 +868,18 @@ def test_bad_netcdf(tmp_path, make, sentence):
 def test_parse_concept(text, expected, label):
     concept = hd.parse_concept(text)
     assert concept == hd.Concept(*expected) and concept.label == label
+
+
+def test_water_of_the_four_soil_layers():
+    """The thickness in mm is that of the depths in the label, from the surface to 289 cm without a gap."""
+    bottom = 0
+    for layer, thickness in hd.SOIL_LAYER_MM.items():
+        for column in (f"volumetric_soil_water_layer_{layer}", f"volumetric_soil_water_layer_{layer}_mean"):
+            concept = hd.parse_concept(f"soil=caravan:{column}*{thickness:g}")
+            label = f"soil moisture, {bottom}-{bottom + thickness / 10:g} cm"
+            assert (concept.units, concept.label) == ("mm", label)
+        bottom += int(thickness / 10)
+    assert bottom == 289 and list(hd.SOIL_LAYER_MM) == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -792,6 +947,18 @@ def test_bad_concept_files(tmp_path, text, sentence):
     with pytest.raises(hd.InputError, match=sentence) as caught:
         hd.load_concept("c={number}.csv:x", "01022500", tmp_path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["{}-{:02d}-{:02d}", "{}/{}/{}"])  # the first is read at once, the second by line
+def test_ends_of_the_calendar(tmp_path, form):
+    for day in ((1700, 1, 1), (2000, 2, 29), (2261, 12, 31)):
+        write(tmp_path / "01022500.csv", f"date,x\n{form.format(*day)},1\n")
+        series = hd.load_concept("c={basin}.csv:x", "01022500", tmp_path)
+        assert (series.index[0].year, series.index[0].month, series.index[0].day) == day
+    for day in ((1699, 12, 31), (2262, 1, 1), (2001, 0, 1), (2001, 13, 1), (2001, 1, 0), (2001, 1, 32), (1900, 2, 29)):
+        write(tmp_path / "01022500.csv", f"date,x\n{form.format(*day)},1\n")
+        with pytest.raises(hd.InputError, match="line 2: there is no date {}-{}-{}$".format(*day)):
+            hd.load_concept("c={basin}.csv:x", "01022500", tmp_path)
 
 
 def test_concept_without_file(tmp_path, monkeypatch):
@@ -889,6 +1056,10 @@ def test_report_counts_what_is_missing(camels, tmp_path):
 def test_basins_lacking_something(camels, tmp_path):
     with pytest.raises(hd.InputError, match="no daymet forcing file for 1 of 2 basins: 09999999"):
         load(camels, tmp_path, basins=["01022500", "9999999"])
+    with pytest.raises(hd.InputError, match="for 4 of 4 basins: 00000004, 00000003, 00000002 and 1 more$"):
+        load(camels, tmp_path, basins=[4, 3, 2, 1])
+    with pytest.raises(hd.InputError, match="for 3 of 3 basins: 00000003, 00000002, 00000001$"):
+        load(camels, tmp_path, basins=[3, 2, 1])
     flow_path(camels, "02046000").unlink()
     assert load(camels, tmp_path)["basin"].values.tolist() == ["01022500", "11230500"]
     with pytest.raises(hd.InputError, match="no streamflow file for 1 of 1 basins: 02046000"):
@@ -995,6 +1166,59 @@ def test_several_processes_read_the_same(camels, tmp_path, monkeypatch):
     write(flow_path(camels), "\n".join(flow_rows()).replace("12.00", "1x") + "\n")
     with pytest.raises(hd.InputError, match="line 3: '1x' is not a number"):
         load(camels, tmp_path, workers=2)
+
+
+def test_processes_are_started_only_for_much_text(monkeypatch):
+    started, chunks = [], []
+
+    class Pool:
+        def __init__(self, workers, **options):
+            started.append(workers)
+
+        def map(self, function, jobs, chunksize):
+            chunks.append(chunksize)
+            return map(function, jobs)
+
+        def shutdown(self, **options):
+            started.append("ended")
+
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(hd, "_read", lambda *job: job)
+    much = int(hd.PARALLEL_BYTES) + 1
+
+    def read(readers, jobs, size):
+        assert readers.map([(i, "x") for i in range(jobs)], size, "test", False) == [(i, "x") for i in range(jobs)]
+
+    with hd._Readers(1) as one:
+        read(one, 40, much)
+    with hd._Readers(2) as two:
+        read(two, 40, much - 1)
+        read(two, 1, much)
+        assert started == []
+        read(two, 2, much)  # two files, two processes: one each
+        read(two, 9, 1)  # the processes are there by now, however little it is
+        read(two, 40, much)
+    assert started == [2, "ended"] and chunks == [1, 4, 8]
+
+
+@pytest.mark.parametrize(("cores", "workers", "expected"), [(3, None, 3), (None, None, 1), (3, 5, 5)])
+def test_number_of_reading_processes(monkeypatch, cores, workers, expected):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert hd._Readers(workers).workers == expected
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_no_bar_where_there_is_no_terminal(camels, tmp_path, capsys, progress):
+    load(camels, tmp_path, progress=progress)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_bar_on_a_terminal_if_wanted(camels, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    load(camels, tmp_path, progress=False)
+    assert capsys.readouterr().err == ""
+    load(camels, tmp_path, cache_dir=tmp_path / "other", progress=True)
+    assert "reading streamflow: 100%" in capsys.readouterr().err
 
 
 def test_script_without_main_guard_still_reads(camels, tmp_path):
