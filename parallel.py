@@ -96,7 +96,10 @@ def join(distribute):
         raise InputError("--distribute needs the JAX backend: set the environment variable KERAS_BACKEND=jax.")
     import jax
 
-    count = max(int(os.environ.get(name) or 1) for name in PROCESS_COUNTS)
+    counts = {name: os.environ.get(name) or "1" for name in PROCESS_COUNTS}
+    if odd := [f"{name} is {text!r}" for name, text in counts.items() if not text.isdecimal()]:
+        raise InputError(f"{odd[0]}, which is no number of processes.")
+    count = max(map(int, counts.values()))
     if count > 1 and not jax.distributed.is_initialized():
         options = {"heartbeat_timeout_seconds": HEARTBEAT_SECONDS, "initialization_timeout": JOIN_SECONDS}
         if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:

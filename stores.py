@@ -388,11 +388,13 @@ def write_store(
             raise InputError(f"{out} is a store of other options ({', '.join(changed)}): name another folder.")
         if (out / "basins.csv").is_file():
             done = _read_table(out)
-    out.mkdir(parents=True, exist_ok=True)
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        if {p.name for p in out.iterdir()} - {"store.json.tmp"}:
+            raise InputError(f"{out} holds other files and no store: name a new or an empty folder.")
+        _write(out / "store.json", json.dumps(request, indent=2))
     for unfinished in out.glob("reading_*"):  # what a killed process was reading
         shutil.rmtree(unfinished)
-    if not is_store(out) and any(p.name not in ("values.f4", "store.json.tmp") for p in out.iterdir()):
-        raise InputError(f"{out} holds other files and no store: name a new or an empty folder.")
     missing = sorted(set(order) - set(done["basin"]))
     for at in tqdm(range(0, len(missing), basins_at_once), "preparing", unit="part", disable=None):
         group = missing[at : at + basins_at_once]

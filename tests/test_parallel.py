@@ -179,3 +179,6 @@ def test_distribute_needs_jax_and_a_whole_set_of_variables(monkeypatch):
     monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "2")
     with pytest.raises(InputError, match="KERAS_DISTRIBUTION_NUM_PROCESSES is 2, but 'KERAS_DISTRIBUTION_JOB_ADDR"):
         parallel.join(True)
+    monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "two")
+    with pytest.raises(InputError, match="KERAS_DISTRIBUTION_NUM_PROCESSES is 'two', which is no number"):
+        parallel.join(True)

@@ -111,6 +111,20 @@ def test_a_training_from_a_store_is_the_training_from_text(store, run_dir, setti
     pd.testing.assert_frame_equal(tests[0][tests[0]["member"] == "seed 1"].reset_index(drop=True), tests[1])
 
 
+def test_a_store_that_was_stopped_in_its_first_part_goes_on(store, demo, concepts, tmp_path, monkeypatch):
+    def stopped(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hydrodata, "load_dataset", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        stores.write_store(demo, tmp_path / "store", concepts=concepts)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="is not a whole store .*prepare it again"):
+        stores.Store(tmp_path / "store")
+    stores.write_store(demo, tmp_path / "store", concepts=concepts)
+    assert (tmp_path / "store" / "values.f4").read_bytes() == (store / "values.f4").read_bytes()
+
+
 @pytest.mark.parametrize("moment", ["before", "between", "after"])
 def test_a_store_that_was_stopped_goes_on(store, demo, concepts, tmp_path, monkeypatch, moment):
     """In the second part: before its values are written, between these and its table, or after both."""
@@ -189,8 +203,8 @@ def test_bad_stores_end_in_a_sentence(store, demo, concepts, tmp_path):
         list(opened(store, concepts).within("1950-01-01", "1950-12-31"))
     with pytest.raises(InputError, match=r"store of other options \(concepts\)"):
         stores.write_store(demo, store)
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "thesis.txt").write_text("mine")
+    (tmp_path / "other" / "reading_list").mkdir(parents=True)
+    (tmp_path / "other" / "reading_list" / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="holds other files and no store"):
         stores.write_store(demo, tmp_path / "other")
-    assert (tmp_path / "other" / "thesis.txt").read_text() == "mine"
+    assert (tmp_path / "other" / "reading_list" / "thesis.txt").read_text() == "mine"
