@@ -77,6 +77,7 @@ def test_parts_are_the_whole(store, demo, concepts):
     one, other = (list(data.within("2003-01-01", "2003-01-31", 10)) for data in (whole, parts))
     assert len(other) == 1 and str(other[0]["date"].values[0])[:10] == "2002-12-22" and other[0].sizes["date"] == 41
     np.testing.assert_array_equal(one[0]["swe"], other[0]["swe"])
+    assert len(list(parts.within("2001-10-01", "2007-09-30"))) == 4  # so many days that one basin fills a part
 
 
 @pytest.mark.parametrize("warmup", [0, 30])
