@@ -64,6 +64,20 @@ def test_states_and_gates_equal_a_numpy_loop(dtype, started):
         np.testing.assert_allclose(got, want, atol=1e-5 if dtype == "float32" else 1e-12, err_msg=name)
 
 
+def test_gates_of_a_single_day_that_starts_from_zero():
+    forcing, attributes = inputs(days=1)
+    lstm = layer()
+    h, c = lstm(forcing, attributes)
+    gates = lstm.gates(ops.array(forcing), ops.array(attributes), h)
+    np.testing.assert_allclose(c, gates["i"] * gates["g"], atol=1e-6)
+    np.testing.assert_allclose(h, gates["o"] * ops.tanh(c), atol=1e-6)
+
+
+def test_the_layer_is_compiled_on_jax_alone():
+    """XLA has no version of TensorFlow's fused kernel."""
+    assert layer().supports_jit == (keras.backend.backend() == "jax")
+
+
 def test_hidden_states_equal_keras_lstm_with_the_same_weights():
     forcing, attributes = inputs()
     lstm = layer()
@@ -200,6 +214,8 @@ def concept_model(targets=("streamflow", "soil1", "swe"), **options):
 def test_probe_reads_cell_states_and_runoff_reads_hidden_states():
     forcing, attributes = inputs()
     model = concept_model()
+    model.runoff.bias.assign([0.5])
+    model.probe.bias.assign([1.0, -2.0])
     h, c = model.lstm(forcing, attributes)
     runoff_kernel, runoff_bias = model.runoff.get_weights()
     probe_kernel, probe_bias = model.probe.get_weights()
@@ -209,6 +225,14 @@ def test_probe_reads_cell_states_and_runoff_reads_hidden_states():
     trained = model({"forcing": forcing, "attributes": attributes}, training=True)
     assert not np.allclose(trained[..., 0], expected[..., 0], atol=1e-3)  # runoff sees dropped-out hidden states
     np.testing.assert_allclose(trained[..., 1:], expected[..., 1:], atol=1e-6)  # the probe sees every cell state
+
+
+@pytest.mark.parametrize("targets", [["streamflow"], ["streamflow", "swe"]])
+def test_runoff_alone_or_with_one_concept(targets):
+    forcing, attributes = inputs()
+    model = concept_model(targets)
+    assert model({"forcing": forcing, "attributes": attributes}).shape == (BATCH, DAYS, len(targets))
+    assert len(model.get_weights()) == (5 if len(targets) == 1 else 7)
 
 
 def test_noise_of_the_given_size_reaches_the_forcing_in_training_only():
@@ -282,6 +306,22 @@ def test_state_model_continues_from_a_state():
     np.testing.assert_allclose(
         whole["c"][:, 1:], whole["f"][:, 1:] * whole["c"][:, :-1] + whole["i"][:, 1:] * whole["g"][:, 1:], atol=1e-5
     )
+
+
+def test_gates_are_returned_only_if_asked_for():
+    forcing, attributes = inputs()
+    zeros = np.zeros((BATCH, UNITS), "float32")
+    states = StateModel(concept_model()).predict_on_batch(
+        {"forcing": forcing, "attributes": attributes, "h0": zeros, "c0": zeros}
+    )
+    assert set(states) == {"prediction", "h", "c"}
+
+
+def test_defaults():
+    config = ConceptLSTM(UNITS, ["streamflow"]).get_config()
+    wanted = {"units": UNITS, "targets": ["streamflow"], "dropout": 0.4, "forcing_noise": 0.0, "seed": 0}
+    assert {name: config[name] for name in wanted} == wanted
+    assert CellStateLSTM(UNITS).get_config()["forget_bias"] == 3.0
 
 
 def test_days_do_not_see_the_future():
