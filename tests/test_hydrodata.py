@@ -435,6 +435,7 @@ def test_streamflow_by_hand(tmp_path):
     rows[1] = rows[1].replace("11.00 A", "-999.00 M")
     rows[2] = rows[2].replace("12.00 A", "12.00 M")
     rows[5] = rows[5].replace("15.00 A", "-9999 A")
+    rows[8] = rows[8].replace("18.00 A", "-999.00 A")
     rows[3] = rows[3].replace("13.00 A", "13.00 A:e")
     rows[4] = rows[4].replace("14.00 A", "123456.78 A:<")
     write(flow_path(tmp_path), "\n".join(rows[:6] + rows[8:]) + "\n")
@@ -443,7 +444,7 @@ def test_streamflow_by_hand(tmp_path):
     assert flow.iloc[0] == pytest.approx(0.024465755, rel=1e-6)
     assert flow.iloc[3] == pytest.approx(0.031805482, rel=1e-6)
     assert flow.iloc[4] == pytest.approx(302.04634, rel=1e-6)
-    assert np.flatnonzero(flow.isna()).tolist() == [1, 2, 5, 6, 7] and len(flow) == 10
+    assert np.flatnonzero(flow.isna()).tolist() == [1, 2, 5, 6, 7, 8] and len(flow) == 10
     assert flow.attrs["units"] == "mm/day" and flow.name == "streamflow"
 
 
@@ -870,6 +871,10 @@ def test_parse_concept(text, expected, label):
     assert concept == hd.Concept(*expected) and concept.label == label
 
 
+def test_snow_of_ones_own_table_may_be_called_swe():
+    assert hd.parse_concept("snow=own/{basin}.csv:swe[mm]").column == "swe"
+
+
 def test_water_of_the_four_soil_layers():
     """The thickness in mm is that of the depths in the label, from the surface to 289 cm without a gap."""
     bottom = 0
@@ -898,6 +903,7 @@ def test_water_of_the_four_soil_layers():
         ("swe=a{basin}.csv:x*ten", "'ten' is not a factor"),
         ("swe=a{basin}.csv:x*0", "'0' is not a factor"),
         ("swe=a{basin}.csv:x*1e999", "is not a factor"),
+        ("swe=x/{basin}_lump_cida_forcing_leap.txt:SWE", "is 0 everywhere, not snow"),
         ("swe=a{basin}.csv:x*100000001", "'100000001' is not a factor"),
         ("snow=f/{basin}_lump_cida_forcing_leap.txt:swe(mm)", "is 0 everywhere"),
     ],

@@ -159,6 +159,23 @@ def test_a_store_that_was_stopped_goes_on(store, demo, concepts, tmp_path, monke
     assert sorted(p.name for p in out.iterdir()) == ["basins.csv", "store.json", "values.f4"]
 
 
+def test_a_record_that_begins_late_and_ends_early(demo, tmp_path):
+    """It takes no more room than its days, and is read at the right dates."""
+    data = tmp_path / "caravan"
+    shutil.copytree(demo / "caravan", data)
+    short = sorted((data / "timeseries" / "csv" / "camels").glob("*.csv"))[1]
+    lines = short.read_text(encoding="utf-8").splitlines(keepends=True)
+    short.write_text("".join([lines[0], *lines[101:-50]]), encoding="utf-8")
+    options = dict(forcing="caravan", attributes="none", concepts=("swe=caravan:snow_depth_water_equivalent_mean",))
+    stores.write_store(data, tmp_path / "store", **options)
+    held, text = stores.Store(tmp_path / "store"), hydrodata.load_dataset(data, **options)
+    assert held.table["days"].tolist() == [2191, 2041, 2191, 2191] and held.length == 2191
+    assert (tmp_path / "store" / "values.f4").stat().st_size == 4 * 7 * (3 * 2191 + 2041)
+    basins = [str(b) for b in text["basin"].values]
+    xr.testing.assert_identical(held.dataset(basins, ["swe"]).drop_attrs(), text.drop_attrs())
+    assert held.first[1] == np.datetime64("2002-01-09") and held.last[1] == np.datetime64("2007-08-12")
+
+
 def test_a_concept_that_a_part_lacks(demo, tmp_path):
     """Its basins are NaN in it; the parts that have it keep it."""
     table = pd.DataFrame({"date": pd.date_range("2002-01-01", periods=900), "swe": np.arange(900.0)})
