@@ -244,7 +244,7 @@ def create_run(run_dir, settings, normalisation, data, resume):
         if not resume:
             raise InputError(f"{path} already holds a run: add --resume to go on with it, or name another --run-dir.")
         before = _read_settings(path)
-        changed = sorted(k for k in settings if k != "seed" and before.get(k) != settings[k])
+        changed = sorted(k for k in settings if k not in ("seed", "run_dir") and before.get(k) != settings[k])
         if changed:
             raise InputError(
                 f"{path} was trained with other settings ({', '.join(changed)}): resume with the same ones, or name "

@@ -195,8 +195,9 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(run_dir, settin
     kept, again = (pd.read_csv(p / "seed_1" / "history.csv") for p in (run_dir, tmp_path / "run"))
     pd.testing.assert_frame_equal(kept.drop(columns="seconds"), again.drop(columns="seconds"))
     before = (tmp_path / "run" / "seed_1" / "model.keras").read_bytes()
-    LSTM_train.main(settings(tmp_path / "run", seed=(1,), resume=True))  # nothing is left to do
-    assert (tmp_path / "run" / "seed_1" / "model.keras").read_bytes() == before
+    (tmp_path / "run").rename(tmp_path / "moved")
+    LSTM_train.main(settings(tmp_path / "moved", seed=(1,), resume=True))  # nothing is left to do
+    assert (tmp_path / "moved" / "seed_1" / "model.keras").read_bytes() == before
 
 
 @pytest.mark.parametrize("progress, share", [(0, 0), (0.025, 0.5), (0.05, 1), (0.525, 0.5), (1, 0)])
