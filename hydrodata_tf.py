@@ -1392,7 +1392,7 @@ def _places(data_dir, basins, caravan: bool, heads) -> dict[str, np.ndarray]:
     found: dict[str, dict[str, float]] = {}
     columns = {"gauge_lat": "lat", "gauge_lon": "lon", "area": "area_km2"}
     if caravan:
-        for name in sorted({b.rpartition("_")[0] if b.count("_") == 1 else b.split("_")[0] for b in basins}):
+        for name in sorted({b.split("_")[0] for b in basins}):
             path = _folder_with("timeseries", data_dir) / "attributes" / name / f"attributes_other_{name}.csv"
             if path.is_file():
                 found |= _attribute_table(path, basins, tuple(columns))[0]

@@ -419,7 +419,7 @@ def test_other_settings_are_refused(small):
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work", "utf-8")
-    for content in (None, "not json", "[]", "{}"):
+    for content in (None, "not json", "[]", "{}", "null"):
         if content is not None:
             (tmp_path / "demo.json").write_text(content, "utf-8")
         with pytest.raises(ValueError, match="not a demo folder"):
@@ -443,13 +443,25 @@ def test_an_empty_folder_is_filled(tmp_path):
 @pytest.mark.parametrize("error", [OSError("No space left on device"), KeyboardInterrupt()])
 def test_failure_midway_leaves_nothing(tmp_path, monkeypatch, error):
     def fail(*_):
-        assert any(tmp_path.rglob("*_streamflow_qc.txt"))  # half of it is on the disk by now
+        assert any(tmp_path.rglob("*_streamflow_qc.txt"))  # half of it is on the disk by now,
+        assert not (tmp_path / "demo").exists()  # but not where a reader would look for it
         raise error
 
     monkeypatch.setattr(demo_data, "_write_attributes", fail)
     with pytest.raises(type(error)):
         demo_data.make_demo(tmp_path / "demo", 1, 1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_disk_refuses_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("x", "utf-8")
+    options = ["--root", str(tmp_path / "file" / "demo"), "--basins", "1", "--years", "1"]
+    monkeypatch.setattr(sys, "argv", ["demo_data.py", *options])
+    with pytest.raises(SystemExit) as stop:
+        demo_data.main()
+    printed = capsys.readouterr()
+    assert stop.value.code == 2 and printed.out == ""
+    assert str(tmp_path / "file") in printed.err and printed.err.count("\n") == 1
 
 
 def test_command_line(tmp_path):

@@ -182,6 +182,7 @@ def no_line_by_line(monkeypatch):
         raise AssertionError(f"{path} is read line by line")
 
     monkeypatch.setattr(hd, "_fields_by_line", slow)
+    monkeypatch.setattr(hd, "_DATE", None)  # the pattern of the dates that are read one by one
 
 
 @needs_real
@@ -628,6 +629,28 @@ def test_caravan_file(tmp_path, kind, pet):
         hd.load_caravan(tmp_path, "lamah_1145", ("swe",))
 
 
+def test_other_files_beside_the_gauges(caravan, tmp_path):
+    for name in ("notes.csv", "camels_notes.txt"):
+        write(caravan / "timeseries" / "csv" / name, "not a gauge\n")
+    assert load(caravan, tmp_path, forcing="caravan")["basin"].values.tolist() == list(GAUGES)
+
+
+def test_kinds_of_potential_evaporation(caravan, tmp_path):
+    """The older releases' column and ERA5-Land's are one thing; Penman-Monteith's is another, and may stand alone."""
+    for pets in ((hd.PET_NAMES[0], hd.PET_NAMES[1]), (hd.PET_NAMES[2], hd.PET_NAMES[2])):
+        for gauge, pet in zip(GAUGES, pets, strict=True):
+            write_caravan(caravan, gauge, caravan_frame(pet=pet))
+        assert (load(caravan, tmp_path, forcing="caravan")[hd.PET] == 2.5).all()
+
+
+def test_gauges_whose_id_has_two_underscores(tmp_path):
+    write_caravan(tmp_path / "c", "camelsgb_uk_1", caravan_frame())
+    other = tmp_path / "c" / "attributes" / "camelsgb" / "attributes_other_camelsgb.csv"
+    write(other, "gauge_id,gauge_lat,gauge_lon,area\ncamelsgb_uk_1,55.5,-3.25,7.5\n")
+    ds = load(tmp_path / "c", tmp_path, forcing="caravan")
+    assert [float(ds[name][0]) for name in ("lat", "lon", "area_km2")] == [55.5, -3.25, 7.5]
+
+
 def test_csv_is_read_where_a_gauge_has_both(caravan):
     write_caravan(caravan, "lamah_1145", caravan_frame(shift=5), "netcdf")
     assert hd.load_caravan(caravan, "lamah_1145", CARAVAN[:1]).iloc[0, 0] == 1  # shift=1 in the csv
@@ -906,6 +929,7 @@ def test_water_of_the_four_soil_layers():
         ("swe=x/{basin}_lump_cida_forcing_leap.txt:SWE", "is 0 everywhere, not snow"),
         ("swe=a{basin}.csv:x*100000001", "'100000001' is not a factor"),
         ("snow=f/{basin}_lump_cida_forcing_leap.txt:swe(mm)", "is 0 everywhere"),
+        ("snow=f/{basin}_lump_cida_forcing_leap.txt:SWE", "is 0 everywhere"),
     ],
 )
 def test_bad_concepts(text, sentence):
@@ -937,6 +961,7 @@ def test_concept_layouts(tmp_path, text):
         ("date,x\n2001-01-02,1\n2001-01-01,2\n", "line 3: the date 2001-01-01 is out of order"),
         ("date,x\n2001-02-30,1\n", "line 2: there is no date"),
         ("date,x\n01.02.2001,1\n", "line 2: '01.02.2001' is not a date"),
+        ("x,date\n1,\n2,\n", "line 2: '' is not a date"),
         ("date,x\n2001-01-01,1,2\n", "line 2: 3 fields instead of 2"),
         ("date,x\n2001-01-01,1\n2001", "line 3: 1 fields instead of 2"),
         ("date,x\n2001-01-01,l\n", "line 2: 'l' is not a number"),
@@ -1154,6 +1179,11 @@ def test_cache_that_cannot_be_written(camels, tmp_path, monkeypatch):
     assert not list((tmp_path / "cache").iterdir())
 
 
+def test_cache_folder_is_made(camels, tmp_path):
+    load(camels, tmp_path, cache_dir=tmp_path / "a" / "b")
+    assert len(list((tmp_path / "a" / "b").iterdir())) == 4
+
+
 def test_cache_folder_of_the_user(monkeypatch, tmp_path):
     monkeypatch.setenv("HYDRODATA_CACHE", str(tmp_path / "x"))
     assert hd._cache_folder(None) == tmp_path / "x" and hd._cache_folder("y") == Path("y")
@@ -1322,6 +1352,7 @@ def test_arrays():
     back = hd.denormalise(arrays["targets"][..., 1], fitted, "snow")
     np.testing.assert_allclose(back[1, 8:], ds["snow"].values[1, 8:], rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(arrays["attributes"].mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(arrays["attributes"].std(axis=0), 1, atol=1e-6)
     assert hd.to_arrays(ds.drop_vars("attributes"), fitted | {"attributes": {}})["attributes"].shape == (3, 0)
     with pytest.raises(
         hd.InputError, match="the data have the targets streamflow, snow, the normalisation streamflow;"
@@ -1338,6 +1369,16 @@ def test_attributes_far_outside_the_training_range():
     ds["attributes"][2, 1] = 50.0
     with pytest.warns(UserWarning, match="m of basins c is far outside the training range"):
         hd.to_arrays(ds, fitted)
+    fitted["attribute_range"]["m"] = [0.0, 1.0]  # far is more than its width below or above it
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ds["attributes"][:, 1] = [-1.0, 0.5, 2.0]
+        hd.to_arrays(ds, fitted)
+    for basin, value in ((0, -1.001), (2, 2.001)):
+        ds["attributes"][:, 1] = 0.5
+        ds["attributes"][basin, 1] = value
+        with pytest.warns(UserWarning, match=f"^m of basins {'bac'[basin]} is far outside the training range 0 to 1$"):
+            hd.to_arrays(ds, fitted)
 
 
 # ---- windows --------------------------------------------------------------------------------------------------------
