@@ -545,6 +545,11 @@ def test_bad_attributes(tmp_path, text, sentence):
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["-999", "-999.0", "-9999", "NaN", ""])
+def test_missing_attributes(text):
+    assert np.isnan(hd._float(Path("table.csv"), 2, "slope_mean", text))
+
+
 def test_attribute_files_absent(camels, tmp_path):
     shutil.rmtree(camels / "camels_attributes_v2.0")
     with pytest.raises(hd.InputError, match="unpack the CAMELS attributes"):
