@@ -12,6 +12,7 @@ Rules for what stands in a file:
   order or not in the calendar, a line with a field too few: InputError with the file and the line.
 """
 
+import contextlib
 import csv
 import functools
 import hashlib
@@ -21,6 +22,7 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -1143,6 +1145,19 @@ def _store(store: Path, values: np.ndarray, meta: dict, stem: str) -> None:
         )
 
 
+@contextlib.contextmanager
+def _ctrl_c_ignored():
+    """For the processes that are started meanwhile, from their first moment on."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may say what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _read_job(job) -> dict:
     return _read(*job)
 
@@ -1176,9 +1191,11 @@ class _Readers:
                 self.pool = ProcessPoolExecutor(
                     self.workers,
                     mp_context=multiprocessing.get_context("spawn"),
-                    initializer=signal.signal,  # Ctrl-C reaches them too; the first process alone answers it
+                    initializer=signal.signal,  # for Windows, where ignored signals are not inherited
                     initargs=(signal.SIGINT, signal.SIG_IGN),
                 )
+                with _ctrl_c_ignored():  # it reaches the reading processes too; the first process alone answers it
+                    self.pool.submit(int)  # starts them all
             try:
                 return list(bar(self.pool.map(_read_job, jobs, chunksize=max(1, min(8, len(jobs) // self.workers)))))
             except BrokenProcessPool:  # a script without `if __name__ == "__main__"` cannot start processes

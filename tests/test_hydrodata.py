@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -1216,7 +1217,11 @@ def test_processes_are_started_only_for_much_text(monkeypatch):
         def __init__(self, workers, **options):
             started.append(workers)
 
+        def submit(self, function):  # starts the processes, which hear no Ctrl-C from the beginning
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
         def map(self, function, jobs, chunksize):
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
             chunks.append(chunksize)
             return map(function, jobs)
 
