@@ -753,6 +753,17 @@ def test_mean_length_of_wet_spells(wet, length):
     assert hd._runs(np.array(list(wet)) == "1") == pytest.approx(length)
 
 
+def test_climate_is_that_of_days_with_rain_and_temperature(tmp_path):
+    """2.5 mm on average; without the day of 5 mm whose temperature is missing 907.5 mm in 364 days."""
+    frame = caravan_frame(365)
+    frame.loc[4, "temperature_2m_min"] = np.nan
+    write_caravan(tmp_path / "c", "x_1", frame)
+    period = ("2001-01-01", "2001-12-31")
+    ds = load(tmp_path / "c", tmp_path, forcing="caravan", attributes="climate", climate_period=period)
+    row = ds["attributes"].sel(basin="x_1").to_series()
+    assert row["p_mean"] == pytest.approx(907.5 / 364) and row.notna().all()
+
+
 def test_seasonality_of_a_summer_maximum(tmp_path):
     """Rain and temperature in phase: p_seasonality is rain's relative amplitude, out of phase minus that."""
     for gauge, sign in (("x_1", 1), ("x_2", -1)):
