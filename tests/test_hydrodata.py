@@ -1,6 +1,6 @@
 """The readers, the data set and the training windows, against literal numbers and hand-written files."""
 
-import concurrent.futures
+import concurrent.futures.process
 import json
 import os
 import shutil
@@ -24,6 +24,9 @@ needs_real = pytest.mark.skipif(not SMALL.is_dir(), reason="the real CAMELS-US c
 
 HEAD = "Year Mnth Day Hr dayl(s) prcp(mm/day) srad(W/m2) swe(mm) tmax(C) tmin(C) vp(Pa)"
 CAPITALS = "Year Mnth Day Hr\tDayl(s)\tPRCP(mm/day)\tSRAD(W/m2)\tSWE(mm)\tTmax(C)\tTmin(C)\tVp(Pa)"
+
+
+CUBIC_FEET_A_DAY = hd.CUBIC_MM_PER_CUBIC_FOOT * hd.SECONDS_PER_DAY / 1e6  # on this area in m2, 1 ft3/s is 1 mm/day
 
 
 def forcing_rows(start="2001-02-25", days=10, shift=0.0):
@@ -313,6 +316,7 @@ def broken(line, old, new):
         (broken(7, "12.50", "120.50"), "line 7: tmax 120.5 is not between"),
         (broken(7, "\t602.00", ""), "line 7: 10 fields instead of 11"),
         (broken(7, "602.00", "602.00 1"), "line 7: 12 fields instead of 11"),
+        (lambda text: text.replace("\t602.00\n", "\n602.00\t"), "line 7: 10 fields instead of 11"),
         (broken(7, "2001 02 27", "2001 02 26"), "line 7: the date 2001-02-26 is repeated"),
         (broken(7, "2001 02 27", "2001 02 25"), "line 7: the date 2001-02-25 is repeated"),
         (broken(7, "2001 02 27", "2001 02 01"), "line 7: the date 2001-02-01 is out of order"),
@@ -467,6 +471,13 @@ def test_bad_streamflow(tmp_path, old, new, sentence):
     with pytest.raises(hd.InputError, match=sentence) as caught:
         hd.load_streamflow(tmp_path, "01022500", 1e9)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(("before", "after"), [("", ""), ("\n", ""), ("\n", "\n"), (" ", "\n"), ("\n ", "\n \n")])
+def test_blanks_around_the_lines(tmp_path, before, after):
+    write(flow_path(tmp_path), before + "\n".join(flow_rows()) + after)
+    flow = hd.load_streamflow(tmp_path, "01022500", CUBIC_FEET_A_DAY)
+    assert flow.tolist() == [10.0 + i for i in range(10)] and flow.index[0] == pd.Timestamp(2001, 2, 25)
 
 
 def test_blank_lines_are_counted(tmp_path):
@@ -981,6 +992,7 @@ def test_concept_layouts(tmp_path, text):
         ("x,date\n1,\n2,\n", "line 2: '' is not a date"),
         ("date,x\n2001-01-01,1,2\n", "line 2: 3 fields instead of 2"),
         ("date,x\n2001-01-01,1\n2001", "line 3: 1 fields instead of 2"),
+        ("date,x\n2001-01-01\n2001-01-02,1,2\n", "line 2: 1 fields instead of 2"),
         ("date,x\n2001-01-01,l\n", "line 2: 'l' is not a number"),
         ("date,x\n2001-01-01,1e300\n", "line 2: x 1e.300 is not between"),
         ("date,y\n2001-01-01,1\n", "no column x; it has y"),
@@ -1256,6 +1268,32 @@ def test_processes_are_started_only_for_much_text(monkeypatch):
         read(two, 9, 1)  # the processes are there by now, however little it is
         read(two, 40, much)
     assert started == [2, "ended"] and chunks == [1, 4, 8]
+
+
+def test_processes_that_ended_early_are_not_asked_again(monkeypatch):
+    asked = []
+
+    class Pool:
+        def __init__(self, workers, **options):
+            pass
+
+        def submit(self, function):
+            pass
+
+        def map(self, function, jobs, chunksize):
+            asked.append(len(jobs))
+            raise concurrent.futures.process.BrokenProcessPool
+
+        def shutdown(self, **options):
+            pass
+
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(hd, "_read", lambda *job: job)
+    with hd._Readers(4) as readers:
+        with pytest.warns(UserWarning, match="one process reads on"):
+            assert readers.map([(1,), (2,)], 1e9, "test", False) == [(1,), (2,)]
+        assert readers.map([(3,), (4,), (5,)], 1e9, "test", False) == [(3,), (4,), (5,)]
+    assert asked == [2]
 
 
 @pytest.mark.parametrize(("cores", "workers", "expected"), [(3, None, 3), (None, None, 1), (3, 5, 5)])
