@@ -426,6 +426,8 @@ def test_last_whole_number_without_line_break_is_missing(tmp_path):
     path = write(tmp_path / "1.csv", "date,x\n2001-01-01,100\n2001-01-02,200")
     values = hd.load_concept(f"x={tmp_path}/{{number}}.csv:x", "1")
     assert values.iloc[0] == 100 and np.isnan(values.iloc[1]), path
+    write(path, "date,x\n2001-01-01,.25\n2001-01-02,.50")
+    assert hd.load_concept(f"x={tmp_path}/{{number}}.csv:x", "1").tolist() == [0.25, 0.5]
 
 
 @pytest.mark.parametrize("product", ["maurer", "nldas"])
@@ -538,6 +540,7 @@ def test_attributes_of_a_folder_and_a_table(camels, tmp_path):
         ("basin_id,a\n01022500,1\n", r"no attributes \(first: a\) for 1 basins: 02046000"),
         ("basin_id,a\n01022500,1\n02046000,NA\n", "first: a"),
         ("basin_id,a\n01022500,1\n02046000,-999\n", "first: a"),
+        ("basin_id,a\n01022500,1\n02046000,-9999\n", "first: a"),
         ("basin_id,a\n01022500,1\n02046000,1o\n", "line 3: a '1o' is not a number"),
         ("basin_id,a\n01022500,1\n02046000,inf\n", "line 3: a 'inf' is not a number"),
         ("basin_id,a\n01022500,1\n02046000,12", "line 3: a '12' is not a number .* cut short"),
@@ -914,6 +917,8 @@ def test_ends_of_the_calendar_in_netcdf(tmp_path):
             "air temperature",
         ),
         ("x=a{basin}.csv:y", ("x", "a{basin}.csv", "y", 1.0, "as in file"), "y"),
+        ("x=a{basin}.csv:y*1e-8[m]", ("x", "a{basin}.csv", "y", 1e-8, "m"), "y"),
+        ("x=a{basin}.csv:y*-1e8[m]", ("x", "a{basin}.csv", "y", -1e8, "m"), "y"),
         ("x=a{basin}.csv:y*-3", ("x", "a{basin}.csv", "y", -3.0, "as in file * -3"), "y"),
     ],
 )
@@ -954,6 +959,8 @@ def test_water_of_the_four_soil_layers():
         ("swe=a{basin}.csv:x*ten", "'ten' is not a factor"),
         ("swe=a{basin}.csv:x*0", "'0' is not a factor"),
         ("swe=a{basin}.csv:x*1e999", "is not a factor"),
+        ("swe=a{basin}.csv:x*9.9e-9", "is not a factor"),
+        ("swe=a{basin}.csv:x*-1.01e8", "is not a factor"),
         ("swe=x/{basin}_lump_cida_forcing_leap.txt:SWE", "is 0 everywhere, not snow"),
         ("swe=a{basin}.csv:x*100000001", "'100000001' is not a factor"),
         ("snow=f/{basin}_lump_cida_forcing_leap.txt:swe(mm)", "is 0 everywhere"),
@@ -1094,6 +1101,7 @@ def test_data_set(camels, tmp_path):
         "source": "swe/{number}.csv:uaz_swe*0.1",
     }
     assert float(one["other"].sel(date="2001-01-05")) == 1
+    assert one["other"].attrs["source"] == "swe/{number}.csv:daymet_swe"
     assert all(ds[name].dtype == np.float32 and ds[name].attrs["units"] for name in ds.data_vars)
     assert ds.attrs["inputs"] == list(hd.FORCING) and ds.attrs["concepts"] == ["swe", "other"]
     assert ds.attrs["forcing"] == "daymet"
