@@ -1272,7 +1272,7 @@ def load_dataset(
     caravan = forcing == "caravan"
     inputs = CARAVAN_FORCING if caravan else FORCING
     forcing_files, flow_files = _main_files(data_dir, forcing)
-    order = every_basin(data_dir, forcing) if basins is None else read_basins(basins)
+    order = every_basin(data_dir, forcing, (forcing_files, flow_files)) if basins is None else read_basins(basins)
     for files, what in ((forcing_files, f"{forcing} forcing"), (flow_files, "streamflow")):
         absent = [b for b in order if b not in files]
         if absent:
@@ -1372,9 +1372,9 @@ def _main_files(data_dir, forcing: str) -> tuple[dict[str, Path], dict[str, Path
     return _forcing_files(data_dir, forcing), _streamflow_files(data_dir)
 
 
-def every_basin(data_dir, forcing: str) -> list[str]:
-    """Ids of all basins that have forcing and streamflow, sorted."""
-    forcing_files, flow_files = _main_files(data_dir, forcing)
+def every_basin(data_dir, forcing: str, files=None) -> list[str]:
+    """Ids of all basins that have forcing and streamflow, sorted; `files` as _main_files found them, if it did."""
+    forcing_files, flow_files = files or _main_files(data_dir, forcing)
     order = sorted(set(forcing_files) & set(flow_files))
     if not order:
         raise InputError(f"{data_dir}: no basin has {forcing} forcing and streamflow")
@@ -1561,9 +1561,9 @@ class _Moments:
         if not len(values):
             return
         share = len(values) / (self.number + len(values))
-        shift, mean = values.mean() - self.mean, values.mean()
+        shift = values.mean() - self.mean
         self.variance = (1 - share) * self.variance + share * values.var() + share * (1 - share) * shift**2
-        self.mean = self.mean + share * shift if self.number else mean
+        self.mean += share * shift
         self.number += len(values)
 
     def mean_std(self, what: str) -> list[float]:
