@@ -9,6 +9,7 @@ Each basin is run as one sequence with a spin-up year before the period, which i
 """
 
 import contextlib
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,72 +50,90 @@ class Settings:
 
 
 def main(settings: Settings):
-    import netCDF4
-    import pandas as pd
-
-    import hydrodata_tf as hydrodata
-    import plots
+    import results
     import runs
+    from files import InputError, replacing
 
     if settings.gates and settings.format == "csv":
-        raise hydrodata.InputError("Gates are written to netCDF only: add --format netcdf.")
+        raise InputError("Gates are written to netCDF only: add --format netcdf.")
+    if settings.units_shown < 1:
+        raise InputError(f"--units-shown must be above 0, not {settings.units_shown}.")
     run = runs.load_run(settings.run_dir)
-    seed = run.seeds[0] if settings.seed is None else settings.seed
-    if seed not in run.seeds:
-        raise hydrodata.InputError(f"{run.path} has no member of seed {seed}: choose from {run.seeds}.")
+    seed = run.pick(settings.seed)
     model = run.model(seed)
     start, end = settings.period or run.settings["test_period"]
     out = Path(settings.out_dir or run.path / f"states_{start}_{end}")
+    data = run.data(start, end, settings.basins, data_dir=settings.data_dir)
+    print(data.report)
 
-    dataset = run.dataset(start, end, basins=list(settings.basins) or None, data_dir=settings.data_dir)
-    print(dataset.attrs["report"])
-    arrays = hydrodata.to_arrays(dataset, run.normalisation)
-    written = dataset["date"].values >= np.datetime64(start)
-    basins, dates = dataset["basin"].values, pd.DatetimeIndex(dataset["date"].values[written])
-    units = {name: dataset[name].attrs["units"] for name in run.targets}
-
-    variables = ["c", "h", *("ifgo" if settings.gates else "")]
-    shown = snowiest(dataset)
+    parts = runs.simulate(model, data, start, end, states=True, gates=settings.gates, progress="cell states")
+    largest = -np.inf
     with contextlib.ExitStack() as stack:
+        write = functools.partial(write_tables, out, data)
         if settings.format == "netcdf":
-            path = stack.enter_context(runs.replacing(out / "Cn.nc"))
-            file = stack.enter_context(netCDF4.Dataset(path, "w"))
-            describe(file, basins, dates, model.units, variables, units, runs.origin(run) | {"seed": seed})
-        for part, states in runs.simulate(model, arrays, states=True, gates=settings.gates, progress="cell states"):
-            read = {
-                name: values[:, written]
-                for name, values in runs.in_units(states.pop("prediction"), run.normalisation).items()
-            }
-            states = {name: values[:, written] for name, values in states.items()}
-            if settings.format == "netcdf":
-                for name, values in {**states, **read}.items():
-                    file[name][part] = values
-            else:
-                for b, basin in enumerate(basins[part]):
-                    table = np.column_stack([states["c"][b], *(read[name][b] for name in units)])
-                    header = [f"cn_{k + 1}" for k in range(model.units)] + [
-                        f"{n} ({unit})" for n, unit in units.items()
-                    ]
-                    frame = pd.DataFrame(table, index=dates, columns=header)
-                    runs.write_csv(out / f"Cn_{basin}.csv", frame, index_label="date")
-            if part.start <= shown < part.stop:
-                chosen_states = states["c"][shown - part.start], {n: v[shown - part.start] for n, v in read.items()}
-    print(f"Cell states of {len(basins)} basins, {start} to {end}, in {out}")
+            path = stack.enter_context(replacing(out / "Cn.nc"))
+            title = "Cell states of an LSTM and what its probe reads in them"
+            origin = {"title": title, "seed": seed, **runs.origin(run)}
+            file = stack.enter_context(results.create(path, data, data.dates(start, end), origin))
+            describe(file, data, model.units, settings.gates)
+            write = functools.partial(write_netcdf, file, data)
+        for part in parts:
+            write(part)
+            # The figure shows the basin with the largest mean of the last concept: of snow, if there is any.
+            mean = np.nan_to_num(part.observed[..., -1]).mean(axis=1)
+            b = int(np.argmax(mean))
+            if mean[b] > largest:
+                largest, basin = mean[b], data.basins[part.basins][b]
+                shown = part.states["c"][b], part.observed[b], part.prediction[b]
+    print(f"Cell states of {len(data.basins)} basins, {start} to {end}, in {out}")
+    title = f"{basin}, {start} to {end}, seed {seed}"
+    draw(out / f"states_{basin}.png", data, part.dates, *shown, settings.units_shown, title)
 
-    states, read = chosen_states
+
+def describe(file, data, number, gates):
+    """Lay out the netCDF file: cell and hidden states, the gates if asked for, and each target."""
+    import results
+
+    results.add_index(file, "unit", list(range(1, number + 1)), "number of the cell state, from 1")
+    for name in ["c", "h", *("ifgo" if gates else "")]:
+        about = {"units": "1", "long_name": LONG_NAMES[name]}
+        results.add_series(file, name, about, LONG_NAMES[name], unit=True)
+    for name in data.targets:
+        words = "streamflow, simulated" if name == "streamflow" else f"{name}, as the probe reads it"
+        results.add_series(file, name, data.about[name], words)
+
+
+def write_netcdf(file, data, part):
+    """The states and readings of the basins of a part."""
+    for name, values in part.states.items():
+        file[name][part.basins] = values
+    for k, name in enumerate(data.targets):
+        file[name][part.basins] = part.prediction[..., k]
+
+
+def write_tables(out, data, part):
+    """One CSV for each basin of a part."""
+    import pandas as pd
+
+    from files import write_csv
+
+    header = [f"cn_{k + 1}" for k in range(part.states["c"].shape[2])]
+    header += [f"{name} ({data.about[name]['units']})" for name in data.targets]
+    for basin, states, read in zip(data.basins[part.basins], part.states["c"], part.prediction, strict=True):
+        table = pd.DataFrame(np.hstack([states, read]), index=pd.DatetimeIndex(part.dates), columns=header)
+        write_csv(out / f"Cn_{basin}.csv", table, index_label="date")
+
+
+def draw(path, data, dates, states, observed, read, number, title):
+    """The cell states that follow the concepts of one basin best, above the concepts, observed and read."""
+    import plots
+
     concepts = [
-        {"name": n, "units": units[n], "observed": dataset[n].values[shown][written], "probed": read[n]} for n in read
+        {"name": name, "units": data.about[name]["units"], "observed": observed[:, k], "probed": read[:, k]}
+        for k, name in enumerate(data.targets)
     ]
-    best = best_units(states, concepts[1:] or concepts, settings.units_shown)
-    title = f"{basins[shown]}, {start} to {end}, seed {seed}"
-    figure = out / f"states_{basins[shown]}.png"
-    plots.states(dates, states[:, best], [f"cn_{k + 1}" for k in best], concepts[1:], title, figure)
-
-
-def snowiest(dataset):
-    """Position of the basin with the largest mean of the last concept (of streamflow if there is none)."""
-    name = ["streamflow", *dataset.attrs["concepts"]][-1]
-    return int(np.argmax(dataset[name].mean("date").fillna(-1).values))
+    best = best_units(states, concepts[1:] or concepts, number)
+    plots.states(dates, states[:, best], [f"cn_{k + 1}" for k in best], concepts[1:], title, path)
 
 
 def best_units(states, concepts, number):
@@ -129,27 +148,7 @@ def best_units(states, concepts, number):
     return list(dict.fromkeys(int(k) for k in np.stack(rankings, axis=1).ravel()))[:number]
 
 
-def describe(file, basins, dates, number, variables, units, origin):
-    """Lay out the netCDF file: dimensions, coordinates, variables with their units, where it comes from."""
-    for name, size in (("basin", len(basins)), ("date", len(dates)), ("unit", number)):
-        file.createDimension(name, size)
-    file.createVariable("basin", str, ("basin",))[:] = basins.astype(object)
-    file.createVariable("unit", "i4", ("unit",))[:] = np.arange(1, number + 1)
-    file["unit"].long_name = "number of the cell state, from 1"
-    file.createVariable("date", "i4", ("date",))[:] = (dates - dates[0]).days
-    file["date"].setncatts({"units": f"days since {dates[0]:%Y-%m-%d}", "calendar": "standard"})
-    for name in variables:
-        file.createVariable(name, "f4", ("basin", "date", "unit"))
-        file[name].setncatts({"units": "1", "long_name": LONG_NAMES[name]})
-    for name, unit in units.items():
-        file.createVariable(name, "f4", ("basin", "date"), fill_value=np.nan)
-        reader = "simulated streamflow" if name == "streamflow" else f"{name} as the probe reads it"
-        file[name].setncatts({"units": unit, "long_name": reader})
-    file.setncatts({"title": "Cell states of an LSTM and what its probe reads in them", **origin})
-
-
 if __name__ == "__main__":
-    chosen = tyro.cli(Settings, description=__doc__)
-    from runs import cli
+    from files import cli
 
-    cli(main)(chosen)
+    cli(lambda: main(tyro.cli(Settings, description=__doc__)))

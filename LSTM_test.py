@@ -5,7 +5,7 @@
 
 Everything about the model and its data comes from the run directory. Each basin is simulated as one sequence with a
 spin-up year before the period, which is not scored. With several members each is scored, and the mean of their
-simulations.
+simulations. Basins are gone through some at a time, so that memory does not grow with their number.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from pathlib import Path
 import tyro
 
 FLOW_METRICS = ("log-NSE", "FHV", "FLV", "FMS")  # made for flow duration curves: not for soil water or snow
+MEAN = "mean of members"
 
 
 @dataclass
@@ -35,112 +36,122 @@ class Settings:
 def main(settings: Settings):
     import numpy as np
     import pandas as pd
-    import xarray as xr
 
     import cn_loss
-    import hydrodata_tf as hydrodata
+    import results
     import runs
+    from files import InputError, replacing, write_csv
 
     if unknown := [name for name in settings.metrics if name not in cn_loss.METRICS]:
-        raise hydrodata.InputError(f"There is no metric {unknown[0]}: choose from {', '.join(cn_loss.METRICS)}.")
+        raise InputError(f"There is no metric {unknown[0]}: choose from {', '.join(cn_loss.METRICS)}.")
     run = runs.load_run(settings.run_dir)
     start, end = settings.period or run.settings["test_period"]
     out = Path(settings.out_dir or run.path / f"test_{start}_{end}")
+    data = run.data(start, end, settings.basins, data_dir=settings.data_dir)
+    print(data.report)
+    counted = runs.scored_basins(run.basins, data)
+    models = [run.model(seed) for seed in run.seeds]
+    members = [f"seed {seed}" for seed in run.seeds] + [MEAN] * (len(models) > 1)
+    shown = members[-1]
 
-    dataset = run.dataset(start, end, basins=list(settings.basins) or None, data_dir=settings.data_dir)
-    print(dataset.attrs["report"])
-    arrays = hydrodata.to_arrays(dataset, run.normalisation)
-    scored_days = dataset["date"].values >= np.datetime64(start)
-    basins, dates = dataset["basin"].values, dataset["date"].values[scored_days]
-    observed = {name: dataset[name].values[:, scored_days] for name in run.targets}
+    scores, nse = [], {name: np.full(len(data.basins), np.nan) for name in data.targets}
+    origin = {"title": f"Simulated and observed series of {run.path.name}", **runs.origin(run)}
+    with replacing(out / "series.nc") as path, results.create(path, data, data.dates(start, end), origin) as file:
+        results.add_index(file, "member", members, "member of the run, or their mean")
+        for name in data.targets:
+            results.add_series(file, f"{name}_observed", data.about[name], f"{name}, observed")
+            results.add_series(file, f"{name}_simulated", data.about[name], f"{name}, simulated", member=True)
+        for parts in runs.simulate_members(models, data, start, end, progress="simulating"):
+            part = parts[0]
+            simulated = [one.prediction for one in parts]
+            simulated += [np.mean(simulated, axis=0)] * (len(models) > 1)
+            for k, name in enumerate(data.targets):
+                observed = part.observed[..., k]
+                file[f"{name}_observed"][part.basins] = observed
+                for m, member in enumerate(members):
+                    file[f"{name}_simulated"][m, part.basins] = simulated[m][..., k]
+                    table = score_basins(settings.metrics, data, part.basins, name, observed, simulated[m][..., k])
+                    table.loc[~counted[name][part.basins], "note"] = (
+                        f"mean below {runs.SNOW_MM:g} mm: not in the summary"
+                    )
+                    scores.append(table.assign(target=name, member=member))
+                one = cn_loss.score(observed, simulated[-1][..., k], ["NSE"])["NSE"]
+                nse[name][part.basins] = one.where(counted[name][part.basins])
 
-    members = {}  # member -> target -> (basin, day) in the target's unit
-    for seed in run.seeds:
-        parts = runs.simulate(run.model(seed), arrays, progress=f"seed {seed}")
-        prediction = np.concatenate([part["prediction"] for _, part in parts])[:, scored_days]
-        members[f"seed {seed}"] = runs.in_units(prediction, run.normalisation)
-    shown = "mean of members" if len(members) > 1 else next(iter(members))
-    if len(members) > 1:
-        members[shown] = {n: np.mean([simulated[n] for simulated in members.values()], axis=0) for n in run.targets}
-
-    counted = runs.scored_basins(run.basins, dataset)
-    scores, summaries = [], []
-    for name in run.targets:
-        for member, simulated in members.items():
-            metrics = [m for m in settings.metrics if name == "streamflow" or m not in FLOW_METRICS]
-            table = cn_loss.score(observed[name], simulated[name], metrics, index=basins)
-            reasons = [
-                why_nan(table.loc[b], *pair) for b, *pair in zip(basins, observed[name], simulated[name], strict=True)
-            ]
-            table["note"] = np.where(counted[name], reasons, f"mean below {runs.SNOW_MM:g} mm: not in the summary")
-            scores.append(table.rename_axis("basin").reset_index().assign(target=name, member=member))
-            summary = cn_loss.summarise(table.loc[counted[name], metrics])
-            summaries.append(summary.rename_axis("metric").reset_index().assign(target=name, member=member))
-    first = ["target", "member"]
-    scores = pd.concat(scores).set_index([*first, "basin"]).reset_index()
-    summary = pd.concat(summaries).set_index([*first, "metric"])
-    units = ", ".join(f"{name} in {dataset[name].attrs['units']}" for name in run.targets)
-    print(f"\n{len(basins)} basins, {start} to {end}; {units}")
+    scores = pd.concat(scores).set_index(["target", "member", "basin"])
+    order = pd.MultiIndex.from_product([data.targets, members, data.basins], names=scores.index.names)
+    scores = scores.reindex(order).reset_index()
+    summary = summarise(scores, counted, data, members)
+    units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
+    print(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
     print(summary.to_string(float_format=lambda value: f"{value:.3f}"))
-
-    runs.write_csv(out / "scores.csv", scores, index=False)
-    runs.write_csv(out / "summary.csv", summary)
-    series = xr.Dataset(coords={"basin": basins, "date": dates, "member": list(members)})
-    for name in run.targets:
-        attrs = {"units": dataset[name].attrs["units"]}
-        series[f"{name}_observed"] = (("basin", "date"), observed[name], attrs)
-        simulated = np.stack([values[name] for values in members.values()])
-        series[f"{name}_simulated"] = (("member", "basin", "date"), simulated, attrs)
-    series.attrs = {"title": f"Simulated and observed series of {run.path.name}", **runs.origin(run)}
-    runs.write_netcdf(out / "series.nc", series)
-
-    note = f"{shown}, {start} to {end}"
-    figures(out, dataset, dates, observed, members[shown], counted, note)
+    write_csv(out / "scores.csv", scores, index=False)
+    write_csv(out / "summary.csv", summary)
+    figures(out, data, nse, shown, note=f"{shown}, {start} to {end}")
     print(f"\nScores, series and figures in {out}")
 
 
-def why_nan(scores, observed, simulated):
-    """Why some of a basin's scores (a Series by metric) are NaN, in words; "" if none is."""
+def score_basins(metrics, data, basins, name, observed, simulated):
+    """Scores of some basins for one target, a row each, and in words why a score has no value."""
     import cn_loss
 
-    reasons = {}
-    for metric in scores.index[scores.isna()]:
-        reasons.setdefault(cn_loss.why_nan(observed, simulated, metric), []).append(metric)
-    return "; ".join(f"no {', '.join(metrics)}: {reason}" for reason, metrics in reasons.items())
+    metrics = [metric for metric in metrics if name == "streamflow" or metric not in FLOW_METRICS]
+    table = cn_loss.score(observed, simulated, metrics, index=data.basins[basins])
+    notes = []
+    for (_, row), *pair in zip(table.iterrows(), observed, simulated, strict=True):
+        reasons = {}
+        for metric in row.index[row.isna()]:
+            reasons.setdefault(cn_loss.why_nan(*pair, metric), []).append(metric)
+        notes.append("; ".join(f"no {', '.join(missing)}: {reason}" for reason, missing in reasons.items()))
+    return table.assign(note=notes).rename_axis("basin").reset_index()
 
 
-def figures(out, dataset, dates, observed, simulated, counted, note):
+def summarise(scores, counted, data, members):
+    """Median, mean and spread over basins of each metric, for each target and member."""
+    import pandas as pd
+
+    import cn_loss
+
+    summaries = {}
+    for name in data.targets:
+        for member in members:
+            rows = scores[(scores["target"] == name) & (scores["member"] == member)]
+            table = rows.drop(columns=["target", "member", "basin", "note"])[counted[name]]
+            if name != "streamflow":
+                table = table.drop(columns=[metric for metric in FLOW_METRICS if metric in table])
+            summaries[name, member] = cn_loss.summarise(table)
+    return pd.concat(summaries, names=["target", "member", "metric"])
+
+
+def figures(out, data, nse, shown, note):
     """The distribution of NSE, hydrographs of a good, a median and a bad basin, and a map where places are known."""
     import numpy as np
+    import xarray as xr
 
     import plots
-    from cn_loss import score
 
-    nse = {}
-    for name in observed:
-        nse[name] = score(observed[name], simulated[name], ["NSE"])["NSE"].where(counted[name]).to_numpy()
     plots.score_distribution(nse, "NSE", out / "nse_distribution.png", note=note)
-
     order = np.argsort(nse["streamflow"])[: np.isfinite(nse["streamflow"]).sum()]
     panels = []
-    for share, word in ((0.9, "good"), (0.5, "median"), (0.1, "bad")) if len(order) else ():
-        b = order[round(share * (len(order) - 1))]
-        concepts = [
-            {"name": n, "units": dataset[n].attrs["units"], "observed": observed[n][b], "simulated": simulated[n][b]}
-            for n in observed
-            if n != "streamflow"
-        ]
-        flow = {"dates": dates, "observed": observed["streamflow"][b], "simulated": simulated["streamflow"][b]}
-        title = f"{word}: {dataset['basin'].values[b]}, NSE {nse['streamflow'][b]:.2f}"
-        panels.append({"title": title, "concepts": concepts, **flow})
+    with xr.open_dataset(out / "series.nc") as series:
+        for share, word in ((0.9, "good"), (0.5, "median"), (0.1, "bad")) if len(order) else ():
+            b = order[round(share * (len(order) - 1))]
+            one = series.isel(basin=b).sel(member=shown)
+            lines = {
+                name: {"observed": one[f"{name}_observed"].values, "simulated": one[f"{name}_simulated"].values}
+                for name in data.targets
+            }
+            concepts = [{"name": n, "units": data.about[n]["units"], **lines[n]} for n in data.targets[1:]]
+            title = f"{word}: {data.basins[b]}, NSE {nse['streamflow'][b]:.2f}"
+            panels.append({"title": title, "dates": one["date"].values, "concepts": concepts, **lines["streamflow"]})
     if panels:
         plots.hydrographs(panels, out / "hydrographs.png")
-    if np.isfinite(dataset["lat"].values).any():
-        plots.score_map(dataset["lon"].values, dataset["lat"].values, nse["streamflow"], "NSE", out / "nse_map.png")
+    lon, lat = data.place["lon"].to_numpy(), data.place["lat"].to_numpy()
+    if np.isfinite(lon + lat).any():
+        plots.score_map(lon, lat, nse["streamflow"], "NSE", out / "nse_map.png")
 
 
 if __name__ == "__main__":
-    chosen = tyro.cli(Settings, description=__doc__)
-    from runs import cli
+    from files import cli
 
-    cli(main)(chosen)
+    cli(lambda: main(tyro.cli(Settings, description=__doc__)))

@@ -1,27 +1,26 @@
 """Train an LSTM on runoff while a linear layer maps its cell states to hydrological concepts.
 
-    python LSTM_train.py                # synthetic demo catchments, made if they are not there
-    python LSTM_train.py --resume       # go on with a training that was stopped
+    python LSTM_train.py                                  # synthetic demo catchments, made if they are not there
+    python LSTM_train.py camels --data-dir camels_us      # the 391 CAMELS catchments with snow water equivalent
+    python LSTM_train.py caravan --data-dir Caravan       # Caravan gauges with four soil layers and snow
+    python LSTM_train.py --resume --run-dir runs/camels   # go on with a training that was stopped
 
-The 391 CAMELS catchments with snow water equivalent as the concept:
-
-    python LSTM_train.py --run-dir runs/camels --data-dir camels_us --forcing maurer_extended --basins s_391attrs.csv
-        --concepts "swe=swe/{number}.csv:uaz_swe[mm]" --train-period 1981-10-01 2000-09-30
-        --valid-period 2000-10-01 2004-09-30 --test-period 2004-10-01 2008-09-30
-
-Then score the run with LSTM_test.py and write its cell states with LSTM_output_Cn.py. Edit the settings below or give
-them as options; as long as no data folder is named, the demo's settings (DEMO) hold.
+Then score the run with LSTM_test.py and write its cell states with LSTM_output_Cn.py. demo, camels and caravan are the
+presets below: edit them, or give any setting as an option.
 """
 
+import functools
 import itertools
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import tyro
+
+EPSILON = 0.1  # of the loss: this share of a target's overall standard deviation is added to every basin's own
 
 
 @dataclass
@@ -29,12 +28,12 @@ class Settings:
     # Where things are
     run_dir: str = "runs/camels"
     """Folder for the trained model and everything the other scripts need; a new or an empty one."""
-    data_dir: str = ""
-    """CAMELS-US folder or, with --forcing caravan, a Caravan folder; or a store that stores.py made of one."""
+    data_dir: str = "camels_us"
+    """CAMELS-US folder or, with --forcing caravan, a Caravan folder."""
     forcing: str = "daymet"
     """Forcing product: daymet, maurer, maurer_extended, nldas, nldas_extended, or caravan."""
     basins: tuple[str, ...] = ()
-    """Basin ids, or one file that lists them; all basins of the data folder if empty."""
+    """Basin ids, or one file that lists them; if empty, all basins of the data folder that can be used."""
     attributes: str = "auto"
     """Catchment attributes: auto (the 27 of the CAMELS files, Caravan's own), a CSV table, climate (computed from the
     forcing of the training period), or none."""
@@ -84,30 +83,63 @@ class Settings:
     seed: tuple[int, ...] = (1,)
     """Seed of the weights and of the order of the windows; several train one member each."""
     resume: bool = False
-    """Go on with the run in --run-dir after its last whole epoch, or add a seed to it, or begin it."""
+    """Go on with the run in --run-dir after its last whole epoch, or add a --seed to it; its own settings hold."""
     distribute: bool = False
     """Divide every batch between all devices of this host and all processes that a launcher such as srun started (needs
     KERAS_BACKEND=jax; see docs/scaling.md)."""
 
 
-STATES = "caravan/timeseries/csv/camels/camels_{basin}.csv"
-DEMO = Settings(
-    run_dir="runs/demo",
-    data_dir="demo",
-    concepts=(
-        f"soil1={STATES}:volumetric_soil_water_layer_1_mean*70[mm]",
-        f"soil2={STATES}:volumetric_soil_water_layer_2_mean*210[mm]",
-        f"soil3={STATES}:volumetric_soil_water_layer_3_mean*720[mm]",
-        f"soil4={STATES}:volumetric_soil_water_layer_4_mean*1890[mm]",
-        f"swe={STATES}:snow_depth_water_equivalent_mean[mm]",
+GAUGE = "caravan/timeseries/csv/camels/camels_{basin}.csv"
+PRESETS = {
+    "demo": Settings(
+        run_dir="runs/demo",
+        data_dir="demo",
+        forcing="daymet",
+        concepts=(
+            f"soil1={GAUGE}:volumetric_soil_water_layer_1_mean*70[mm]",
+            f"soil2={GAUGE}:volumetric_soil_water_layer_2_mean*210[mm]",
+            f"soil3={GAUGE}:volumetric_soil_water_layer_3_mean*720[mm]",
+            f"soil4={GAUGE}:volumetric_soil_water_layer_4_mean*1890[mm]",
+            f"swe={GAUGE}:snow_depth_water_equivalent_mean[mm]",
+        ),
+        train_period=("2002-10-01", "2009-09-30"),
+        valid_period=("2009-10-01", "2011-09-30"),
+        test_period=("2011-10-01", "2013-09-30"),
+        hidden_size=64,
+        batch_size=16,
+        epochs=100,
     ),
-    train_period=("2002-10-01", "2009-09-30"),
-    valid_period=("2009-10-01", "2011-09-30"),
-    test_period=("2011-10-01", "2013-09-30"),
-    hidden_size=64,
-    batch_size=16,
-    epochs=100,
-)
+    "camels": Settings(
+        run_dir="runs/camels",
+        data_dir="camels_us",
+        forcing="maurer_extended",
+        basins=("s_391attrs.csv",),
+        concepts=("swe=swe/{number}.csv:uaz_swe[mm]",),
+        train_period=("1981-10-01", "2000-09-30"),
+        valid_period=("2000-10-01", "2004-09-30"),
+        test_period=("2004-10-01", "2008-09-30"),
+    ),
+    "caravan": Settings(
+        run_dir="runs/caravan",
+        data_dir="Caravan",
+        forcing="caravan",
+        attributes="climate",
+        concepts=(
+            "soil1=caravan:volumetric_soil_water_layer_1_mean*70",
+            "soil2=caravan:volumetric_soil_water_layer_2_mean*210",
+            "soil3=caravan:volumetric_soil_water_layer_3_mean*720",
+            "soil4=caravan:volumetric_soil_water_layer_4_mean*1890",
+            "swe=caravan:snow_depth_water_equivalent_mean",
+        ),
+        train_period=("1980-10-01", "2006-09-30"),
+        valid_period=("2006-10-01", "2008-09-30"),
+        test_period=("2008-10-01", "2020-12-31"),
+        hidden_size=64,
+        batch_size=16,
+        epochs=150,
+        patience=60,
+    ),
+}
 
 
 def main(settings: Settings):
@@ -123,51 +155,48 @@ def train(settings, team):
     """Read the data, begin the run directory and train every member."""
     import hydrodata_tf as hydrodata
     import runs
-    import stores
+    import windows
+    from files import InputError
 
     if settings.batch_size % team.devices:
-        raise hydrodata.InputError(f"--batch-size {settings.batch_size} cannot be divided by {team.devices} devices.")
-    if settings.data_dir == DEMO.data_dir and team.first:
+        raise InputError(f"--batch-size {settings.batch_size} cannot be divided by {team.devices} devices.")
+    if settings.data_dir == PRESETS["demo"].data_dir and team.first:
         from demo_data import make_demo
 
-        try:
-            print(f"Synthetic demo catchments in {make_demo(settings.data_dir)}/")
-        except ValueError as error:  # the folder holds something else
-            raise hydrodata.InputError(str(error)) from None
+        print(f"Synthetic demo catchments in {make_demo(settings.data_dir)}/")
     team.wait()
-    data = stores.open_parts(
+    data = hydrodata.open_data(
         settings.data_dir,
+        forcing=settings.forcing,
         # Sorted, so that the order of a basin list changes no number.
         basins=sorted(hydrodata.read_basins(settings.basins)) if settings.basins else None,
-        forcing=settings.forcing,
         attributes=settings.attributes,
         concepts=settings.concepts,
         climate_period=settings.train_period,
+        used_in=settings.train_period,
     )
     print(data.report)
-
-    normalisation = hydrodata.fit_normalisation(data, *settings.train_period)
-    arrays = stores.training_arrays(data, normalisation, *settings.train_period, warmup_days=settings.warmup_days)
-    valid = data.within(*settings.valid_period, spinup_days=runs.SPINUP_DAYS).share(team.index, team.count)
+    for reason in dict.fromkeys(data.left_out.values()):
+        number = sum(reason == other for other in data.left_out.values())
+        print(f"{number} basins left out. {reason} (left_out.csv in {settings.run_dir} names them).")
+    training = windows.training_set(data, *settings.train_period, settings.warmup_days)
+    valid = data.select(range(len(data.basins))[team.index :: team.count])
 
     apart = ("resume", "distribute")  # these change how a run is made, not what comes out
     options = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items() if k not in apart}
     if team.first:
-        runs.create_run(settings.run_dir, options, normalisation, data, resume=settings.resume)
+        runs.create_run(settings.run_dir, options, training, resume=settings.resume)
     team.wait()
-    del data
     for seed in settings.seed:
-        train_member(settings, team, seed, arrays, valid, normalisation)
+        train_member(settings, team, seed, training, valid)
     print(f"Next: python LSTM_test.py --run-dir {settings.run_dir}")
 
 
 def check(settings):
     """Refuse settings that cannot work before anything is read."""
-    from hydrodata_tf import InputError
+    from files import InputError
     from runs import MOST_SEED, MOST_UNITS
 
-    if not settings.data_dir:
-        raise InputError("Name the folder of the data with --data-dir.")
     for name in ("hidden_size", "epochs", "batch_size", "window", "learning_rate", "clip_norm", "patience"):
         if not getattr(settings, name) > 0:
             raise InputError(f"--{name.replace('_', '-')} must be above 0, not {getattr(settings, name)}.")
@@ -185,102 +214,111 @@ def check(settings):
     ):
         given = " ".join(map(str, settings.seed))
         raise InputError(f"--seed takes different whole numbers from 0 to {MOST_SEED}, not {given}.")
-    periods = sorted((getattr(settings, f"{name}_period"), f"--{name}-period") for name in ("train", "valid", "test"))
-    for (earlier, one), (later, other) in itertools.pairwise(periods):
-        if later[0] <= earlier[1]:
-            raise InputError(f"{one} ({' to '.join(earlier)}) and {other} ({' to '.join(later)}) share days.")
+    check_periods(settings)
 
 
-def train_member(settings, team, seed, arrays, valid, normalisation):
+def check_periods(settings):
+    """Refuse periods that are no periods or share days."""
+    from files import InputError
+    from windows import parse_day
+
+    periods = []
+    for name in ("train", "valid", "test"):
+        first, last = map(parse_day, getattr(settings, f"{name}_period"))
+        if last < first:
+            raise InputError(f"--{name}-period {first} {last} ends before it starts.")
+        periods.append((first, last, f"--{name}-period"))
+    for (first, last, one), (later, end, other) in itertools.pairwise(sorted(periods)):
+        if later <= last:
+            raise InputError(f"{one} ({first} to {last}) and {other} ({later} to {end}) share days.")
+
+
+def train_member(settings, team, seed, training, valid):
     """Train the member of one seed, from its last checkpoint if it has one, and leave its best weights in the run."""
-    import keras
     import pandas as pd
-    from tqdm import tqdm
 
     import plots
     import runs
-    from cn_loss import elastic_nse_loss, nse_loss
-    from hydrodata_tf import InputError, training_windows
+    from files import InputError, write_csv
 
     folder = Path(settings.run_dir) / f"seed_{seed}"
+    build_model = functools.partial(runs.build_model, asdict(settings), training.normalisation, seed)
     with team.training():
-        model = runs.build_model(asdict(settings), normalisation, seed)
-    share = settings.concept_weight / max(1, len(model.targets) - 1)
-    weights = {name: settings.streamflow_weight if name == "streamflow" else share for name in model.targets}
-
-    def loss(targets, predictions, basin_std):
-        parts = {}
-        for k, name in enumerate(model.targets):
-            one = targets[..., k : k + 1], predictions[..., k : k + 1], basin_std[:, k : k + 1]
-            if name == "streamflow" or settings.probe_penalty == 0:
-                parts[name] = weights[name] * nse_loss(*one)
-            else:
-                kernel = model.probe.kernel[:, k - 1]
-                parts[name] = weights[name] * elastic_nse_loss(*one, kernel, alpha=settings.probe_penalty)
-        return parts
-
+        model = build_model()
+    weights = loss_weights(settings, model.targets)
     done, history, best = 0, [], {"score": -np.inf, "epoch": 0}
     with team.training():
-        adam = keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm)
-        model.compile(optimizer=adam, loss=loss)
-        model.optimizer.build(model.trainable_variables)
+        compile_model(settings, model, training.normalisation, weights)
         if (folder / "checkpoint.npz").exists():
             done, extra = runs.read_checkpoint(folder / "checkpoint.npz", model)
             history, best = extra["history"], extra["best"]
     # A shared model cannot simulate other basins in every process; a model of its own can.
-    judged = runs.build_model(asdict(settings), normalisation, seed) if team.distribution else model
-    basins = runs.load_basins(settings.run_dir, normalisation["targets"])
-    print(f"Seed {seed}: {settings.hidden_size} cell states, {model.count_params():,} weights" +
+    judged = build_model() if team.distribution else model
+    number = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    print(f"Seed {seed}: {settings.hidden_size} cell states, {number:,} weights" +
           (f", going on after epoch {done}" if done else ""))  # fmt: skip
 
     print(f"{'epoch':>5} {'seconds':>8} {'loss':>8}  validation NSE, median over basins")
-    steps = math.ceil(arrays["scored"] / settings.window / settings.batch_size)
-    hidden = None if team.first else True  # the bar
-    draw = settings.window, settings.batch_size, settings.warmup_days
     try:
         for epoch in range(done + 1, settings.epochs + 1):
             if epoch - 1 - best["epoch"] >= settings.patience:
                 print(f"No better validation score for {settings.patience} epochs.")
                 break
             began = time.perf_counter()
-            rng = np.random.default_rng([seed, epoch])  # an epoch that is done again after a stop sees the same windows
-            batches = training_windows(arrays, *draw, rng, share=(team.index, team.count))
-            logs = []
-            for x, y in tqdm(batches, f"epoch {epoch}", total=steps, leave=False, disable=hidden, unit="batch"):
-                progress = (epoch - 1 + min(len(logs) / steps, 1)) / settings.epochs
-                model.optimizer.learning_rate = rate = settings.learning_rate * schedule(progress)
-                with team.training():
-                    logs.append(model.train_on_batch(x, y, return_dict=True))
-            losses = pd.DataFrame(logs).astype(float).mean()
-            if not all(np.isfinite(values).all() for values in (losses["loss"], *model.get_weights())):
-                raise InputError(f"The loss is not a number in epoch {epoch}: lower --learning-rate or --clip-norm.")
+            losses = train_epoch(settings, team, model, training, seed, epoch)
             if judged is not model:
                 judged.set_weights(model.get_weights())
-            scores = median_nse(judged, team, valid, settings.valid_period[0], normalisation, basins)
+            scores = median_nse(judged, team, valid, settings.valid_period, training.basins)
             if not np.isfinite(list(scores.values())).any():
                 raise InputError(
                     f"No basin has a score from {' to '.join(settings.valid_period)}: choose another --valid-period."
                 )
             score = sum(weights[name] * max(value, -1.0) for name, value in scores.items() if np.isfinite(value))
+            seconds, rate = time.perf_counter() - began, float(model.optimizer.learning_rate)
             row = {"epoch": epoch, **losses, **{f"val_NSE_{name}": v for name, v in scores.items()}}
-            history.append(row | {"learning_rate": rate, "seconds": time.perf_counter() - began})
-            print(f"{epoch:5d} {history[-1]['seconds']:8.1f} {losses['loss']:8.4f}  " +
+            history.append(row | {"learning_rate": rate, "seconds": seconds})
+            print(f"{epoch:5d} {seconds:8.1f} {losses['loss']:8.4f}  " +
                   "  ".join(f"{name} {v:.3f}" for name, v in scores.items()), flush=True)  # fmt: skip
             better = score > best["score"]
             best = {"score": score, "epoch": epoch} if better else best
             if team.first:
                 if better:
                     runs.write_model(folder / "model.keras", judged)
-                runs.write_csv(folder / "history.csv", pd.DataFrame(history), index=False)
+                write_csv(folder / "history.csv", pd.DataFrame(history), index=False)
                 # Last, so that whatever is cut off before it is done again.
                 runs.write_checkpoint(folder / "checkpoint.npz", model, epoch, {"history": history, "best": best})
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"Stopped. Go on with the same options and --resume (run directory {settings.run_dir})."
+            f"Stopped. Go on with: python LSTM_train.py --resume --run-dir {settings.run_dir}"
         ) from None
     if team.first:
         plots.history(pd.DataFrame(history), folder / "history.png")
     print(f"Seed {seed}: best weights from epoch {best['epoch']}, in {folder / 'model.keras'}")
+
+
+def train_epoch(settings, team, model, training, seed, epoch):
+    """One pass over all training days; the mean loss and its parts, by name."""
+    import pandas as pd
+    from tqdm import tqdm
+
+    from files import InputError
+    from windows import training_windows
+
+    rng = np.random.default_rng([seed, epoch])  # an epoch that is done again after a stop sees the same windows
+    draw = settings.window, settings.batch_size, settings.warmup_days, rng
+    batches = training_windows(training, *draw, share=(team.index, team.count))
+    steps = math.ceil(training.scored / settings.window / settings.batch_size)
+    hidden = None if team.first else True  # the bar
+    logs = []
+    for x, y in tqdm(batches, f"epoch {epoch}", total=steps, leave=False, disable=hidden, unit="batch"):
+        progress = (epoch - 1 + min(len(logs) / steps, 1)) / settings.epochs
+        model.optimizer.learning_rate = settings.learning_rate * schedule(progress)
+        with team.training():
+            logs.append(model.train_on_batch(x, y, return_dict=True))
+    losses = pd.DataFrame(logs).astype(float).mean()
+    if not all(np.isfinite(values).all() for values in (losses["loss"], *model.get_weights())):
+        raise InputError(f"The loss is not a number in epoch {epoch}: lower --learning-rate or --clip-norm.")
+    return losses
 
 
 def schedule(progress):
@@ -288,31 +326,78 @@ def schedule(progress):
     return progress / 0.05 if progress < 0.05 else (1 + math.cos(math.pi * (progress - 0.05) / 0.95)) / 2
 
 
-def median_nse(model, team, valid, start, normalisation, basins):
-    """Median NSE over basins of each target from the day `start` on; NaN where no basin has a score.
+def loss_weights(settings, targets):
+    """Weight of each target in the loss: the concepts share theirs equally."""
+    share = settings.concept_weight / max(1, len(targets) - 1)
+    return {name: settings.streamflow_weight if name == "streamflow" else share for name in targets}
 
-    Each process simulates its own basins.
+
+def compile_model(settings, model, normalisation, weights):
+    """Give a model its loss, a part for each target, and Adam with clipped gradients."""
+    from cn_loss import elastic_nse_loss, nse_loss
+    from libs_tf import keras
+
+    def loss(targets, predictions, basin_std):
+        parts = {}  # targets and predictions (batch, time, target) in mm/day and the concepts' units
+        for k, name in enumerate(model.targets):
+            one = targets[..., k : k + 1], predictions[..., k : k + 1], basin_std[:, k : k + 1]
+            epsilon = EPSILON * normalisation["targets"][name][1]
+            if name == "streamflow" or settings.probe_penalty == 0:
+                parts[name] = weights[name] * nse_loss(*one, epsilon=epsilon)
+            else:
+                probe = model.probe.kernel[:, k - 1]
+                penalty = {"alpha": settings.probe_penalty, "epsilon": epsilon}
+                parts[name] = weights[name] * elastic_nse_loss(*one, probe, **penalty)
+        return parts
+
+    adam = keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm)
+    model.compile(optimizer=adam, loss=loss)
+    model.optimizer.build(model.trainable_variables)
+
+
+def median_nse(model, team, data, period, table):
+    """Median NSE over basins of each target in a period; NaN where no basin has a score.
+
+    Each process simulates its own basins. `table` holds each basin's training-period means (`runs.scored_basins`).
     """
     import pandas as pd
 
     from cn_loss import score
-    from hydrodata_tf import to_arrays
-    from runs import in_units, scored_basins, simulate
+    from runs import scored_basins, simulate
 
+    counted = scored_basins(table, data)
     rows = [np.empty((0, len(model.targets)))]
-    for part in valid:
-        arrays = to_arrays(part, normalisation)
-        arrays["targets"][:, part["date"].values < np.datetime64(start)] = np.nan  # spin-up
-        simulated = in_units(np.concatenate([out["prediction"] for _, out in simulate(model, arrays)]), normalisation)
-        observed, counted = in_units(arrays["targets"], normalisation), scored_basins(basins, part)
-        nse = [score(observed[n], simulated[n], ["NSE"])["NSE"].where(counted[n]) for n in model.targets]
+    for part in simulate(model, data, *period):
+        nse = [
+            score(part.observed[..., k], part.prediction[..., k], ["NSE"])["NSE"].where(counted[name][part.basins])
+            for k, name in enumerate(model.targets)
+        ]
         rows.append(np.stack(nse, axis=1))
     return pd.DataFrame(team.gather(np.concatenate(rows)), columns=model.targets).median().to_dict()
 
 
-if __name__ == "__main__":
-    named = Settings.data_dir or any(word.startswith(("--data-dir", "--data_dir")) for word in sys.argv)
-    chosen = tyro.cli(Settings, description=__doc__, default=Settings() if named else DEMO)
-    from runs import cli
+def from_command_line(words):
+    """Settings from the words of a command: a preset's name, if the first word is one, then options.
 
-    cli(main)(chosen)
+    With --resume the settings kept in the run directory take the place of the preset's.
+    """
+    preset = words[0] if words and words[0] in PRESETS else "demo"
+    words = words[1:] if words and words[0] in PRESETS else words
+    described = {"description": __doc__, "prog": f"LSTM_train.py {preset}", "args": words}
+    chosen = tyro.cli(Settings, default=PRESETS[preset], **described)
+    if not chosen.resume:
+        return chosen
+    from runs import stored_settings
+
+    stored = stored_settings(chosen.run_dir)
+    if stored is None:
+        return chosen
+    stored = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    stored["run_dir"] = chosen.run_dir  # it may have been moved
+    return tyro.cli(Settings, default=replace(Settings(), **stored), **described)
+
+
+if __name__ == "__main__":
+    from files import cli
+
+    cli(lambda: main(from_command_line(sys.argv[1:])))

@@ -1,7 +1,7 @@
 """Losses that train the LSTM and its probe, and the metrics that score them.
 
-The losses are written in `keras.ops` (TensorFlow and JAX) and work on normalised values. The metrics are numpy
-functions `metric(observed, simulated) -> float` on plain one-dimensional arrays and work on values in their units:
+The losses are written in `keras.ops` (TensorFlow and JAX), the metrics are numpy functions `metric(observed, simulated)
+-> float` on plain one-dimensional arrays. Both work on values in the field's units:
 
     from cn_loss import METRICS, nse, score, summarise
     nse([1.0, 2.0, 4.0], [1.0, 2.5, 3.5])
@@ -10,10 +10,14 @@ functions `metric(observed, simulated) -> float` on plain one-dimensional arrays
 
 import functools
 
-import keras
 import numpy as np
 import pandas as pd
-from keras import ops
+
+from files import quiet_start
+
+with quiet_start():
+    import keras
+    from keras import ops
 
 # Losses
 
@@ -27,12 +31,12 @@ def nse_loss(y_true, y_pred, basin_std, epsilon=0.1):
     Parameters
     ----------
     y_true, y_pred : tensor (batch, time, target)
-        Normalised targets (NaN where missing) and predictions.
+        Targets (NaN where missing) and predictions, in one unit.
     basin_std : tensor (batch, target)
-        Standard deviation of each basin's target over the training period, in normalised units. One that is not finite
-        counts as 0.
+        Standard deviation of each basin's target over the training period, in that unit. One that is not finite counts
+        as 0.
     epsilon : float, default 0.1
-        Added to `basin_std`, so that a basin whose target hardly moves does not rule the loss.
+        Added to `basin_std`, in the same unit, so that a basin whose target hardly moves does not rule the loss.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def masked_mse(y_true, y_pred):
     Parameters
     ----------
     y_true, y_pred : tensor (batch, time, target)
-        Normalised targets (NaN where missing) and predictions.
+        Targets (NaN where missing) and predictions, in one unit.
 
     Returns
     -------

@@ -5,12 +5,17 @@ import errno
 import json
 import os
 import sys
+import tempfile
 import uuid
 from pathlib import Path
 
+# Lines that TensorFlow's libraries write on any machine, and the one that they write where no GPU driver is installed.
+NOTES = (b"I0000", b"WARNING: All log messages before absl")
+NO_GPU_DRIVER = b"UNKNOWN ERROR (303)\n"
+
 
 class InputError(ValueError):
-    """What the user gave cannot be used; the message is a sentence that names the file, line or basin and the way out."""
+    """What the user gave cannot be used; the message names the file, line or basin and the way out."""
 
 
 def cli(main, *arguments, **options):
@@ -25,6 +30,29 @@ def cli(main, *arguments, **options):
         message, code = str(stop) or "Stopped.", 130
     print(message, file=sys.stderr)
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def quiet_start():
+    """Leave out the notes that TensorFlow's libraries print while they load; whatever else is printed then is shown.
+
+    They go to the error stream before any setting of TensorFlow is looked at, so the stream itself is kept back.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    stream = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(stream, 2)
+            os.close(stream)
+            kept.seek(0)
+            for line in kept:
+                if not line.startswith(NOTES) and not line.endswith(NO_GPU_DRIVER):
+                    os.write(2, line)
 
 
 def some(names, limit=3) -> str:

@@ -12,25 +12,22 @@ Rules for what stands in a file:
   order or not in the calendar, a line with a field too few: InputError with the file and the line.
 """
 
-import contextlib
 import csv
-import functools
-import hashlib
-import json
 import os
 import re
-import signal
 import sys
-import tempfile
-import threading
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-if TYPE_CHECKING:  # pandas and xarray are imported where they are used: the reading processes start without them
-    import pandas as pd
+import windows
+from files import InputError, some
+
+if TYPE_CHECKING:  # imported where it is used: it takes as long as reading a small data set
     import xarray as xr
 
 FORCING = ("prcp", "tmin", "tmax", "srad", "vp")
@@ -76,13 +73,9 @@ CARAVAN_FORCING = (
 PET_NAMES = (PET, f"{PET}_ERA5_LAND", f"{PET}_FAO_PENMAN_MONTEITH")
 CUBIC_MM_PER_CUBIC_FOOT = 28316846.592
 SECONDS_PER_DAY = 86400
-PARALLEL_BYTES = 20e6  # starting processes costs a second; less text than this is read by one
+PLACE = {"lat": "degrees_north", "lon": "degrees_east", "area_km2": "km2"}
 YEARS = 1700, 2261  # of dates that can be; pandas and xarray count nanoseconds, which end in 2262
 READER_VERSION = 2  # part of the cache key: raise it when a file would be read to other numbers
-
-
-class InputError(ValueError):
-    """What the user gave cannot be used; the message is one sentence that names the file, the line or the basin."""
 
 
 class Known(NamedTuple):
@@ -200,7 +193,7 @@ def read_basins(spec) -> list[str]:
 def _refuse_repeated(basins: list[str], where) -> None:
     if len(set(basins)) < len(basins):
         twice = sorted({b for b in basins if basins.count(b) > 1})
-        raise InputError(f"{where} holds {_some(twice)} more than once; remove the repeated ids")
+        raise InputError(f"{where} holds {some(twice)} more than once; remove the repeated ids")
 
 
 def _basins_in_file(path: Path) -> list[str]:
@@ -219,11 +212,6 @@ def _basins_in_file(path: Path) -> list[str]:
             raise InputError(f"{path}, line {line}: no basin id in {' '.join(fields)[:60]!r}") from None
     _refuse_repeated(basins, path)
     return basins
-
-
-def _some(names, limit=3) -> str:
-    names = list(names)
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 # ---- text to numbers ------------------------------------------------------------------------------------------------
@@ -473,7 +461,7 @@ def _forcing_head(path: Path, raw: bytes) -> tuple[float, float, float, list[str
     missing = [name for name in ("year", "mnth", "day", *FORCING) if name not in names]
     if missing or len(set(names)) < len(names):
         raise InputError(
-            f"{path}, line 4: " + (f"no column {_some(missing)}" if missing else "a column name stands twice")
+            f"{path}, line 4: " + (f"no column {some(missing)}" if missing else "a column name stands twice")
         )
     return *values, names, sum(len(line) + 1 for line in lines[:4])
 
@@ -521,7 +509,7 @@ def _read_csv(path: Path, basin: str, columns) -> tuple[Table, dict]:
     names = [name.strip().decode("utf-8", "replace") for name in head.split(separator)]
     date = next((i for i, name in enumerate(names) if name.lower() in ("date", "time", "datetime")), None)
     if date is None:
-        raise InputError(f"{path}, line 1: no column named date among {_some(names, 6)}")
+        raise InputError(f"{path}, line 1: no column named date among {some(names, 6)}")
     for name in columns:
         if names.count(name) > 1:
             raise InputError(f"{path}, line 1: the column {name} stands twice")
@@ -600,8 +588,6 @@ def _read(kind: str, path: str, basin: str, columns: tuple[str, ...], *extra) ->
 
 
 def _frame(read: dict, columns) -> "pd.DataFrame":
-    import pandas as pd
-
     days = np.datetime64(read["first"], "D") + np.arange(read["values"].shape[1])
     index = pd.DatetimeIndex(days.astype("datetime64[ns]"), name="date")
     return pd.DataFrame(dict(zip(columns, read["values"], strict=True)), index=index)
@@ -692,18 +678,17 @@ def load_forcing(data_dir, basin, product: str = "daymet") -> "pd.DataFrame":
     path = _file_of(_forcing_files(data_dir, product), basin, "forcing", f"{data_dir} ({product})")
     read = _read("forcing", path, basin_id(basin), FORCING)
     frame = _frame(read, FORCING)
-    _warn_equal_temperatures(product, [read["values"]])
+    if frame["tmin"].equals(frame["tmax"]):
+        warn_equal_temperatures(product)
     frame.attrs = {k: read[k] for k in ("lat", "elevation_m", "area_m2")}
     frame.attrs["units"] = {name: KNOWN[name].units for name in FORCING}
     return frame
 
 
-def _warn_equal_temperatures(product: str, arrays) -> None:
-    """maurer and nldas hold the daily mean under both names; (variable, day) arrays in FORCING's order."""
-    low, high = FORCING.index("tmin"), FORCING.index("tmax")
-    if all(np.array_equal(a[low], a[high], equal_nan=True) for a in arrays):
-        better = product if product.endswith("_extended") else f"{product}_extended"
-        warnings.warn(f"{product}: tmin equals tmax on every day; the product {better} has both", stacklevel=3)
+def warn_equal_temperatures(product: str) -> None:
+    """Say that a product holds the daily mean under both names."""
+    better = product if product.endswith("_extended") else f"{product}_extended"
+    warnings.warn(f"{product}: tmin equals tmax on every day; the product {better} has both.", stacklevel=3)
 
 
 def load_streamflow(data_dir, basin, area_m2: float | None = None) -> "pd.Series":
@@ -827,8 +812,6 @@ def load_attributes(source, basins, columns=ATTRIBUTES) -> "pd.DataFrame":
     InputError
         If a file or column is absent, or a basin has no value for an attribute.
     """
-    import pandas as pd
-
     basins = read_basins(basins)
     source = Path(source)
     if source.is_dir():
@@ -845,11 +828,11 @@ def load_attributes(source, basins, columns=ATTRIBUTES) -> "pd.DataFrame":
     place = {name: table for table, names in tables for name in names}
     absent = [name for name in columns if name not in place]
     if absent:
-        raise InputError(f"{folder}: no attribute {_some(absent)}; add the file or the column")
+        raise InputError(f"{folder}: no attribute {some(absent)}; add the file or the column")
     missing = [b for b in basins if any(np.isnan(place[c].get(b, {}).get(c, np.nan)) for c in columns)]
     if missing:
         c = next(c for c in columns if np.isnan(place[c].get(missing[0], {}).get(c, np.nan)))
-        raise InputError(f"{folder}: no attributes (first: {c}) for {len(missing)} basins: {_some(missing)}")
+        raise InputError(f"{folder}: no attributes (first: {c}) for {len(missing)} basins: {some(missing)}")
     return pd.DataFrame(
         {c: [place[c][b][c] for b in basins] for c in columns}, index=pd.Index(basins, name="basin", dtype="str")
     )
@@ -915,7 +898,7 @@ def load_caravan(data_dir, gauge, columns=None) -> "pd.DataFrame":
         columns = tuple(_read("csv", path, gauge, ())["names"])
     read = _read("csv", path, gauge, tuple(columns))
     if read["absent"]:
-        raise InputError(f"{path}: no column {_some(read['absent'])}; it has {_some(read['names'], 8)}")
+        raise InputError(f"{path}: no column {some(read['absent'])}; it has {some(read['names'], 8)}")
     frame = _frame(read, columns)
     frame.attrs["units"] = {name: KNOWN[name].units if name in KNOWN else "as in file" for name in columns}
     return frame
@@ -1049,181 +1032,79 @@ def load_concept(concept: Concept | str, basin, data_dir=None) -> "pd.Series":
         raise InputError(f"concept {concept.name}: no file {concept.template} for basin {basin}")
     read = _read("csv", path, basin, (concept.column,))
     if read["absent"]:
-        raise InputError(f"{path}: no column {concept.column}; it has {_some(read['names'], 8)}")
+        raise InputError(f"{path}: no column {concept.column}; it has {some(read['names'], 8)}")
     read["values"] = read["values"] * np.float32(concept.factor)
     series = _frame(read, (concept.name,))[concept.name]
     series.attrs = {"units": concept.units, "long_name": concept.label, "source": f"{path.name}:{concept.column}"}
     return series
 
 
-# ---- cache and parallel reading -------------------------------------------------------------------------------------
-
-
-def _cache_folder(cache_dir) -> Path:
-    if cache_dir is not None:
-        return Path(cache_dir)
-    if os.environ.get("HYDRODATA_CACHE"):
-        return Path(os.environ["HYDRODATA_CACHE"])
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return base / "hydrological-concepts-lstm"
-
-
-def _digest(item) -> str:
-    return hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()[:20]
-
-
 class Source(NamedTuple):
-    """What one kind of file gave: values (column, basin, day) from day `first`, and per basin what was found."""
+    """One file of one basin: how it is read, and which of its columns become which variables, times which factors."""
 
-    values: np.ndarray
-    first: int
-    heads: list[dict]
-
-
-def _load_source(kind, basins, files, columns, extras, cache_dir, pool, progress, label) -> Source:
-    """Read the files of one source, or open what an earlier call stored (basins in sorted order)."""
-    request = [
-        READER_VERSION,
-        kind,
-        list(columns),
-        [[b, str(Path(f).resolve())] for b, f in zip(basins, files, strict=True)],
-    ]
-    stats = [os.stat(f) for f in files]
-    state = [[s.st_size, s.st_mtime_ns] for s in stats] + [list(extras)]
-    folder = _cache_folder(cache_dir)
-    stem = f"{label}-{_digest(request)}-"
-    store = folder / f"{stem}{_digest(state)}.npy"
-    try:
-        meta = json.loads(store.with_suffix(".json").read_text(encoding="utf-8"))
-        values = np.load(store, mmap_mode="r")
-        if list(values.shape) == meta["shape"] and values.dtype == np.float32:
-            return Source(values, meta["first"], meta["heads"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, or not whole: the text is read again
-    jobs = [(kind, str(f), b, tuple(columns), *e) for b, f, e in zip(basins, files, extras, strict=True)]
-    reads = pool.map(jobs, sum(s.st_size for s in stats), label, progress)
-    first = min(r["first"] for r in reads)
-    last = max(r["first"] + r["values"].shape[1] for r in reads)
-    values = np.full((len(columns), len(basins), last - first), np.nan, np.float32)
-    heads = []
-    for i, read in enumerate(reads):
-        at = read["first"] - first
-        part = read.pop("values")
-        values[:, i, at : at + part.shape[1]] = part
-        heads.append({**read, "days": part.shape[1]})
-    _store(store, values, {"shape": list(values.shape), "first": first, "heads": heads}, stem)
-    return Source(values, first, heads)
+    label: str
+    kind: str
+    path: Path
+    columns: tuple[str, ...]
+    names: tuple[str, ...]
+    factors: tuple[float, ...]
 
 
-def _store(store: Path, values: np.ndarray, meta: dict, stem: str) -> None:
-    """Write beside, then rename, the array first; a full or read-only disk only costs the next start its speed."""
-    try:
-        store.parent.mkdir(parents=True, exist_ok=True)
-        for old in store.parent.glob(f"{stem}*"):
-            if old.stem != store.stem:
-                old.unlink(missing_ok=True)
-        for path, write in (
-            (store, lambda file: np.save(file, values, allow_pickle=False)),
-            (store.with_suffix(".json"), lambda file: file.write(json.dumps(meta).encode())),
-        ):
-            handle, name = tempfile.mkstemp(dir=store.parent, suffix=".tmp")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    write(file)
-                os.replace(name, path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
-    except OSError as problem:
-        warnings.warn(
-            f"{store.parent}: the cache cannot be written ({problem}); the text is read anew each time", stacklevel=2
-        )
+def load_dataset(data_dir, *arguments, **options) -> "xr.Dataset":
+    """Forcing, streamflow, concepts and attributes of many basins in memory, for a notebook.
+
+    Parameters
+    ----------
+    data_dir, *arguments, **options
+        As `open_data` takes them.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions basin (in the order given) and date (every day of the union of all records); float32; the inputs by
+        name, streamflow (mm/day), each concept, `attributes` (basin, attribute) unless there are none; coordinates lat,
+        lon, area_km2; units in every variable's attrs; `.attrs`: forcing, inputs, concepts and report, the one line
+        that counts what is missing. Missing is NaN.
+
+    Raises
+    ------
+    InputError
+        As `open_data`.
+    """
+    import xarray as xr
+
+    data = open_data(data_dir, *arguments, **options)
+    dates = np.arange(data.first_day, data.last_day + 1)
+    ds = xr.Dataset(coords={"basin": np.array(data.basins, dtype=object), "date": dates.astype("datetime64[ns]")})
+    names = [*data.inputs, *data.targets]
+    values = np.empty((len(names), len(data.basins), len(dates)), np.float32)
+    for b in range(len(data.basins)):
+        values[:, b] = data.days(b, dates[0], len(dates)).T
+    for name, series in zip(names, values, strict=True):
+        ds[name] = (("basin", "date"), series, data.about[name])
+    for name, units in PLACE.items():
+        ds = ds.assign_coords({name: ("basin", data.place[name].to_numpy(), {"units": units})})
+    if len(data.attributes.columns):
+        ds = ds.assign_coords(attribute=list(data.attributes.columns))
+        table = data.attributes.to_numpy(np.float32)
+        ds["attributes"] = (("basin", "attribute"), table, {"units": "as in the attribute files"})
+    concepts = data.targets[1:]
+    ds.attrs = {"forcing": data.forcing, "inputs": data.inputs, "concepts": concepts, "report": data.report}
+    return ds
 
 
-@contextlib.contextmanager
-def _ctrl_c_ignored():
-    """For the processes that are started meanwhile, from their first moment on."""
-    if threading.current_thread() is not threading.main_thread():  # which alone may say what a signal does
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _read_job(job) -> dict:
-    return _read(*job)
-
-
-class _Readers:
-    """Reading processes, started with the first source that is worth it and shared by all."""
-
-    def __init__(self, workers: int | None):
-        self.workers = (os.cpu_count() or 1) if workers is None else workers
-        self.pool = None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *problem):
-        if self.pool is not None:
-            self.pool.shutdown(cancel_futures=True)
-
-    def map(self, jobs, size: int, label: str, progress: bool) -> list[dict]:
-        from tqdm import tqdm
-
-        bar = functools.partial(
-            tqdm, total=len(jobs), desc=f"reading {label}", unit="file", disable=None if progress else True
-        )
-        if self.workers > 1 and (self.pool is not None or size > PARALLEL_BYTES) and len(jobs) > 1:
-            import multiprocessing
-            from concurrent.futures import ProcessPoolExecutor
-            from concurrent.futures.process import BrokenProcessPool
-
-            if self.pool is None:
-                self.pool = ProcessPoolExecutor(
-                    self.workers,
-                    mp_context=multiprocessing.get_context("spawn"),
-                    initializer=signal.signal,  # for Windows, where ignored signals are not inherited
-                    initargs=(signal.SIGINT, signal.SIG_IGN),
-                )
-                with _ctrl_c_ignored():  # it reaches the reading processes too; the first process alone answers it
-                    self.pool.submit(int)  # starts them all
-            try:
-                return list(bar(self.pool.map(_read_job, jobs, chunksize=max(1, min(8, len(jobs) // self.workers)))))
-            except BrokenProcessPool:  # a script without `if __name__ == "__main__"` cannot start processes
-                warnings.warn("the reading processes ended early; one process reads on", stacklevel=2)
-                self.workers = 1
-        return [_read(*job) for job in bar(jobs)]
-
-
-# ---- the data set ---------------------------------------------------------------------------------------------------
-
-
-PLACE = {"lat": "degrees_north", "lon": "degrees_east", "area_km2": "km2"}
-AS_IN_FILES = {"units": "as in the attribute files"}
-
-
-def load_dataset(
+def open_data(
     data_dir,
     forcing: str = "daymet",
     basins=None,
     attributes="auto",
     concepts=(),
     climate_period=None,
+    used_in=None,
     cache_dir=None,
-    workers: int | None = None,
     progress: bool = True,
-    partial: bool = False,
-) -> "xr.Dataset":
-    """Forcing, streamflow, concepts and attributes of many basins as one dated data set.
+) -> windows.Prepared:
+    """Forcing, streamflow, concepts and attributes of many basins; text that is not yet in the cache is read first.
 
     Parameters
     ----------
@@ -1232,7 +1113,7 @@ def load_dataset(
     forcing : str, default 'daymet'
         One of PRODUCTS, or 'caravan' for Caravan's own forcing and streamflow (CARAVAN_FORCING).
     basins : path, id or list, default None
-        As read_basins takes them; None: every basin that has forcing and streamflow.
+        As read_basins takes them; None: every basin of the folder that can be used.
     attributes : str or path, default 'auto'
         'auto': the 27 of ATTRIBUTES from the CAMELS files, or all numeric columns of attributes_caravan_<set>.csv; a
         table: its numeric columns; 'climate': indices computed from the forcing of climate_period; 'none'.
@@ -1240,128 +1121,185 @@ def load_dataset(
         As parse_concept takes them.
     climate_period : (start, end), default None
         Days that 'climate' is computed from; give the training period.
+    used_in : (start, end), default None
+        Days in which a basin needs forcing and streamflow to be of use; give the training period.
     cache_dir : path, default None
-        Where the numbers are kept for the next call; None: environment variable HYDRODATA_CACHE, else the user's
-        cache folder. Deleting it is safe.
-    workers : int, default None
-        Reading processes; None: one per core.
+        As `windows.cache_folder` takes it. Deleting it is safe.
     progress : bool, default True
         Show a bar on a terminal while text is read.
-    partial : bool, default False
-        The basins are a part of a larger set: a concept that none of them has is NaN throughout, and no error.
 
     Returns
     -------
-    xarray.Dataset
-        Dimensions basin (in the order given) and date (every day of the union of all records); float32; the inputs by
-        name, streamflow (mm/day), each concept, `attributes` (basin, attribute) unless 'none'; coordinates lat, lon,
-        area_km2; units in every variable's attrs; `.attrs`: forcing, inputs, concepts and report, the one line that
-        counts what is missing. Missing is NaN.
+    windows.Prepared
+        In the order of the list, or sorted. `left_out` names the basins of the folder that cannot be used; of basins
+        that were asked for, none is left out.
 
     Raises
     ------
     InputError
-        One sentence on the first thing that cannot be used.
+        One sentence on the first thing that cannot be used, or on all basins asked for that cannot be.
     """
-    import xarray as xr
-
     concepts = [parse_concept(c) if isinstance(c, str) else c for c in concepts]
     names = [c.name for c in concepts]
     if len(set(names)) < len(names):
-        raise InputError(f"two concepts have the same name ({_some(names, 8)}); name them apart")
+        raise InputError(f"Two concepts have the same name ({some(names, 8)}); name them apart.")
+    inputs = CARAVAN_FORCING if forcing == "caravan" else FORCING
+    order, left_out, sources = _sources(data_dir, forcing, basins, concepts)
+
+    request = [READER_VERSION, forcing, [[c.name, c.template, c.column, c.factor] for c in concepts]]
+    folder = f"{forcing}-{windows.digest(request)}"
+    stems = {basin: f"{folder}/{basin}-{windows.digest([_state(s.path) for s in sources[basin]])}" for basin in order}
+    variables = [*inputs, "streamflow", *names]
+    kept = windows.prepare(
+        stems, lambda basin: read_basin(basin, sources[basin], variables), len(variables), cache_dir,
+        f"reading {forcing}", progress,
+    )  # fmt: skip
+    arrays, first_days, lengths, found = zip(*kept, strict=True)
+    _check_found(data_dir, forcing, order, found, concepts)
+    data = windows.Prepared(
+        basins=order,
+        inputs=list(inputs),
+        targets=["streamflow", *names],
+        about=_about(inputs, concepts),
+        place=_places(data_dir, order, forcing == "caravan", [one[forcing] for one in found]),
+        attributes=pd.DataFrame(index=order),
+        arrays=list(arrays),
+        first_days=np.array(first_days),
+        lengths=np.array(lengths),
+        forcing=forcing,
+        left_out=left_out,
+        synthetic=any((folder / "demo.json").is_file() for folder in (Path(data_dir), Path(data_dir).parent)),
+    )
+    named = basins is not None
+    if used_in is not None:
+        data = _without(data, _not_usable(data, *used_in), named)
+    table, lacking = _attributes_for(data_dir, data, attributes, climate_period)
+    data = _without(replace(data, attributes=table), lacking, named)
+    span = f"{len(data.basins)} basins, {data.first_day} to {data.last_day}"
+    return replace(data, report="; ".join([span, *_notes(found)]))
+
+
+def _state(path: Path) -> list:
+    stat = path.stat()
+    return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
+
+
+def _sources(data_dir, forcing: str, basins, concepts):
+    """Basins in order, those left out with the reason, and the files of each basin."""
     caravan = forcing == "caravan"
-    inputs = CARAVAN_FORCING if caravan else FORCING
     forcing_files, flow_files = _main_files(data_dir, forcing)
-    order = every_basin(data_dir, forcing, (forcing_files, flow_files)) if basins is None else read_basins(basins)
+    every, left_out = every_basin(data_dir, forcing, (forcing_files, flow_files))
+    order = every if basins is None else read_basins(basins)
     for files, what in ((forcing_files, f"{forcing} forcing"), (flow_files, "streamflow")):
-        absent = [b for b in order if b not in files]
-        if absent:
-            raise InputError(f"{data_dir}: no {what} file for {len(absent)} of {len(order)} basins: {_some(absent)}")
-
-    keys = sorted(order)
-    series: dict[str, tuple[np.ndarray, int]] = {}
-    notes = []
-    with _Readers(workers) as pool:
-        load = functools.partial(_load_source, cache_dir=cache_dir, pool=pool, progress=progress)
-        none = [()] * len(keys)
-        files = [forcing_files[b] for b in keys]
+        if absent := [b for b in order if b not in files]:
+            raise InputError(f"{data_dir}: no {what} file for {len(absent)} of {len(order)} basins: {some(absent)}.")
+    sources = {}
+    for basin in order:
         if caravan:
-            columns = (*inputs, "streamflow")
-            main = load("csv", keys, files, columns, none, label="caravan")
-            _check_caravan(main, keys, columns, data_dir)
-            notes.append(_note("caravan", main))
+            columns = (*CARAVAN_FORCING, "streamflow")
+            sources[basin] = [Source(forcing, "csv", forcing_files[basin], columns, columns, (1.0,) * len(columns))]
         else:
-            columns = inputs
-            main = load("forcing", keys, files, columns, none, label=forcing)
-            _warn_equal_temperatures(forcing, main.values.swapaxes(0, 1))
-            notes.append(_note("forcing", main))
-            areas = [(h["area_m2"],) for h in main.heads]
-            flow = load("streamflow", keys, [flow_files[b] for b in keys], ("streamflow",), areas, label="streamflow")
-            series["streamflow"] = (flow.values[0], flow.first)
-            notes.append(_note("streamflow", flow))
-        series |= {name: (main.values[i], main.first) for i, name in enumerate(columns)}
-        for template in dict.fromkeys(c.template for c in concepts):
-            members = [c for c in concepts if c.template == template]
-            index = (forcing_files if caravan else _caravan_files(data_dir)) if template == "caravan" else None
-            paths = {b: p for b in keys if (p := _concept_path(template, b, data_dir, index)) is not None}
-            if not paths:
-                if partial:
-                    nowhere = np.full((len(keys), main.values.shape[2]), np.nan, np.float32)
-                    series |= {c.name: (nowhere, main.first) for c in members}
-                    continue
-                raise InputError(
-                    f"concept {members[0].name}: no file {template} for any of the {len(keys)} basins in {data_dir}"
-                )
-            columns = tuple(dict.fromkeys(c.column for c in members))
-            found = load("csv", list(paths), list(paths.values()), columns, [()] * len(paths), label=members[0].name)
-            rows = [keys.index(b) for b in paths]
-            for concept in members:
-                values = np.full((len(keys), found.values.shape[2]), np.nan, np.float32)
-                values[rows] = found.values[columns.index(concept.column)] * np.float32(concept.factor)
-                if np.isnan(values).all() and not partial:
-                    raise InputError(
-                        f"concept {concept.name}: no value of {concept.column} in any file {template}; "
-                        f"{next(iter(paths.values()))} has {_some(found.heads[0]['names'], 8)}"
-                    )
-                series[concept.name] = (values, found.first)
-                if empty := int(np.isnan(values).all(axis=1).sum()):
-                    notes.append(f"{concept.name}: {empty} of {len(keys)} basins without a value")
-            notes.append(_note(" and ".join(c.name for c in members), found))
-
-    first = min(start for _, start in series.values())
-    last = max(start + values.shape[1] for values, start in series.values())
-    dates = np.datetime64(first, "D") + np.arange(last - first)
-    where = [keys.index(b) for b in order]
-    ds = xr.Dataset(coords={"basin": np.array(order, dtype=object), "date": dates.astype("datetime64[ns]")})
-    by_concept = {c.name: c for c in concepts}
-    for name in (*inputs, "streamflow", *names):
-        values, start = series[name]
-        full = np.full((len(order), len(dates)), np.nan, np.float32)
-        full[:, start - first : start - first + values.shape[1]] = (
-            values[where] if where != list(range(len(keys))) else values
-        )
-        concept = by_concept.get(name)
-        known = KNOWN[concept.column if concept else name] if (concept.column if concept else name) in KNOWN else None
-        attrs = {
-            "units": concept.units if concept else known.units,
-            "long_name": concept.label if concept else known.label,
-        }
-        if concept:
-            attrs["source"] = f"{concept.template}:{concept.column}" + (
-                f"*{concept.factor:g}" if concept.factor != 1 else ""
+            sources[basin] = [
+                Source(forcing, "forcing", forcing_files[basin], FORCING, FORCING, (1.0,) * len(FORCING)),
+                Source("streamflow", "streamflow", flow_files[basin], ("streamflow",), ("streamflow",), (1.0,)),
+            ]
+    for template in dict.fromkeys(c.template for c in concepts):
+        members = [c for c in concepts if c.template == template]
+        index = (forcing_files if caravan else _caravan_files(data_dir)) if template == "caravan" else None
+        paths = {b: p for b in order if (p := _concept_path(template, b, data_dir, index)) is not None}
+        if not paths:
+            raise InputError(
+                f"Concept {members[0].name}: no file {template} for any of the {len(order)} basins in {data_dir}."
             )
-        ds[name] = (("basin", "date"), full, attrs)
-    heads = [main.heads[i] for i in where]
-    place = _places(data_dir, order, caravan, heads)
-    for name, units in PLACE.items():
-        ds = ds.assign_coords({name: ("basin", place[name], {"units": units})})
-    table = _attributes_for(data_dir, order, attributes, caravan, ds, inputs, climate_period)
-    if table is not None:
-        ds = ds.assign_coords(attribute=list(table.columns))
-        ds["attributes"] = (("basin", "attribute"), table.to_numpy(np.float32), AS_IN_FILES)
-    span = f"{len(order)} basins, {dates[0]} to {dates[-1]}"
-    ds.attrs = {"forcing": forcing, "inputs": list(inputs), "concepts": names, "report": "; ".join([span, *notes])}
-    return ds
+        names, columns = tuple(c.name for c in members), tuple(c.column for c in members)
+        for basin, path in paths.items():
+            factors = tuple(c.factor for c in members)
+            sources[basin].append(Source(" and ".join(names), "csv", path, columns, names, factors))
+    return order, left_out if basins is None else {}, sources
+
+
+def read_basin(basin: str, sources: list[Source], variables: list[str]):
+    """First day, values (day, variable) and what was found in the text of one basin."""
+    series, found = {}, {}
+    for source in sources:
+        columns = tuple(dict.fromkeys(source.columns))
+        extra = (found[sources[0].label]["area_m2"],) if source.kind == "streamflow" else ()
+        read = _read(source.kind, str(source.path), basin, columns, *extra)
+        values = read.pop("values")
+        for name, column, factor in zip(source.names, source.columns, source.factors, strict=True):
+            series[name] = read["first"], values[columns.index(column)] * np.float32(factor)
+        there = np.flatnonzero(np.isfinite(values).any(axis=0))
+        found[source.label] = {**read, "days": values.shape[1], "path": str(source.path), "empty": not len(there)}
+    first = min(start for start, _ in series.values())
+    last = max(start + len(values) for start, values in series.values())
+    out = np.full((last - first, len(variables)), np.nan, np.float32)
+    for name, (start, values) in series.items():
+        out[start - first : start - first + len(values), variables.index(name)] = values
+    if "tmin" in series:
+        found[sources[0].label]["equal_temperatures"] = np.array_equal(
+            series["tmin"][1], series["tmax"][1], equal_nan=True
+        )
+    for name in found:
+        found[name]["valued"] = [v for s in sources if s.label == name for v in s.names
+                                 if np.isfinite(series[v][1]).any()]  # fmt: skip
+    return np.datetime64(first, "D"), out, found
+
+
+def _check_found(data_dir, forcing, basins, found, concepts) -> None:
+    """Warn of temperatures that are means, refuse columns and concepts that are nowhere."""
+    main = [one[forcing] for one in found]
+    if forcing == "caravan":
+        _check_caravan(main, basins, (*CARAVAN_FORCING, "streamflow"), data_dir)
+    elif all(head["equal_temperatures"] for head in main):
+        warn_equal_temperatures(forcing)
+    for concept in concepts:
+        heads = [head for one in found for head in one.values() if "names" in head and concept.name in head["valued"]]
+        if not heads:
+            head = next(h for one in found for label, h in one.items() if concept.name in label.split(" and "))
+            raise InputError(
+                f"Concept {concept.name}: no value of {concept.column} in any file {concept.template}; "
+                f"{head['path']} has {some(head['names'], 8)}."
+            )
+
+
+def _about(inputs, concepts) -> dict:
+    """Units, meaning and source of each variable."""
+    about = {name: {"units": KNOWN[name].units, "long_name": KNOWN[name].label} for name in (*inputs, "streamflow")}
+    for concept in concepts:
+        times = f"*{concept.factor:g}" if concept.factor != 1 else ""
+        source = f"{concept.template}:{concept.column}{times}"
+        about[concept.name] = {"units": concept.units, "long_name": concept.label, "source": source}
+    return about
+
+
+def _without(data, reasons: dict[str, str], named: bool):
+    """The data without the basins that cannot be used; of basins that were asked for, an error that lists them all."""
+    if not reasons:
+        return data
+    groups: dict[str, list[str]] = {}
+    for basin, reason in reasons.items():
+        groups.setdefault(reason, []).append(basin)
+    words = "; ".join(f"{reason}: {some(group)}" for reason, group in groups.items())
+    kept = [b for b, basin in enumerate(data.basins) if basin not in reasons]
+    if named or not kept:
+        raise InputError(f"{len(reasons)} of {len(data.basins)} basins cannot be used. {words}.")
+    return replace(data.select(kept), left_out=data.left_out | reasons)
+
+
+def _not_usable(data, start, end) -> dict[str, str]:
+    """Basins without forcing or streamflow in a period, and why."""
+    reasons = {}
+    dates = data.dates(start, end)
+    for b, basin in enumerate(data.basins):
+        forcing, targets = data.read([b], dates)
+        there = np.isfinite(forcing[0]).any(axis=0)
+        if not there.any():
+            reasons[basin] = f"No forcing from {start} to {end}"
+        elif not there.all():
+            reasons[basin] = f"No {data.inputs[int(np.argmin(there))]} from {start} to {end}"
+        elif not np.isfinite(targets[0, :, 0]).any():
+            reasons[basin] = f"No streamflow from {start} to {end}"
+    return reasons
 
 
 def _main_files(data_dir, forcing: str) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -1372,39 +1310,49 @@ def _main_files(data_dir, forcing: str) -> tuple[dict[str, Path], dict[str, Path
     return _forcing_files(data_dir, forcing), _streamflow_files(data_dir)
 
 
-def every_basin(data_dir, forcing: str, files=None) -> list[str]:
-    """Ids of all basins that have forcing and streamflow, sorted; `files` as _main_files found them, if it did."""
+def every_basin(data_dir, forcing: str, files=None) -> tuple[list[str], dict[str, str]]:
+    """Ids of all basins that have forcing and streamflow, sorted, and the others with what they lack."""
     forcing_files, flow_files = files or _main_files(data_dir, forcing)
     order = sorted(set(forcing_files) & set(flow_files))
     if not order:
-        raise InputError(f"{data_dir}: no basin has {forcing} forcing and streamflow")
+        raise InputError(f"{data_dir}: no basin has {forcing} forcing and streamflow.")
     for basin in order:  # file names become ids, and ids the names of other files
         try:
             basin_id(basin)
         except InputError as problem:
-            raise InputError(f"{forcing_files[basin]}: {problem}; rename or remove the file") from None
-    return order
+            raise InputError(f"{forcing_files[basin]}: {problem} Rename or remove the file.") from None
+    lacking = {b: "No streamflow file" for b in sorted(set(forcing_files) - set(flow_files))}
+    return order, lacking | {b: f"No {forcing} forcing file" for b in sorted(set(flow_files) - set(forcing_files))}
 
 
-def _note(label: str, source: Source) -> str:
-    """What was missing in one source, as a clause of the report."""
-    heads, whole = source.heads, source.values.shape[2]
-    missing, lacking = sum(h["missing"] for h in heads), sum(h["missing"] > 0 for h in heads)
-    gaps, short = sum(h["gaps"] for h in heads), sum(h["days"] < whole for h in heads)
-    return f"{label}: {missing} values missing in {lacking} basins, {gaps} days left out, {short} short records"
+def _notes(found) -> list[str]:
+    """What was missing in each source, as clauses of the report."""
+    notes = []
+    for label in dict.fromkeys(label for one in found for label in one):
+        heads = [one[label] for one in found if label in one]
+        whole = max(h["first"] + h["days"] for h in heads) - min(h["first"] for h in heads)
+        missing, lacking = sum(h["missing"] for h in heads), sum(h["missing"] > 0 for h in heads)
+        gaps, short = sum(h["gaps"] for h in heads), sum(h["days"] < whole for h in heads)
+        note = f"{label}: {missing} values missing in {lacking} basins, {gaps} days left out, {short} short records"
+        if negative := sum(h.get("negative", 0) for h in heads):
+            note += f", {negative} negative flows counted as missing"
+        if without := len(found) - len(heads) + sum(h["empty"] for h in heads):
+            note += f", {without} of {len(found)} basins without a value"
+        notes.append(note)
+    return notes
 
 
-def _check_caravan(main: Source, keys, columns, data_dir) -> None:
+def _check_caravan(heads, keys, columns, data_dir) -> None:
     for name in columns:
-        lacking = [b for b, h in zip(keys, main.heads, strict=True) if name in h["absent"]]
+        lacking = [b for b, h in zip(keys, heads, strict=True) if name in h["absent"]]
         if lacking:
-            raise InputError(f"{data_dir}: no column {name} in the file of {len(lacking)} gauges: {_some(lacking)}")
-    kinds = {n for h in main.heads for n in h["found"] if n in PET_NAMES}
+            raise InputError(f"{data_dir}: no column {name} in the file of {len(lacking)} gauges: {some(lacking)}.")
+    kinds = {n for h in heads for n in h["found"] if n in PET_NAMES}
     if PET_NAMES[2] in kinds and len(kinds) > 1:
-        raise InputError(f"{data_dir}: the gauges have different potential evaporation ({_some(sorted(kinds))})")
+        raise InputError(f"{data_dir}: the gauges have different potential evaporation ({some(sorted(kinds))}).")
 
 
-def _places(data_dir, basins, caravan: bool, heads) -> dict[str, np.ndarray]:
+def _places(data_dir, basins, caravan: bool, heads) -> "pd.DataFrame":
     """Latitude, longitude and area (km2) by basin, NaN where unknown."""
     found: dict[str, dict[str, float]] = {}
     columns = {"gauge_lat": "lat", "gauge_lon": "lon", "area": "area_km2"}
@@ -1420,377 +1368,60 @@ def _places(data_dir, basins, caravan: bool, heads) -> dict[str, np.ndarray]:
             path = None
         if path is not None and path.is_file():
             found = _attribute_table(path, basins, ("gauge_lat", "gauge_lon"))[0]
-    place = {name: np.full(len(basins), np.nan) for name in columns.values()}
-    for i, (basin, head) in enumerate(zip(basins, heads, strict=True)):
-        place["lat"][i] = head.get("lat", np.nan)
-        place["area_km2"][i] = head.get("area_m2", np.nan) / 1e6
-        for column, name in columns.items():
-            if column in found.get(basin, {}):
-                place[name][i] = found[basin][column]
-    return place
+    rows = []
+    for basin, head in zip(basins, heads, strict=True):
+        row = {"lat": head.get("lat", np.nan), "lon": np.nan, "area_km2": head.get("area_m2", np.nan) / 1e6}
+        rows.append(row | {columns[name]: value for name, value in found.get(basin, {}).items()})
+    return pd.DataFrame(rows, index=basins)
 
 
-def _attributes_for(data_dir, basins, attributes, caravan, ds, inputs, climate_period):
-    import pandas as pd
-
+def _attributes_for(data_dir, data, attributes, climate_period):
+    """The attribute table of the basins, and those for which it is not whole, with the reason."""
+    caravan, basins = data.forcing == "caravan", data.basins
     if attributes is None or str(attributes) == "none":
-        return None
+        return pd.DataFrame(index=basins), {}
     if str(attributes) == "climate":
         if climate_period is None:
-            raise InputError("attributes 'climate' needs climate_period; give the training period")
-        return _climate(select_period(ds, *climate_period), inputs, caravan)
-    if str(attributes) != "auto":
-        if not Path(attributes).is_file():
-            raise InputError(f"attributes {str(attributes)!r}: no such file; give a table, auto, climate or none")
-        return load_attributes(attributes, basins, None)
-    if not caravan:
-        return load_attributes(data_dir, basins)
-    parts = []
-    root = _folder_with("timeseries", data_dir) / "attributes"
-    tables: dict[str, dict[str, float]] = {}
-    for path in sorted(root.glob("*/attributes_caravan_*.csv")):
-        tables |= _attribute_table(path, basins)[0]
-    lacking = [b for b in basins if b not in tables]
-    if lacking:
-        raise InputError(
-            f"{root}: no attributes_caravan file holds {_some(lacking)}; give a table, or attributes climate or none"
-        )
-    names = list(tables[basins[0]])
-    for basin in basins:
-        row = tables[basin]
-        if set(row) != set(names) or any(np.isnan(v) for v in row.values()):
-            raise InputError(f"{root}: the Caravan attributes of {basin} are incomplete; give a table, climate or none")
-        parts.append([row[name] for name in names])
-    return pd.DataFrame(parts, index=basins, columns=names)
-
-
-def _runs(wet: np.ndarray) -> float:
-    """Mean length of the runs of True in a 1-D array, 0 when there is none."""
-    starts = np.count_nonzero(wet[1:] & ~wet[:-1]) + int(wet[0])
-    return float(wet.sum() / starts) if starts else 0.0
-
-
-def _climate(ds, inputs, caravan):
-    """Climate indices of Addor et al. 2017 (doi:10.5194/hess-21-5293-2017) from the forcing of the days in `ds`.
-
-    p_mean and pet_mean in mm/day, aridity their ratio, p_seasonality after Woods 2009
-    (doi:10.1016/j.advwatres.2009.06.011), frac_snow the share of precipitation on days below 0 degrees C (as published;
-    the CAMELS-US files themselves agree with 1 degree), high precipitation: at least 5 times the mean, low: below
-    1 mm/day; *_freq in days/year, *_dur in days. PET-based columns only where the forcing has potential evaporation.
-    """
-    import pandas as pd
-
-    precipitation, low, high = (
-        inputs[0],
-        *(("temperature_2m_min", "temperature_2m_max") if caravan else ("tmin", "tmax")),
-    )
-    angle = 2 * np.pi * ds["date"].dt.dayofyear.values / 365.25
-    wave = np.stack([np.ones_like(angle), np.sin(angle), np.cos(angle)], axis=1)
-    rows = []
-    for basin in ds["basin"].values:
-        one = ds.sel(basin=basin)
-        p = one[precipitation].values.astype(np.float64)
-        t = (one[low].values.astype(np.float64) + one[high].values.astype(np.float64)) / 2
-        ok = np.isfinite(p) & np.isfinite(t)
-        if not ok.any() or p[ok].mean() == 0:
-            raise InputError(f"basin {basin}: no precipitation in the climate period; choose another period")
-        p, t, x = p[ok], t[ok], wave[ok]
-        row = {"p_mean": p.mean()}
-        if caravan:
-            pet = one[PET].values.astype(np.float64)[ok]
-            if not np.isfinite(pet).any():
-                raise InputError(
-                    f"basin {basin}: no potential evaporation in the climate period; choose another period"
-                )
-            row |= {"pet_mean": np.nanmean(pet), "aridity": np.nanmean(pet) / p.mean()}
-        (_, a, b), (mean, c, d) = np.linalg.lstsq(x, t, rcond=None)[0], np.linalg.lstsq(x, p, rcond=None)[0]
-        amplitude = np.hypot(a, b)
-        row["p_seasonality"] = (a * c + b * d) / (amplitude * mean) if amplitude > 0 else 0.0
-        row["frac_snow"] = p[t < 0].sum() / p.sum()
-        wet, dry = p >= 5 * p.mean(), p < 1
-        row |= {"high_prec_freq": wet.mean() * 365.25, "high_prec_dur": _runs(wet)}
-        row |= {"low_prec_freq": dry.mean() * 365.25, "low_prec_dur": _runs(dry)}
-        rows.append(row)
-    return pd.DataFrame(rows, index=ds["basin"].values)
-
-
-def select_period(ds, start, end, spinup_days: int = 0) -> "xr.Dataset":
-    """The days from `start` to `end`, both included, and up to `spinup_days` days before them.
-
-    Raises
-    ------
-    InputError
-        If start or end is no date, end is before start, or the period has no day in the data.
-    """
-    first, last = parse_day(start), parse_day(end)
-    if last < first:
-        raise InputError(f"the period {first} to {last} ends before it starts")
-    dates = ds["date"].values.astype("datetime64[D]")
-    if not ((dates >= first) & (dates <= last)).any():
-        raise InputError(
-            f"the period {first} to {last} has no day in the data, which run from {dates[0]} to {dates[-1]}"
-        )
-    return ds.isel(date=(dates >= first - int(spinup_days)) & (dates <= last))
-
-
-def parse_day(text) -> np.datetime64:
-    try:
-        day = np.datetime64(text, "D")
-    except ValueError:
-        day = np.datetime64("NaT")
-    if np.isnat(day):
-        raise InputError(f"{text!r} is not a date; write dates as 1981-10-01")
-    return day
-
-
-# ---- normalisation --------------------------------------------------------------------------------------------------
-
-
-def _targets(ds) -> list[str]:
-    return ["streamflow", *ds.attrs["concepts"]]
-
-
-class _Moments:
-    """Mean and variance of values that come in pieces (Chan et al. 1983, doi:10.1080/00031305.1983.10483115)."""
-
-    def __init__(self):
-        self.number, self.mean, self.variance = 0, 0.0, 0.0
-
-    def add(self, values: np.ndarray) -> None:
-        values = values[np.isfinite(values)].astype(np.float64)
-        if not len(values):
-            return
-        share = len(values) / (self.number + len(values))
-        shift = values.mean() - self.mean
-        self.variance = (1 - share) * self.variance + share * values.var() + share * (1 - share) * shift**2
-        self.mean += share * shift
-        self.number += len(values)
-
-    def mean_std(self, what: str) -> list[float]:
-        if not self.number:
-            raise InputError(f"{what} has no value in the training period; choose another period or leave it out")
-        std = float(np.sqrt(self.variance))
-        return [float(self.mean), std if std > 0 else 1.0]
-
-
-def fit_normalisation(ds, start, end) -> dict:
-    """Mean and standard deviation over all basins of `ds` in the training period alone.
-
-    Parameters
-    ----------
-    ds : xarray.Dataset, or an iterable of them, each of some of the basins
-    start, end : str
-        First and last day of the training period.
-
-    Returns
-    -------
-    dict
-        JSON-able: period [start, end]; inputs, attributes, targets each {name: [mean, std]} in the variable's units;
-        a standard deviation of 0 becomes 1; attribute_range {name: [lowest, highest]}.
-
-    Raises
-    ------
-    InputError
-        If the period has no day in the data or a variable no value in it.
-    """
-    import xarray as xr
-
-    moments: dict[str, dict[str, _Moments]] = {"inputs": {}, "targets": {}}
-    tables = []
-    for part in [ds] if isinstance(ds, xr.Dataset) else ds:
-        period = select_period(part, start, end)
-        for kind, names in (("inputs", part.attrs["inputs"]), ("targets", _targets(part))):
-            for name in names:
-                moments[kind].setdefault(name, _Moments()).add(period[name].values)
-        if "attributes" in part:
-            tables.append(part["attributes"].to_pandas())
-    fitted = {"period": [str(parse_day(start)), str(parse_day(end))], "attributes": {}, "attribute_range": {}}
-    fitted |= {kind: {name: one.mean_std(name) for name, one in of.items()} for kind, of in moments.items()}
-    for name in tables[0].columns if tables else ():
-        values, one = np.concatenate([table[name].to_numpy() for table in tables]), _Moments()
-        one.add(values)
-        fitted["attributes"][str(name)] = one.mean_std(f"attribute {name}")
-        fitted["attribute_range"][str(name)] = [float(values.min()), float(values.max())]
-    return fitted
-
-
-def basin_std(ds, normalisation: dict, start, end) -> np.ndarray:
-    """Standard deviation of each basin's targets over the training period, in normalised units.
-
-    Returns
-    -------
-    numpy.ndarray
-        (basin, 1 + concepts) float32, 0 where a basin has no value.
-    """
-    part = select_period(ds, start, end)
-    out = np.zeros((ds.sizes["basin"], len(_targets(ds))), np.float32)
-    for k, name in enumerate(_targets(ds)):
-        scale = normalisation["targets"][name][1]
-        for b, row in enumerate(part[name].values):
-            row = row[np.isfinite(row)].astype(np.float64)
-            if len(row):
-                out[b, k] = row.std() / scale
-    return out
-
-
-def to_arrays(ds, normalisation: dict) -> dict:
-    """Normalised arrays for training and simulation.
-
-    Parameters
-    ----------
-    ds : xarray.Dataset
-        From load_dataset.
-    normalisation : dict
-        From fit_normalisation.
-
-    Returns
-    -------
-    dict
-        basin (basin,) ids; forcing (basin, day, input), missing days 0; attributes (basin, attribute), (basin, 0) when
-        there are none; targets (basin, day, 1 + concepts), NaN where missing and where an input is; valid (basin, day)
-        bool: every input is there. All float32 but `valid`.
-
-    Raises
-    ------
-    InputError
-        If the normalisation was fitted on other inputs, attributes or concepts.
-    """
-    attributes = [str(a) for a in ds["attribute"].values] if "attributes" in ds else []
-    for part, names in (("inputs", ds.attrs["inputs"]), ("attributes", attributes), ("targets", _targets(ds))):
-        if set(names) != set(normalisation[part]):
+            raise InputError("Attributes 'climate' need climate_period; give the training period.")
+        return _climate(data, climate_period)
+    if str(attributes) == "auto" and caravan:
+        tables: dict[str, dict[str, float]] = {}
+        root = _folder_with("timeseries", data_dir) / "attributes"
+        for path in sorted(root.glob("*/attributes_caravan_*.csv")):
+            tables |= _attribute_table(path, basins)[0]
+        table = pd.DataFrame([tables.get(basin, {}) for basin in basins], index=basins)
+        reasons = {basin: f"No attributes_caravan file in {root} holds it whole (give a table, climate or none)"
+                   for basin in table.index[table.isna().any(axis=1)]}  # fmt: skip
+        if len(reasons) == len(basins) or not len(table.columns):
             raise InputError(
-                f"the data have the {part} {_some(names, 8)}, the normalisation {_some(normalisation[part], 8)}; use "
-                "the same forcing, attributes and concepts as in training"
+                f"{root}: no attributes_caravan file holds {some(basins)}; give a table, or attributes climate or none."
             )
-    shape = (ds.sizes["basin"], ds.sizes["date"])
-    inputs = list(normalisation["inputs"])
-    targets = list(normalisation["targets"])
-    arrays = {
-        "basin": ds["basin"].values.astype(str),
-        "forcing": np.empty((*shape, len(inputs)), np.float32),
-        "attributes": np.empty((shape[0], len(attributes)), np.float32),
-        "targets": np.empty((*shape, len(targets)), np.float32),
-    }
-    for i, name in enumerate(inputs):
-        arrays["forcing"][:, :, i] = ds[name].values
-    for k, name in enumerate(targets):
-        arrays["targets"][:, :, k] = ds[name].values
-    arrays["valid"] = normalise_days(arrays["forcing"], arrays["targets"], normalisation)
-    for i, name in enumerate(normalisation["attributes"]):
-        mean, std = normalisation["attributes"][name]
-        values = ds["attributes"].values[:, attributes.index(name)]
-        arrays["attributes"][:, i] = (values - mean) / std
-        low, high = normalisation.get("attribute_range", {}).get(name, (-np.inf, np.inf))
-        far = (values < low - (high - low)) | (values > high + (high - low))
-        if far.any():
-            some = _some(arrays["basin"][far])
-            warnings.warn(
-                f"{name} of basins {some} is far outside the training range {low:g} to {high:g}", stacklevel=2
-            )
-    return arrays
+        return table, reasons
+    if str(attributes) == "auto":
+        return load_attributes(data_dir, basins), {}
+    if not Path(attributes).is_file():
+        raise InputError(f"Attributes {str(attributes)!r}: no such file; give a table, auto, climate or none.")
+    return load_attributes(attributes, basins, None), {}
 
 
-def normalise_days(forcing: np.ndarray, targets: np.ndarray, normalisation: dict) -> np.ndarray:
-    """Normalise raw values (basin, day, variable) in place; returns where every input is there, (basin, day) bool.
-
-    Elsewhere the forcing becomes 0 and the targets NaN.
-    """
-    valid = np.isfinite(forcing).all(axis=-1)
-    for values, part in ((forcing, "inputs"), (targets, "targets")):
-        mean, std = np.float32(list(normalisation[part].values())).T
-        values -= mean
-        values /= std
-    forcing[~valid] = 0
-    targets[~valid] = np.nan
-    return valid
-
-
-def denormalise(values, normalisation: dict, name: str):
-    """Normalised values of the target `name` in its units (streamflow: mm/day)."""
-    mean, std = normalisation["targets"][name]
-    return values * np.float32(std) + np.float32(mean)
-
-
-# ---- windows --------------------------------------------------------------------------------------------------------
-
-
-def target_spans(arrays: dict) -> np.ndarray:
-    """Rows (first valid day, first day with a target, day after the last) by basin; zeros where there is no target."""
-    there = np.isfinite(arrays["targets"]).any(axis=2)
-    last = there.shape[1] - np.argmax(there[:, ::-1], axis=1)
-    spans = np.stack([np.argmax(arrays["valid"], axis=1), np.argmax(there, axis=1), last], axis=1)
-    return np.where(there.any(axis=1)[:, None], spans, 0)
-
-
-def training_windows(
-    arrays: dict, window: int, batch_size: int, warmup_days: int, rng: np.random.Generator, share=(0, 1)
-):
-    """The windows of one epoch: every day from a basin's first target to its last is scored in exactly one of them.
-
-    Parameters
-    ----------
-    arrays : dict
-        From to_arrays, with `basin_std` (basin, 1 + concepts) added; or from stores.training_arrays, in which `days`
-        may take the place of forcing and targets.
-    window : int
-        Scored days per window.
-    batch_size : int
-    warmup_days : int
-        Days before a window that are simulated and not scored (fewer where the record begins).
-    rng : numpy.random.Generator
-        Gives each basin its phase (in the order of the sorted ids, so the list's order changes nothing) and shuffles.
-    share : (index, count), default (0, 1)
-        Draw only this one of `count` equal consecutive parts of every batch, for one of several processes.
-
-    Yields
-    ------
-    (x, y)
-        x: forcing (batch, warmup + window, input), attributes (batch, attribute), basin_std (batch, 1 + concepts);
-        y: (batch, warmup + window, 1 + concepts), NaN where not scored. Windows shorter than full are padded at the
-        end, the last batch with windows that are NaN throughout: all batches have one shape.
-    """
-    table = _window_table(arrays, window, warmup_days, rng)
-    table = table[rng.permutation(len(table))]
-    length = warmup_days + window
-    steps = np.arange(length)
-    index, count = share
-    size = batch_size // count
-    for at in range(0, len(table), batch_size):
-        rows = table[at : at + batch_size][index * size : (index + 1) * size]
-        basin, begin, scored, end = (rows[:, k, None] for k in range(4))
-        day = begin + steps
-        inside = day < end
-        if "days" in arrays:
-            drawn = arrays["days"].read(basin[:, 0], begin[:, 0], length)
+def _climate(data, period):
+    """Climate indices of each basin from its forcing in a period, and the basins for which there are none."""
+    caravan = data.forcing == "caravan"
+    low, high = ("temperature_2m_min", "temperature_2m_max") if caravan else ("tmin", "tmax")
+    dates, rows, reasons = data.dates(*period), {}, {}
+    for b, basin in enumerate(data.basins):
+        forcing, _ = data.read([b], dates)
+        series = dict(zip(data.inputs, forcing[0].astype(np.float64).T, strict=True))
+        rain, temperature = series[data.inputs[0]], (series[low] + series[high]) / 2
+        known = np.isfinite(rain) & np.isfinite(temperature)
+        pet = series[PET][known] if caravan else None
+        if not known.any() or not rain[known].any():
+            reasons[basin] = f"No precipitation from {period[0]} to {period[1]}"
+        elif caravan and not np.isfinite(pet).any():
+            reasons[basin] = f"No potential evaporation from {period[0]} to {period[1]}"
         else:
-            kept = np.minimum(day, arrays["forcing"].shape[1] - 1)
-            drawn = arrays["forcing"][basin, kept], arrays["targets"][basin, kept]
-        forcing = np.zeros((size, length, drawn[0].shape[2]), np.float32)
-        forcing[: len(rows)] = np.where(inside[:, :, None], drawn[0], 0)
-        y = np.full((size, length, drawn[1].shape[2]), np.nan, np.float32)
-        y[: len(rows)] = np.where((inside & (day >= scored))[:, :, None], drawn[1], np.nan)
-        x = {"forcing": forcing}
-        for name in ("attributes", "basin_std"):
-            x[name] = np.zeros((size, arrays[name].shape[1]), np.float32)
-            x[name][: len(rows)] = arrays[name][basin[:, 0]]
-        yield x, y
-
-
-def _window_table(arrays, window: int, warmup_days: int, rng) -> np.ndarray:
-    """Rows (basin, first day, first scored day, day after the last) of all windows of an epoch."""
-    spans = arrays["spans"] if "spans" in arrays else target_spans(arrays)
-    rows = []
-    for b in np.argsort(arrays["basin"]):
-        phase = int(rng.integers(window))
-        record, first, last = (int(day) for day in spans[b])
-        if last == 0:
-            continue
-        cuts = sorted({first, *range(first + phase, last, window), last})
-        for begin, end in zip(cuts[:-1], cuts[1:], strict=True):
-            rows.append((b, max(begin - warmup_days, record), begin, end))
-    if not rows:
-        raise InputError("no basin has a day with forcing and a target in the training period")
-    return np.array(rows)
+            rows[basin] = climate_indices(rain[known], temperature[known], dates[known], pet)
+    return pd.DataFrame.from_dict(rows, orient="index").reindex(data.basins), reasons
 
 
 # ---- command --------------------------------------------------------------------------------------------------------

@@ -8,14 +8,21 @@ Written in Keras 3, so the same layers run on TensorFlow (the default) and on JA
 
 import os
 
-import keras
 import numpy as np
-from keras import ops
 
+from files import quiet_start
+
+# On TensorFlow the layer keeps every core busy with a part of the batch; threads inside operations would be in the way.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+with quiet_start():
+    import keras
+    from keras import ops
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.list_physical_devices("GPU")  # says here, not in the midst of a training, that there is none
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-if keras.backend.backend() == "tensorflow":
-    # The layer keeps every core busy with a part of the batch; threads inside its small operations would be in the way.
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 if keras.backend.backend() == "jax":
     import jax
 
@@ -125,8 +132,6 @@ class CellStateLSTM(keras.layers.Layer):
         return ops.transpose(h, (1, 0, 2)), ops.transpose(c, (1, 0, 2))
 
     def _fused(self, forcing, attributes, h0, c0):
-        import tensorflow as tf
-
         cell, u = self.lstm.cell, self.units
         # The kernel wants time first and its gates in the order i, g, f, o. (BlockLSTMV2 is not used: in TensorFlow
         # 2.21 its gates are ordered otherwise than the gradient that is registered for it assumes.)
@@ -162,8 +167,6 @@ def _with_attributes(forcing, attributes):
 def _fused_kernel_fits(dtype):
     if keras.backend.backend() != "tensorflow" or dtype != "float32":
         return False
-    import tensorflow as tf
-
     return not tf.config.list_logical_devices("GPU")
 
 
@@ -247,8 +250,47 @@ class LinearProbe(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="hydrology")
+class Scaling(keras.layers.Layer):
+    """Mean and standard deviation of named variables over the training period, kept as weights that are not trained.
+
+    Called, it turns values in the field's units into normalised ones; `restore` turns them back.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The variables, in the order of the last axis of what it is called with.
+    """
+
+    def __init__(self, names, **kwargs):
+        super().__init__(**kwargs)
+        self.names = list(names)
+
+    def build(self, shape):
+        if shape[-1] != len(self.names):
+            raise ValueError(f"{self.name} is of {len(self.names)} variables. Received: shape={shape}")
+        self.mean = self.add_weight(name="mean", shape=(len(self.names),), initializer="zeros", trainable=False)
+        self.std = self.add_weight(name="std", shape=(len(self.names),), initializer="ones", trainable=False)
+
+    def set_statistics(self, statistics):
+        """Take the statistics {name: (mean, standard deviation)}, in the units of the variables."""
+        mean, std = np.reshape([statistics[name] for name in self.names], (-1, 2)).T
+        self.mean.assign(mean)
+        self.std.assign(std)
+
+    def call(self, values):
+        return (values - self.mean) / self.std
+
+    def restore(self, values):
+        """Normalised values (..., variable) in the units of the variables."""
+        return values * self.std + self.mean
+
+    def get_config(self):
+        return {**super().get_config(), "names": self.names}
+
+
+@keras.saving.register_keras_serializable(package="hydrology")
 class ConceptLSTM(keras.Model):
-    """Runoff from the hidden states, concepts from the cell states of one LSTM.
+    """Runoff from the hidden states, concepts from the cell states of one LSTM; raw series in, mm/day and mm out.
 
     Parameters
     ----------
@@ -256,6 +298,10 @@ class ConceptLSTM(keras.Model):
         Number of cell states.
     targets : sequence of str
         Names of the outputs: ``"streamflow"`` first, then the concepts (none for a model of runoff alone).
+    forcing : sequence of str
+        Names of the daily inputs, in their order.
+    attributes : sequence of str
+        Names of the catchment attributes, in their order; may be empty.
     dropout : float, default 0.4
         Share of hidden states dropped before the runoff layer while training. The probe always sees every cell state.
     forcing_noise : float, default 0.0
@@ -268,12 +314,15 @@ class ConceptLSTM(keras.Model):
     ``compile(loss=f)`` takes ``f(targets, predictions, basin_std) -> {target: loss}``; the losses are summed.
     """
 
-    def __init__(self, units, targets, dropout=0.4, forcing_noise=0.0, seed=0, **kwargs):
+    def __init__(self, units, targets, forcing, attributes, dropout=0.4, forcing_noise=0.0, seed=0, **kwargs):
         super().__init__(**kwargs)
         self.targets = list(targets)
         if self.targets[:1] != ["streamflow"]:
             raise ValueError(f"the first target must be 'streamflow'. Received: targets={self.targets}")
         self.units, self.seed = units, seed
+        self.forcing_scale = Scaling(forcing, name="forcing_scale")
+        self.attribute_scale = Scaling(attributes, name="attribute_scale")
+        self.target_scale = Scaling(targets, name="target_scale")
         self.lstm = CellStateLSTM(units, name="lstm")
         self.noise = keras.layers.GaussianNoise(forcing_noise, seed=seed, name="noise")
         self.dropout = keras.layers.Dropout(dropout, seed=seed, name="dropout")
@@ -281,11 +330,21 @@ class ConceptLSTM(keras.Model):
         self.probe = LinearProbe(len(self.targets) - 1, name="probe") if len(self.targets) > 1 else None
         self.part_means = [keras.metrics.Mean(name=f"{target}_loss") for target in self.targets]
 
-    def build(self, input_shape):
-        self.lstm.build(input_shape["forcing"], input_shape["attributes"])
+    def build(self, input_shape=None):
+        forcing, attributes = (None, None, len(self.forcing_scale.names)), (None, len(self.attribute_scale.names))
+        self.forcing_scale.build(forcing)
+        self.attribute_scale.build(attributes)
+        self.target_scale.build((None, None, len(self.targets)))
+        self.lstm.build(forcing, attributes)
         self.runoff.build((None, None, self.units))
         if self.probe:
             self.probe.build((None, None, self.units))
+
+    def set_statistics(self, normalisation):
+        """Take the training period's statistics, as `windows.fit_statistics` gives them."""
+        self.forcing_scale.set_statistics(normalisation["inputs"])
+        self.attribute_scale.set_statistics(normalisation["attributes"])
+        self.target_scale.set_statistics(normalisation["targets"])
 
     def call(self, inputs, training=False):
         """Predict every day of a batch of sequences.
@@ -293,20 +352,34 @@ class ConceptLSTM(keras.Model):
         Parameters
         ----------
         inputs : dict
-            ``forcing`` (batch, time, n) and ``attributes`` (batch, m), both normalised.
+            ``forcing`` (batch, time, n) and ``attributes`` (batch, m), both in their own units. A day on which any
+            forcing is NaN counts as a day of mean weather.
 
         Returns
         -------
         tensor (batch, time, targets)
-            Normalised streamflow first, then the normalised concepts.
+            Streamflow in mm/day first, then the concepts in their units. Negative streamflow, which a linear layer can
+            give, becomes 0 except while training.
         """
-        h, c = self.lstm(self.noise(inputs["forcing"], training=training), inputs["attributes"])
+        h, c = self.lstm(*self.normalise(inputs, training=training))
         return self.read(h, c, training=training)
 
+    def normalise(self, inputs, training=False):
+        """Normalised forcing (batch, time, n), with noise while training, and attributes (batch, m)."""
+        forcing = self.forcing_scale(inputs["forcing"])
+        known = ops.all(ops.isfinite(forcing), axis=-1, keepdims=True)
+        forcing = self.noise(ops.where(known, forcing, 0.0), training=training)
+        return forcing, self.attribute_scale(inputs["attributes"])
+
     def read(self, h, c, training=False):
-        """Predictions (batch, time, targets) from hidden and cell states (batch, time, units)."""
-        runoff = self.runoff(self.dropout(h, training=training))
-        return ops.concatenate([runoff, self.probe(c)], axis=-1) if self.probe else runoff
+        """Predictions (batch, time, targets) in their units from hidden and cell states (batch, time, units)."""
+        outputs = self.runoff(self.dropout(h, training=training))
+        if self.probe:
+            outputs = ops.concatenate([outputs, self.probe(c)], axis=-1)
+        outputs = self.target_scale.restore(outputs)
+        if training:  # a flow cut off at zero would have no gradient
+            return outputs
+        return ops.concatenate([ops.maximum(outputs[..., :1], 0.0), outputs[..., 1:]], axis=-1)
 
     def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
         parts = self.loss(y, y_pred, x["basin_std"])
@@ -316,6 +389,7 @@ class ConceptLSTM(keras.Model):
 
     def get_config(self):
         config = {"units": self.units, "targets": self.targets, "dropout": self.dropout.rate}
+        config |= {"forcing": self.forcing_scale.names, "attributes": self.attribute_scale.names}
         config |= {"forcing_noise": self.noise.stddev, "seed": self.seed}
         return {**super().get_config(), **config}
 
@@ -343,18 +417,18 @@ class StateModel(keras.Model):
         Parameters
         ----------
         inputs : dict
-            ``forcing`` (batch, time, n), ``attributes`` (batch, m), and the state before the first day, ``h0`` and
-            ``c0`` (batch, units).
+            ``forcing`` (batch, time, n) and ``attributes`` (batch, m) in their units, and the state before the first
+            day, ``h0`` and ``c0`` (batch, units).
 
         Returns
         -------
         dict of tensors
-            ``prediction`` (batch, time, targets), ``h`` and ``c`` (batch, time, units) and, if asked for, the gates
-            ``i``, ``f``, ``g``, ``o`` (batch, time, units).
+            ``prediction`` (batch, time, targets) as the model gives it, ``h`` and ``c`` (batch, time, units) and, if
+            asked for, the gates ``i``, ``f``, ``g``, ``o`` (batch, time, units).
         """
-        start = (inputs["h0"], inputs["c0"])
-        h, c = self.model.lstm(inputs["forcing"], inputs["attributes"], initial_state=start)
+        forcing, attributes = self.model.normalise(inputs)
+        h, c = self.model.lstm(forcing, attributes, initial_state=(inputs["h0"], inputs["c0"]))
         states = {"prediction": self.model.read(h, c), "h": h, "c": c}
         if self.gates:
-            states |= self.model.lstm.gates(inputs["forcing"], inputs["attributes"], h, inputs["h0"])
+            states |= self.model.lstm.gates(forcing, attributes, h, inputs["h0"])
         return states

@@ -6,8 +6,9 @@
       settings.json         options of the training, format version, package versions, git commit
       normalisation.json    mean and standard deviation of every input and target over the training period
       basins.csv            basin, lat, lon, area_km2, training-period mean and standard deviation of each target
+      left_out.csv          basins of the data folder that could not be used, and why
       seed_1/               one folder per member
-        model.keras         the best weights by the validation period
+        model.keras         the best weights by the validation period; alone it turns raw series into mm/day and mm
         history.csv, .png   losses and validation scores, one row per epoch
         checkpoint.npz      the state after the last whole epoch, for --resume
 
@@ -15,7 +16,6 @@ A run directory is data, not code: the model is built from settings.json, and on
 """
 
 import contextlib
-import errno
 import functools
 import importlib.metadata
 import json
@@ -23,21 +23,18 @@ import math
 import os
 import platform
 import subprocess
-import sys
-import uuid
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 import hydrodata_tf as hydrodata
-import stores
-from hydrodata_tf import InputError
+from files import InputError, read_json, reason, replacing, some, write_csv, write_json
+from windows import parse_day
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes drown the first lines of a run
-FORMAT = 1
+FORMAT = 2
 SPINUP_DAYS = 365  # simulated before a period and not scored, so that the states forget their zero start
 SNOW_MM = 5.0  # a basin with less mean snow than this has no snow score
 MOST_UNITS = 10_000  # cell states; a run directory from elsewhere shall not fill the memory
@@ -45,87 +42,12 @@ MOST_SEED = 2**32 - 1
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
 
 
-def cli(main):
-    """Decorate a script's main function: bad input ends in one sentence and exit code 2, Ctrl-C in exit code 130."""
-
-    @functools.wraps(main)
-    def run(*args, **kwargs):
-        try:
-            return main(*args, **kwargs)
-        except InputError as error:
-            message, code = str(error), 2
-        except OSError as error:  # a full disk, a read-only folder
-            message, code = f"{error.strerror or error}: {error.filename or 'while reading or writing files'}", 2
-        except KeyboardInterrupt as stop:
-            message, code = str(stop) or "Stopped.", 130
-        print(message, file=sys.stderr)
-        sys.exit(code)
-
-    return run
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """Give a temporary path beside `path`; it becomes `path` when the block ends well, else it is removed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}_{uuid.uuid4().hex[:8]}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # netCDF's library knows only RuntimeError
-        code, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or str(error)
-        if not code and not reason.startswith("NetCDF"):
-            raise
-        if getattr(error, "filename", None) not in (None, str(temporary)):
-            raise
-        raise OSError(code or errno.EIO, reason, str(path)) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def origin(run):
     """What made an output file, as netCDF attributes."""
     made = {"source": f"LSTM with {run.settings['hidden_size']} cell states, forcing {run.settings['forcing']}"}
-    if (Path(run.settings["data_dir"]) / "demo.json").exists():
+    if run.synthetic:
         made["comment"] = "synthetic catchments, not observations"
     return made | {"run": run.path.name, "git_commit": provenance()["git_commit"]}
-
-
-def write_json(path, content):
-    """Write a dict as UTF-8 JSON, all or nothing."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def write_csv(path, frame, **options):
-    """Write a DataFrame as UTF-8 CSV, all or nothing; options go to `DataFrame.to_csv`."""
-    with replacing(path) as temporary:
-        frame.to_csv(temporary, encoding="utf-8", lineterminator="\n", **options)
-
-
-def write_netcdf(path, dataset):
-    """Write an xarray.Dataset as compressed netCDF, all or nothing."""
-    encoding = {name: {"zlib": True, "complevel": 1} for name, v in dataset.data_vars.items() if v.dtype.kind == "f"}
-    with replacing(path) as temporary:
-        dataset.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
-
-
-def _read_json(path):
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path.parent} is not a run directory: {path.name} is missing.") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not readable JSON ({_reason(error)}); restore it or train again.") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} does not hold a JSON object; restore it or train again.")
-    return content
-
-
-def _reason(error):
-    """First line of what a library says."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def provenance():
@@ -153,13 +75,15 @@ class Run:
     settings : dict
         Options of the training script.
     normalisation : dict
-        As `hydrodata_tf.fit_normalisation` gives it.
+        As `windows.training_set` gives it.
     basins : pandas.DataFrame
         Index basin id; lat, lon (degrees), area_km2; training-period mean and standard deviation of each target.
     targets : list of str
         ``streamflow`` and the concepts.
     seeds : list of int
         Members with a trained model.
+    synthetic : bool
+        Whether the catchments it was trained on are synthetic.
     """
 
     path: Path
@@ -168,25 +92,60 @@ class Run:
     basins: pd.DataFrame
     targets: list
     seeds: list
+    synthetic: bool
 
-    def dataset(self, start, end, basins=None, spinup_days=SPINUP_DAYS, data_dir=None):
-        """The run's data from `spinup_days` before `start` to `end`, read with the run's own settings.
+    def pick(self, seed):
+        """`seed`, or the first member's if it is None; a member that is not there is refused."""
+        if seed is not None and seed not in self.seeds:
+            raise InputError(f"{self.path} has no member of seed {seed}: choose from {some(self.seeds, 20)}.")
+        return self.seeds[0] if seed is None else seed
+
+    def data(self, start, end, basins=None, concepts=None, data_dir=None):
+        """The data that the run is simulated with, read with its own settings.
+
+        Parameters
+        ----------
+        start, end : str
+            Period that must have days in the data.
+        basins : sequence of str, optional
+            Ids or a list file; the run's basins if not given.
+        concepts : sequence of str, optional
+            In place of the run's own.
+        data_dir : path, optional
+            Where the data are now, if not where they were in training.
 
         Returns
         -------
-        xarray.Dataset
-            As `hydrodata_tf.load_dataset`; spin-up days are included as far as the record reaches back.
+        windows.Prepared
         """
         chosen = self.settings
-        data = stores.open_parts(
+        data = hydrodata.open_data(
             data_dir or chosen["data_dir"],
             forcing=chosen["forcing"],
             basins=list(basins or self.basins.index),
             attributes=chosen["attributes"],
-            concepts=chosen["concepts"],
+            concepts=chosen["concepts"] if concepts is None else concepts,
             climate_period=tuple(chosen["train_period"]),
-        ).within(start, end, spinup_days)
-        return data.read(data.basins, *data.period)
+        )
+        data.dates(start, end)
+        for kind, names in (("inputs", data.inputs), ("attributes", data.attributes.columns)):
+            if set(names) != set(self.normalisation[kind]):
+                raise InputError(
+                    f"The data have the {kind} {some(names, 8)}, the run {self.path} was trained with "
+                    f"{some(self.normalisation[kind], 8)}: give it the same data as in training."
+                )
+        data.attributes = data.attributes[list(self.normalisation["attributes"])]
+        self._warn_of_strange(data.attributes)
+        return data
+
+    def _warn_of_strange(self, attributes):
+        for name, (low, high) in self.normalisation["attribute_range"].items():
+            reach = high - low
+            far = attributes.index[(attributes[name] < low - reach) | (attributes[name] > high + reach)]
+            if len(far):
+                warnings.warn(
+                    f"{name} of basins {some(far)} is far outside the training range {low:g} to {high:g}.", stacklevel=3
+                )
 
     def model(self, seed):
         """The trained model of one member, built from the settings; its weights are checked one by one."""
@@ -196,7 +155,7 @@ class Run:
             model.load_weights(path)
         except Exception as error:  # h5py, zipfile and Keras raise many kinds
             raise InputError(
-                f"{path} does not hold the weights that settings.json describes: {_reason(error)}"
+                f"{path} does not hold the weights that settings.json describes: {reason(error)}"
             ) from None
         if not all(np.isfinite(weights).all() for weights in model.get_weights()):
             raise InputError(f"{path} holds weights that are not finite numbers; restore it or train again.")
@@ -204,22 +163,32 @@ class Run:
 
 
 def build_model(settings, normalisation, seed):
-    """A new model of the size that the settings ask for, built, with initial weights drawn from `seed`."""
-    import keras
-
-    from libs_tf import ConceptLSTM
+    """A new model of the size that the settings ask for, with initial weights drawn from `seed`."""
+    from libs_tf import ConceptLSTM, keras
 
     keras.utils.set_random_seed(seed)
-    options = {name: settings[name] for name in ("dropout", "forcing_noise")}
     model = ConceptLSTM(
-        settings["hidden_size"], list(normalisation["targets"]), seed=seed, name="concept_lstm", **options
+        settings["hidden_size"],
+        targets=list(normalisation["targets"]),
+        forcing=list(normalisation["inputs"]),
+        attributes=list(normalisation["attributes"]),
+        dropout=settings["dropout"],
+        forcing_noise=settings["forcing_noise"],
+        seed=seed,
+        name="concept_lstm",
     )
-    inputs, attributes = len(normalisation["inputs"]), len(normalisation["attributes"])
-    model.build({"forcing": (None, None, inputs), "attributes": (None, attributes)})
+    model.build()
+    model.set_statistics(normalisation)
     return model
 
 
-def create_run(run_dir, settings, normalisation, data, resume):
+def stored_settings(run_dir):
+    """The training options kept in a run directory, or None if it holds no run."""
+    path = Path(run_dir)
+    return _read_settings(path)["settings"] if (path / "settings.json").exists() else None
+
+
+def create_run(run_dir, settings, training, resume):
     """Write a new run directory, or check that an existing one may be resumed with these settings.
 
     Parameters
@@ -227,9 +196,7 @@ def create_run(run_dir, settings, normalisation, data, resume):
     run_dir : path
     settings : dict
         Options of the training script, JSON-able.
-    normalisation : dict
-    data : xarray.Dataset, or an iterable of them, each of some of the basins
-        All basins and at least the training period.
+    training : windows.TrainingSet
     resume : bool
 
     Raises
@@ -237,49 +204,54 @@ def create_run(run_dir, settings, normalisation, data, resume):
     InputError
         If `run_dir` holds a run and `resume` is false, or holds one with other settings or another format.
     """
-    path = Path(run_dir)
+    path, data = Path(run_dir), training.data
     # Looked at before settings.json is: members that are started side by side begin the same run.
     there = {p.name for p in path.iterdir() if not p.name.startswith(".")} if path.exists() else set()
-    if (path / "settings.json").exists():
-        if not resume:
-            raise InputError(f"{path} already holds a run: add --resume to go on with it, or name another --run-dir.")
-        before = _read_settings(path)
-        changed = sorted(k for k in settings if k not in ("seed", "run_dir") and before.get(k) != settings[k])
-        if changed:
-            raise InputError(
-                f"{path} was trained with other settings ({', '.join(changed)}): resume with the same ones, or name "
-                "another --run-dir."
-            )
-        if _read_json(path / "normalisation.json") != normalisation:
-            raise InputError(f"The data changed since {path} was begun: resume with the same data, or begin a new run.")
-        for seed in settings["seed"]:
-            for unfinished in (path / f"seed_{seed}").glob(".*_????????.*"):  # what a killed process was writing
-                unfinished.unlink()
+    before = stored_settings(path)
+    if before is None:
+        if there - {"normalisation.json", "basins.csv", "left_out.csv"}:  # these: stopped before its first epoch
+            raise InputError(f"{path} holds other files and no run: name a new or an empty folder with --run-dir.")
+        table = pd.concat([data.place, training.basins], axis=1)
+        write_csv(path / "basins.csv", table, index_label="basin")
+        if data.left_out:
+            left_out = pd.Series(data.left_out, name="reason").rename_axis("basin").reset_index()
+            write_csv(path / "left_out.csv", left_out, index=False)
+        write_json(path / "normalisation.json", training.normalisation)
+        # settings.json comes last: a folder without it is no run.
+        content = {"format": FORMAT, "settings": settings, "synthetic": data.synthetic, **provenance()}
+        write_json(path / "settings.json", content)
         return
-    if there - {"normalisation.json", "basins.csv"}:  # these: a run that was stopped before its first epoch
-        raise InputError(f"{path} holds other files and no run: name a new or an empty folder with --run-dir.")
-    basins = []
-    for part in [data] if isinstance(data, xr.Dataset) else data:
-        train = hydrodata.select_period(part, *settings["train_period"])
-        table = pd.DataFrame({name: train[name].values for name in ("basin", "lat", "lon", "area_km2")})
-        for name in normalisation["targets"]:
-            series = train[name].to_pandas()
-            table[f"mean_{name}"], table[f"std_{name}"] = series.mean(axis=1).values, series.std(axis=1, ddof=0).values
-        basins.append(table)
-    write_csv(path / "basins.csv", pd.concat(basins), index=False)
-    write_json(path / "normalisation.json", normalisation)
-    # settings.json comes last: a folder without it is no run.
-    write_json(path / "settings.json", {"format": FORMAT, "settings": settings, **provenance()})
+    if not resume:
+        raise InputError(f"{path} already holds a run: add --resume to go on with it, or name another --run-dir.")
+    changed = sorted(k for k in settings if k not in ("seed", "run_dir") and before.get(k) != settings[k])
+    if changed:
+        raise InputError(
+            f"{path} was trained with other settings ({', '.join(changed)}): resume with the same ones, or name "
+            "another --run-dir."
+        )
+    if _read_part(path, "normalisation.json") != training.normalisation:
+        raise InputError(f"The data changed since {path} was begun: resume with the same data, or begin a new run.")
+    for seed in settings["seed"]:
+        for unfinished in (path / f"seed_{seed}").glob(".*_????????.*"):  # what a killed process was writing
+            unfinished.unlink()
+
+
+def _read_part(path, name):
+    try:
+        return read_json(path / name)
+    except FileNotFoundError:
+        raise InputError(f"{path} is not a run directory: {name} is missing.") from None
 
 
 def _read_settings(path):
-    content = _read_json(path / "settings.json")
+    """The content of settings.json, its options checked one by one."""
+    content, file = _read_part(path, "settings.json"), path / "settings.json"
     if content.get("format") != FORMAT:
         raise InputError(
             f"{path} was written in run format {content.get('format')!r}, this code reads format {FORMAT}: use the "
-            f"version that wrote it (git commit {content.get('git_commit')!r:.60})."
+            f"version that wrote it (git commit {content.get('git_commit')!r:.60}) or train again."
         )
-    settings, file = content.get("settings"), path / "settings.json"
+    settings = content.get("settings")
     if not isinstance(settings, dict):
         raise InputError(f"{file} holds no settings; restore it or train again.")
     if missing := set(USED) - set(settings):
@@ -287,7 +259,7 @@ def _read_settings(path):
     for name, (fits, words) in USED.items():
         if not fits(settings[name]):
             raise InputError(f"{file}: {name} must be {words}, not {settings[name]!r:.60}; restore it or train again.")
-    return settings
+    return content
 
 
 def _is_text(value):
@@ -321,7 +293,7 @@ USED = {
 
 def _read_normalisation(path, concepts):
     """normalisation.json, checked to hold what these concepts need and no number that cannot be divided by."""
-    content, file = _read_json(path / "normalisation.json"), path / "normalisation.json"
+    content, file = _read_part(path, "normalisation.json"), path / "normalisation.json"
     targets = ["streamflow", *(hydrodata.parse_concept(text).name for text in concepts)]
     try:
         for kind in ("inputs", "attributes", "targets"):
@@ -335,7 +307,7 @@ def _read_normalisation(path, concepts):
             raise ValueError(f"its targets are not {', '.join(targets)}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{file} is not what a training writes ({_reason(error)}); restore it or train again."
+            f"{file} is not what a training writes ({reason(error)}); restore it or train again."
         ) from None
     return content
 
@@ -357,14 +329,16 @@ def load_run(run_dir):
         raise InputError(
             f"There is no run directory {path}: train one with LSTM_train.py or name another with --run-dir."
         )
-    settings = _read_settings(path)
+    content = _read_settings(path)
+    settings = content["settings"]
     normalisation = _read_normalisation(path, settings["concepts"])
     basins = load_basins(path, normalisation["targets"])
     trained = (file.parent.name.removeprefix("seed_") for file in path.glob("seed_*/model.keras"))
     seeds = sorted(int(seed) for seed in trained if seed.isdecimal() and int(seed) <= MOST_SEED)
     if not seeds:
         raise InputError(f"{path} holds no trained model yet: run LSTM_train.py --resume with its settings.")
-    return Run(path, settings, normalisation, basins, list(normalisation["targets"]), seeds)
+    targets, synthetic = list(normalisation["targets"]), content.get("synthetic") is True
+    return Run(path, settings, normalisation, basins, targets, seeds, synthetic)
 
 
 def load_basins(run_dir, targets):
@@ -377,98 +351,138 @@ def load_basins(run_dir, targets):
             raise ValueError(f"basin {basins.index[basins.index.duplicated()][0]} stands there twice")
         basins = basins.astype({f"mean_{name}": float for name in targets})
     except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is missing or not readable ({_reason(error)}); restore it or train again.") from None
+        raise InputError(f"{path} is missing or not readable ({reason(error)}); restore it or train again.") from None
     return basins
 
 
-def is_snow(dataset, name):
+def is_snow(data, name):
     """Whether a target is snow: its name or its source contains ``snow`` or ``swe``."""
-    words = f"{name} {dataset[name].attrs.get('source', '')}".lower()
+    words = f"{name} {data.about[name].get('source', '')}".lower()
     return "snow" in words or "swe" in words
 
 
-def scored_basins(basins, dataset):
+def scored_basins(table, data):
     """Which basins each target is scored in: snow where its training-period mean exceeds 5 mm, all else everywhere.
 
     Parameters
     ----------
-    basins : pandas.DataFrame
-        The run's basins.csv; a basin that is not in it is judged by its mean in `dataset`.
-    dataset : xarray.Dataset
-        As `Run.dataset` gives it.
+    table : pandas.DataFrame
+        The run's basins.csv; a basin that is not in it is judged by its mean over its whole record.
+    data : windows.Prepared
 
     Returns
     -------
     dict of array (basin,) of bool
-        One for each target, in the order of the data set's basins.
+        One for each target, in the order of the basins of `data`.
     """
     scored = {}
-    for name in ["streamflow", *dataset.attrs["concepts"]]:
-        attrs = dataset[name].attrs
-        mean = basins[f"mean_{name}"].reindex(dataset["basin"].values).fillna(dataset[name].mean("date").to_series())
-        limit = SNOW_MM / (1000 if attrs["units"].split()[:1] == ["m"] else 1)
-        scored[name] = ~(mean.to_numpy() <= limit) if is_snow(dataset, name) else np.ones(len(mean), bool)
+    for k, name in enumerate(data.targets):
+        scored[name] = np.ones(len(data.basins), bool)
+        if not is_snow(data, name):
+            continue
+        mean = table[f"mean_{name}"].reindex(data.basins).to_numpy(float)
+        for b in np.flatnonzero(np.isnan(mean)):
+            record = data.days(b, data.first_days[b], int(data.lengths[b]))[:, len(data.inputs) + k]
+            mean[b] = record[np.isfinite(record)].mean() if np.isfinite(record).any() else np.nan
+        limit = SNOW_MM / (1000 if data.about[name]["units"].split()[:1] == ["m"] else 1)
+        scored[name] = ~(mean <= limit)
     return scored
 
 
-def simulate(model, arrays, states=False, gates=False, memory_mb=96, progress=None):
+@dataclass
+class Simulated:
+    """What a model gave for some basins over a period, without the spin-up days.
+
+    Attributes
+    ----------
+    basins : slice
+        Which basins of the data.
+    dates : array (day,) of datetime64[D]
+    forcing : array (basin, day, input)
+        In its units, NaN where missing.
+    observed : array (basin, day, target)
+        In mm/day and the concepts' units; NaN where missing and where an input is.
+    valid : array (basin, day) of bool
+        Whether every input is there.
+    prediction : array (basin, day, target)
+        In mm/day and the concepts' units; NaN where not valid.
+    states : dict of arrays (basin, day, unit)
+        ``h`` and ``c``, with gates also ``i``, ``f``, ``g`` and ``o``; empty if not asked for.
+    """
+
+    basins: slice
+    dates: np.ndarray
+    forcing: np.ndarray
+    observed: np.ndarray
+    valid: np.ndarray
+    prediction: np.ndarray
+    states: dict
+
+
+def simulate(model, data, start, end, states=False, gates=False, memory_mb=96, progress=None, spinup_days=SPINUP_DAYS):
     """Run a model over every basin's whole sequence from zero states, some basins at a time.
 
     Parameters
     ----------
     model : ConceptLSTM
-    arrays : dict
-        As `hydrodata_tf.to_arrays` gives them.
+    data : windows.Prepared
+    start, end : str
+        First and last day of the period. Up to `spinup_days` days before it are simulated too and cut off.
     states, gates : bool
         Give hidden and cell states, and the four gates, as well.
     memory_mb : int, default 96
         Size of what one step may hold, which sets the number of basins at a time.
     progress : str, optional
         Label of a progress bar.
+    spinup_days : int, default 365
 
     Yields
     ------
-    (slice, dict)
-        Which basins, and arrays ``prediction (basins, day, targets)`` normalised, NaN on days without forcing; with
-        `states` also ``h`` and ``c (basins, day, units)``, with `gates` also ``i, f, g, o``.
+    Simulated
     """
     from tqdm import tqdm
 
     from libs_tf import StateModel
 
-    basins, days = arrays["forcing"].shape[:2]
+    dates = data.dates(start, end, spinup_days)
+    kept = slice(int((dates < parse_day(start)).sum()), None)
+    attributes = data.attributes.to_numpy(np.float32)
     runner = StateModel(model, gates=gates) if states or gates else model
     # Without states the LSTM still holds its states and gates while it runs.
-    size = max(1, math.floor(memory_mb * 2**20 / (days * model.units * 4 * 8)))
+    basins = len(data.basins)
+    size = max(1, math.floor(memory_mb * 2**20 / (len(dates) * model.units * 4 * 8)))
     size = math.ceil(basins / math.ceil(basins / size))
     for first in tqdm(range(0, basins, size), desc=progress, disable=None if progress else True, unit="batch"):
         part = slice(first, min(first + size, basins))
-        inputs = {"forcing": arrays["forcing"][part], "attributes": arrays["attributes"][part]}
+        forcing, observed = data.read(part, dates)
+        inputs = {"forcing": forcing, "attributes": attributes[part]}
         if runner is model:
             out = {"prediction": np.array(model.predict_on_batch(inputs))}
         else:
-            start = np.zeros((part.stop - part.start, model.units), "float32")
-            out = {k: np.array(v) for k, v in runner.predict_on_batch({**inputs, "h0": start, "c0": start}).items()}
-        out["prediction"][~arrays["valid"][part]] = np.nan
-        yield part, out
+            zeros = np.zeros((len(forcing), model.units), "float32")
+            out = {k: np.array(v) for k, v in runner.predict_on_batch({**inputs, "h0": zeros, "c0": zeros}).items()}
+        valid = np.isfinite(forcing).all(axis=2)
+        out["prediction"][~valid] = np.nan
+        out = {name: values[:, kept] for name, values in out.items()}
+        prediction = out.pop("prediction")
+        yield Simulated(part, dates[kept], forcing[:, kept], observed[:, kept], valid[:, kept], prediction, out)
 
 
-def in_units(prediction, normalisation):
-    """Normalised predictions (basin, day, target) as a dict of arrays (basin, day) in the targets' units.
-
-    Streamflow below zero, which a linear layer can give, becomes zero; concepts stay as the probe reads them.
-    """
-    values = {
-        n: hydrodata.denormalise(prediction[..., k], normalisation, n) for k, n in enumerate(normalisation["targets"])
-    }
-    values["streamflow"] = np.maximum(values["streamflow"], 0)
-    return values
+def simulate_members(models, data, start, end, progress=None):
+    """As `simulate`, for several models side by side: yields a list with one `Simulated` for each of them."""
+    labels = [progress, *[None] * (len(models) - 1)]
+    yield from zip(
+        *(simulate(m, data, start, end, progress=label) for m, label in zip(models, labels, strict=True)), strict=True
+    )
 
 
 def write_model(path, model):
-    """Save a model as ``.keras``, all or nothing."""
+    """Save a model as ``.keras``, all or nothing, without what only its training needs."""
+    alone = type(model).from_config(model.get_config())
+    alone.build()
+    alone.set_weights(model.get_weights())
     with replacing(path) as temporary:
-        model.save(temporary)
+        alone.save(temporary)
 
 
 def write_checkpoint(path, model, epoch, extra):
@@ -509,7 +523,7 @@ def read_checkpoint(path, model):
         return epoch, meta
     except Exception as error:  # numpy, zipfile, zlib and json raise many kinds
         raise InputError(
-            f"{path} is not a checkpoint of this model ({_reason(error)}): remove it to train this member anew."
+            f"{path} is not a checkpoint of this model ({reason(error)}): remove it to train this member anew."
         ) from None
 
 

@@ -5,13 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
-from keras import ops
 
 import libs_tf
-from libs_tf import CellStateLSTM, ConceptLSTM, LinearProbe, StateModel
+from libs_tf import CellStateLSTM, ConceptLSTM, LinearProbe, Scaling, StateModel, keras, ops
 
 BATCH, DAYS, N, M, UNITS = 3, 40, 5, 4, 6
 # On TensorFlow float64 takes the path without the fused kernel, so both paths are held; JAX is float32 here.
@@ -204,10 +202,16 @@ def test_every_path_gives_the_same_states_and_gradients(batch, monkeypatch):
             np.testing.assert_allclose(g, w, atol=1e-5 * max(1, np.abs(w).max()), err_msg=name)
 
 
-def concept_model(targets=("streamflow", "soil1", "swe"), **options):
+FORCING, ATTRIBUTES = [f"forcing{k}" for k in range(N)], [f"attribute{k}" for k in range(M)]
+
+
+def concept_model(targets=("streamflow", "soil1", "swe"), statistics=(0.0, 1.0), **options):
+    """A model whose variables all have the mean and standard deviation `statistics`."""
     keras.utils.set_random_seed(0)
-    model = ConceptLSTM(UNITS, targets, **{"dropout": 0.4, **options})
-    model.build({"forcing": (None, None, N), "attributes": (None, M)})
+    model = ConceptLSTM(UNITS, targets, FORCING, ATTRIBUTES, **{"dropout": 0.4, **options})
+    model.build()
+    kinds = {"inputs": FORCING, "attributes": ATTRIBUTES, "targets": targets}
+    model.set_statistics({kind: dict.fromkeys(names, statistics) for kind, names in kinds.items()})
     return model
 
 
@@ -219,7 +223,8 @@ def test_probe_reads_cell_states_and_runoff_reads_hidden_states():
     h, c = model.lstm(forcing, attributes)
     runoff_kernel, runoff_bias = model.runoff.get_weights()
     probe_kernel, probe_bias = model.probe.get_weights()
-    expected = np.concatenate([h @ runoff_kernel + runoff_bias, c @ probe_kernel + probe_bias], axis=-1)
+    flow = h @ runoff_kernel + runoff_bias
+    expected = np.concatenate([np.maximum(flow, 0), c @ probe_kernel + probe_bias], axis=-1)
     got = model({"forcing": forcing, "attributes": attributes})
     np.testing.assert_allclose(got, expected, atol=1e-6)
     trained = model({"forcing": forcing, "attributes": attributes}, training=True)
@@ -227,12 +232,43 @@ def test_probe_reads_cell_states_and_runoff_reads_hidden_states():
     np.testing.assert_allclose(trained[..., 1:], expected[..., 1:], atol=1e-6)  # the probe sees every cell state
 
 
+def test_the_model_normalises_and_answers_in_the_units_of_its_variables():
+    forcing, attributes = inputs()
+    plain, scaled = concept_model(), concept_model(statistics=(3.0, 20.0))
+    wanted = np.asarray(plain({"forcing": forcing, "attributes": attributes}))
+    raw = {"forcing": forcing * 20 + 3, "attributes": attributes * 20 + 3}
+    got = np.asarray(scaled(raw))
+    np.testing.assert_allclose(got[..., 1:], wanted[..., 1:] * 20 + 3, atol=1e-3)
+    flow = np.asarray(plain({"forcing": forcing, "attributes": attributes}, training=True))  # not cut off at zero
+    assert (flow[..., 0] < 0).any() and wanted[..., 0].min() == 0
+    assert (got[..., 0] >= 0).all() and (got[..., 0] > 3).any()
+
+
+def test_a_day_with_a_missing_input_is_a_day_of_mean_weather():
+    forcing, attributes = inputs()
+    model = concept_model(statistics=(3.0, 20.0))
+    mean = forcing.copy()
+    mean[1, 7] = 3.0
+    forcing[1, 7, 2] = np.nan
+    np.testing.assert_array_equal(
+        model({"forcing": forcing, "attributes": attributes}), model({"forcing": mean, "attributes": attributes})
+    )
+
+
+def test_statistics_are_weights_that_training_leaves_alone():
+    model = concept_model(statistics=(3.0, 20.0))
+    scales = (model.forcing_scale, model.attribute_scale, model.target_scale)
+    assert not any(scale.trainable_weights for scale in scales) and len(model.non_trainable_weights) == 6
+    with pytest.raises(ValueError, match="2 variables"):
+        Scaling(["a", "b"], name="scale").build((None, 3))
+
+
 @pytest.mark.parametrize("targets", [["streamflow"], ["streamflow", "swe"]])
 def test_runoff_alone_or_with_one_concept(targets):
     forcing, attributes = inputs()
     model = concept_model(targets)
     assert model({"forcing": forcing, "attributes": attributes}).shape == (BATCH, DAYS, len(targets))
-    assert len(model.get_weights()) == (5 if len(targets) == 1 else 7)
+    assert len(model.trainable_weights) == (5 if len(targets) == 1 else 7)
 
 
 def test_noise_of_the_given_size_reaches_the_forcing_in_training_only():
@@ -241,7 +277,7 @@ def test_noise_of_the_given_size_reaches_the_forcing_in_training_only():
     x = {"forcing": forcing, "attributes": attributes}
     still = concept_model(dropout=0.0)
     np.testing.assert_array_equal(model(x), still(x))
-    np.testing.assert_array_equal(still(x, training=True), still(x))
+    np.testing.assert_array_equal(still(x, training=True)[..., 1:], still(x)[..., 1:])
     added = np.asarray(model.noise(forcing, training=True)) - forcing
     assert added.std() == pytest.approx(0.3, rel=0.02) and abs(added.mean()) < 0.01
     assert np.abs(np.asarray(model(x, training=True)) - np.asarray(model(x))).mean() > 1e-3
@@ -257,7 +293,7 @@ def squared_errors(targets, predictions, basin_std):
 def test_training_moves_every_weight_and_lowers_the_loss():
     forcing, attributes = inputs(batch=8)
     model = concept_model()
-    before = model.get_weights()
+    before = [np.array(w) for w in model.trainable_weights]
     model.compile(optimizer=keras.optimizers.Adam(1e-2), loss=squared_errors, jit_compile=False)
     x = {"forcing": forcing, "attributes": attributes, "basin_std": np.ones((8, 3), "float32")}
     y = np.stack([forcing[..., 0], np.cumsum(forcing[..., 1], axis=1) / 5, forcing[..., 2]], axis=-1)
@@ -269,13 +305,13 @@ def test_training_moves_every_weight_and_lowers_the_loss():
     parts = [float(logs[-1][f"{name}_loss"]) for name in model.targets]
     assert sum(parts) == pytest.approx(float(logs[-1]["loss"]), rel=1e-5)
     assert len(before) == 7
-    for old, new in zip(before, model.get_weights(), strict=True):
-        assert np.all(np.any(old != new, axis=0))
+    for old, new in zip(before, model.trainable_weights, strict=True):
+        assert np.all(np.any(old != np.array(new), axis=0))
 
 
 def test_a_saved_model_reloads_in_safe_mode_to_the_same_output(tmp_path):
     forcing, attributes = inputs()
-    model = concept_model()
+    model = concept_model(statistics=(3.0, 20.0))
     x = {"forcing": forcing, "attributes": attributes}
     expected = np.asarray(model(x))
     model.save(tmp_path / "model.keras")
@@ -318,7 +354,7 @@ def test_gates_are_returned_only_if_asked_for():
 
 
 def test_defaults():
-    config = ConceptLSTM(UNITS, ["streamflow"]).get_config()
+    config = ConceptLSTM(UNITS, ["streamflow"], FORCING, []).get_config()
     wanted = {"units": UNITS, "targets": ["streamflow"], "dropout": 0.4, "forcing_noise": 0.0, "seed": 0}
     assert {name: config[name] for name in wanted} == wanted
     assert CellStateLSTM(UNITS).get_config()["forget_bias"] == 3.0
@@ -341,7 +377,7 @@ def test_days_do_not_see_the_future():
         (lambda: CellStateLSTM(0), "units=0"),
         (lambda: CellStateLSTM(6.5), "units=6.5"),
         (lambda: LinearProbe(0), "concepts=0"),
-        (lambda: ConceptLSTM(4, ["swe"]), "swe"),
+        (lambda: ConceptLSTM(4, ["swe"], FORCING, []), "swe"),
     ],
 )
 def test_wrong_arguments_are_named(make, received):

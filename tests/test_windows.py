@@ -1,0 +1,327 @@
+"""The prepared data, what the training period tells, and the windows that are drawn from it."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hydrodata_tf as hydrodata
+import windows
+from files import InputError
+
+DAY = np.datetime64("2001-01-01")
+
+
+def prepared(values, basins=("b", "a", "c"), attributes=None, first_days=None):
+    """Data in memory from arrays (day, variable): inputs rain and heat, targets streamflow and snow."""
+    names = ["rain", "heat", "streamflow", "snow"]
+    return windows.Prepared(
+        basins=list(basins),
+        inputs=names[:2],
+        targets=names[2:],
+        about={name: {"units": "mm", "long_name": name} for name in names},
+        place=pd.DataFrame({"lat": 0.0, "lon": 0.0, "area_km2": 1.0}, index=list(basins)),
+        attributes=pd.DataFrame(index=list(basins)) if attributes is None else attributes,
+        arrays=[np.asarray(one, np.float32) for one in values],
+        first_days=np.array(first_days or [DAY] * len(values)),
+        lengths=np.array([len(one) for one in values]),
+    )
+
+
+def weather(days=1000, seed=0):
+    return np.random.default_rng(seed).gamma(2.0, 3.0, (3, days, 4)).astype(np.float32)
+
+
+# What is on disk
+
+
+@pytest.fixture
+def opened(demo, settings, tmp_path):
+    """A function that opens the small demo with its cache in a folder of its own."""
+    return lambda **options: hydrodata.open_data(
+        demo, concepts=settings("any").concepts, **{"cache_dir": tmp_path / "cache", **options}
+    )
+
+
+def test_every_basin_is_one_array_in_the_cache_and_the_text_is_read_once(opened, demo, tmp_path, monkeypatch):
+    data = opened()
+    arrays = sorted((tmp_path / "cache").rglob("*.npy"))
+    assert len(arrays) == 4 and sorted(data.arrays) == arrays
+    text = hydrodata.load_forcing(demo, data.basins[0])
+    kept = np.load(data.arrays[0])
+    assert kept.dtype == np.float32 and kept.shape == (len(text), 5 + 3)
+    np.testing.assert_array_equal(kept[:, :5], text)
+    monkeypatch.setattr(hydrodata, "read_basin", None)  # nothing is read again
+    again = opened()
+    assert again.report == data.report and (again.lengths == data.lengths).all()
+    assert opened(basins=data.basins[:2]).arrays == data.arrays[:2]  # another list shares what is there
+
+
+def test_preparing_that_was_stopped_goes_on_with_the_next_basin(opened, tmp_path, monkeypatch):
+    read, done = hydrodata.read_basin, []
+
+    def stops(basin, *arguments):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(basin)
+        return read(basin, *arguments)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(hydrodata, "read_basin", stops)
+    with pytest.raises(KeyboardInterrupt):
+        opened()
+    assert len(list((tmp_path / "cache").rglob("*.json"))) == 2
+    monkeypatch.setattr(hydrodata, "read_basin", lambda basin, *a: done.append(basin) or read(basin, *a))
+    data = opened()
+    assert done == data.basins  # the first two were read before, the others now
+
+
+@pytest.mark.parametrize("harm", ["cut", "json cut", "json gone", "other shape", "text"])
+def test_a_basin_that_is_not_whole_is_read_again(opened, harm):
+    data = opened()
+    kept, words = np.load(data.arrays[1]), data.arrays[1].with_suffix(".json")
+    if harm == "cut":
+        data.arrays[1].write_bytes(data.arrays[1].read_bytes()[:-4])
+    elif harm == "json cut":
+        words.write_text(words.read_text()[:20])
+    elif harm == "json gone":
+        words.unlink()
+    elif harm == "other shape":
+        np.save(data.arrays[1], kept[:-1])
+    else:
+        data.arrays[1].write_text("no numbers")
+    np.testing.assert_array_equal(np.load(opened().arrays[1]), kept)
+
+
+def test_text_that_changed_is_read_again_and_what_was_kept_of_it_goes(opened, demo, tmp_path):
+    file = next(demo.rglob(f"{opened().basins[0]}_streamflow_qc.txt"))
+    before = file.stat().st_mtime_ns
+    try:
+        os.utime(file, ns=(before + 10**9, before + 10**9))
+        opened()
+        assert len(list((tmp_path / "cache").rglob("*.npy"))) == 4
+    finally:
+        os.utime(file, ns=(before, before))
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(opened, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.warns(UserWarning, match="the cache cannot be written"):
+        data = opened(cache_dir=tmp_path / "file" / "cache")
+    assert np.isfinite(data.read([0], data.dates("2002-01-01", "2002-01-31"))[0]).all()
+
+
+@pytest.mark.parametrize(
+    "system, variables, folder",
+    [
+        ("linux", {"XDG_CACHE_HOME": "there"}, "there/hydrological-concepts-lstm"),
+        ("linux", {}, "home/.cache/hydrological-concepts-lstm"),
+        ("darwin", {}, "home/Library/Caches/hydrological-concepts-lstm"),
+        ("win32", {"LOCALAPPDATA": "local"}, "local/hydrological-concepts-lstm"),
+        ("win32", {"HYDRODATA_CACHE": "mine"}, "mine"),
+    ],
+)
+def test_cache_folder_of_the_user(monkeypatch, system, variables, folder):
+    for name in ("HYDRODATA_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setattr(Path, "home", lambda: Path("home"))
+    assert windows.cache_folder() == Path(folder)
+    assert windows.cache_folder("given") == Path("given")
+
+
+# Days and periods
+
+
+def test_days_outside_a_record_are_nan():
+    values = weather(days=10)
+    data = prepared(values, first_days=[DAY, DAY + 5, DAY + 20])
+    np.testing.assert_array_equal(data.days(0, DAY + 2, 3), values[0, 2:5])
+    early = data.days(1, DAY + 3, 4)
+    assert np.isnan(early[:2]).all() and (early[2:] == values[1, :2]).all()
+    late = data.days(1, DAY + 14, 3)
+    assert (late[0] == values[1, 9]).all() and np.isnan(late[1:]).all()
+    assert np.isnan(data.days(2, DAY, 20)).all() and np.isnan(data.days(0, DAY + 10, 2)).all()
+    assert (data.first_day, data.last_day) == (DAY, DAY + 29)
+
+
+def test_targets_are_missing_where_an_input_is():
+    values = weather(days=20)
+    values[0, 5, 0], values[1, 7, 3], values[2, 9, 1] = np.nan, np.nan, np.inf
+    data = prepared(values)
+    forcing, targets = data.read(slice(None), data.dates("2001-01-01", "2001-01-20"))
+    np.testing.assert_array_equal(forcing, values[..., :2])
+    assert np.argwhere(np.isnan(targets)).tolist() == [[0, 5, 0], [0, 5, 1], [1, 7, 1], [2, 9, 0], [2, 9, 1]]
+
+
+def test_some_basins_alone_and_in_memory():
+    data = prepared(weather(days=50))
+    some = data.select([2, 0])
+    assert some.basins == ["c", "b"] and list(some.place.index) == ["c", "b"]
+    dates = data.dates("2001-01-10", "2001-01-19")
+    held = some.in_memory(dates)
+    np.testing.assert_array_equal(held.read([1], dates)[0], data.read([0], dates)[0])
+    assert held.first_day == dates[0] and held.last_day == dates[-1]
+
+
+def test_periods():
+    data = prepared(weather())
+    dates = data.dates("2001-02-01", "2001-02-03", 10)
+    assert str(dates[0]) == "2001-01-22" and len(dates) == 13
+    assert len(data.dates("2000-01-01", "2001-01-02", 5)) == 2
+    for period, sentence in (
+        (("1990-01-01", "1990-12-31"), "no day in the data, which run from 2001-01-01 to 2003-09-27"),
+        (("2002-01-02", "2002-01-01"), "ends before it starts"),
+        (("x", "2002-01-01"), "'x' is not a date"),
+        (("2002-01-01", "NaT"), "is not a date"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            data.dates(*period)
+
+
+# Statistics
+
+
+def test_normalisation_knows_only_the_training_period():
+    values, period = weather(), ("2001-03-01", "2002-03-01")
+    attributes = pd.DataFrame({"k": [1.0, 2.0, 6.0]}, index=["b", "a", "c"])
+    before = windows.training_set(prepared(values, attributes=attributes), *period)
+    dates = DAY + np.arange(1000)
+    inside = (dates >= np.datetime64(period[0])) & (dates <= np.datetime64(period[1]))
+    changed = np.where(inside[None, :, None], values, np.float32(1e6))
+    after = windows.training_set(prepared(changed, attributes=attributes), *period, warmup_days=20)
+    assert after.normalisation == before.normalisation
+    pd.testing.assert_frame_equal(after.basins, before.basins)
+    flow = values[:, inside, 2].astype(np.float64)
+    assert before.normalisation["targets"]["streamflow"] == pytest.approx([flow.mean(), flow.std()])
+    np.testing.assert_allclose(before.basins["std_streamflow"], flow.std(axis=1))
+    np.testing.assert_allclose(before.basins["mean_streamflow"], flow.mean(axis=1))
+    assert before.normalisation["attributes"]["k"] == pytest.approx([3.0, np.std([1, 2, 6])])
+    assert before.normalisation["attribute_range"]["k"] == [1.0, 6.0]
+    assert json.loads(json.dumps(before.normalisation)) == before.normalisation
+    assert before.normalisation["period"] == list(period) and before.scored == 3 * inside.sum()
+
+
+def test_normalisation_of_odd_variables():
+    values = weather()
+    values[..., 1], values[1, :, 3] = 3.0, np.nan
+    period = ("2001-01-01", "2003-01-01")
+    training = windows.training_set(prepared(values), *period)
+    assert training.normalisation["inputs"]["heat"] == [3.0, 1.0]
+    assert np.isnan(training.basins.loc["a", "std_snow"]) and np.isfinite(training.basins.loc["b", "std_snow"])
+    values[..., 3] = np.nan
+    with pytest.raises(InputError, match="snow has no value in the training period"):
+        windows.training_set(prepared(values), *period)
+
+
+# Windows
+
+
+def counted(basins=("b", "a", "c"), days=1000):
+    """Data whose forcing says which basin and day it is, so that windows can be checked against it."""
+    values = []
+    for basin in basins:
+        number = {"a": 1, "b": 2, "c": 3}[basin]
+        day = np.arange(days, dtype=np.float32)
+        one = np.stack([np.full(days, number), day, day + 1000 * number, day + 1000 * number], axis=1)
+        if basin == "b":  # this record begins late, ends early and has a gap
+            one[:100, :2], one[:150, 2:], one[900:, 2:], one[300:310, 3] = np.nan, np.nan, np.nan, np.nan
+        values.append(one)
+    numbers = [float({"a": 1, "b": 2, "c": 3}[basin]) for basin in basins]
+    return prepared(values, basins, pd.DataFrame({"number": numbers}, index=list(basins)))
+
+
+def whole(data):
+    return windows.training_set(data, "2001-01-01", "2003-09-27")
+
+
+def epoch(data, window=90, batch_size=8, warmup_days=30, seed=1, **options):
+    rng = np.random.default_rng(seed)
+    return list(windows.training_windows(whole(data), window, batch_size, warmup_days, rng, **options))
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize(("window", "warmup_days", "batch_size"), [(90, 30, 8), (365, 0, 4), (1, 3, 64), (2000, 50, 2)])
+def test_every_day_is_scored_exactly_once(window, warmup_days, batch_size, in_memory, tmp_path, monkeypatch):
+    data = counted()
+    targets = np.stack([targets[0] for targets in (data.read([b], DAY + np.arange(1000))[1] for b in range(3))])
+    spread = whole(data).basins[["std_streamflow", "std_snow"]].to_numpy()
+    if not in_memory:
+        monkeypatch.setattr(windows, "IN_MEMORY_BYTES", 0)
+        for b, array in enumerate(data.arrays):
+            np.save(tmp_path / f"{b}.npy", array)
+            data.arrays[b] = tmp_path / f"{b}.npy"
+    seen = np.zeros(targets.shape, int)
+    for x, y in epoch(data, window, batch_size, warmup_days):
+        assert x["forcing"].shape == (batch_size, warmup_days + window, 2) and y.shape == x["forcing"].shape
+        assert x["attributes"].shape == (batch_size, 1) and x["basin_std"].shape == (batch_size, 2)
+        for forcing, target, basin, std in zip(x["forcing"], y, x["attributes"], x["basin_std"], strict=True):
+            scored = np.isfinite(target)
+            if not scored.any():
+                assert basin == 0 and np.isnan(forcing).all()
+                continue
+            length = np.flatnonzero(np.isfinite(forcing[:, 0]))[-1] + 1
+            assert (forcing[:length, 0] == basin).all() and np.isnan(forcing[length:]).all()  # padding at the end
+            assert (np.diff(forcing[:length, 1]) == 1).all()  # consecutive days
+            b = [2, 1, 3].index(int(basin[0]))
+            np.testing.assert_allclose(std, spread[b], rtol=1e-6)
+            days = forcing[:length, 1].astype(int)
+            assert np.array_equal(target[:length][scored[:length]], targets[b, days][scored[:length]])
+            first = np.flatnonzero(scored.any(axis=1))[0]
+            record = 100 if b == 0 else 0
+            assert first == min(warmup_days, days[first] - record)  # warm-up as far as the record reaches back
+            assert scored.any(axis=1).sum() <= window
+            seen[b, days] += scored[:length]
+    assert np.array_equal(seen, np.isfinite(targets))
+
+
+def test_warm_up_days_before_the_training_period_are_not_scored():
+    training = windows.training_set(counted(), "2001-04-11", "2001-07-19", 30)  # days 100 to 199
+    assert training.first_day == DAY + 70
+    batches = list(windows.training_windows(training, 50, 4, 30, np.random.default_rng(0)))
+    day = np.concatenate([x["forcing"][..., 1][np.isfinite(y[..., 0])] for x, y in batches])
+    assert day.min() == 100 and day.max() == 199 and training.scored == 100 + 100 + 50
+    assert np.nanmin(np.concatenate([x["forcing"][..., 1] for x, _ in batches])) == 70
+
+
+def test_windows_are_drawn_by_the_generator_alone():
+    data = counted()
+    same, again, other = epoch(data), epoch(data), epoch(data, seed=2)
+    assert all(np.array_equal(a[1], b[1], equal_nan=True) for a, b in zip(same, again, strict=True))
+    assert not all(np.array_equal(a[1], b[1], equal_nan=True) for a, b in zip(same, other, strict=False))
+    rng, training = np.random.default_rng(1), whole(data)
+    epochs = [np.concatenate([y for _, y in windows.training_windows(training, 90, 8, 0, rng)]) for _ in range(2)]
+    assert not np.array_equal(epochs[0][:30], epochs[1][:30], equal_nan=True)  # a new phase each epoch
+
+
+def test_order_of_the_basin_list_changes_no_window():
+    for (x, y), (x2, y2) in zip(epoch(counted(("b", "a", "c"))), epoch(counted(("c", "b", "a"))), strict=True):
+        assert np.array_equal(y, y2, equal_nan=True)
+        assert all(np.array_equal(x[name], x2[name], equal_nan=True) for name in x)
+
+
+def test_processes_share_every_batch():
+    alone = epoch(counted())
+    shares = [epoch(counted(), share=(k, 2)) for k in range(2)]
+    for (x, y), *parts in zip(alone, *shares, strict=True):
+        assert np.array_equal(y, np.concatenate([part[1] for part in parts]), equal_nan=True)
+        joined = np.concatenate([part[0]["forcing"] for part in parts])
+        assert np.array_equal(x["forcing"], joined, equal_nan=True)
+
+
+def test_windows_without_any_target():
+    data = counted()
+    training = whole(data)
+    training.spans[:] = 0
+    with pytest.raises(InputError, match="No basin has a day"):
+        next(windows.training_windows(training, 90, 8, 30, np.random.default_rng(0)))
+    for array in data.arrays:
+        array[:, 2:] = np.nan
+    data.arrays[1][5, 2:] = 1.0  # a period with a single valid day
+    ((x, y),) = epoch(data)
+    assert np.isfinite(y[..., 0]).sum() == 1 and x["forcing"][0, 5, 1] == 5

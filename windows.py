@@ -1,0 +1,452 @@
+"""The prepared data on disk, what is computed from its training period, and the windows that a training draws.
+
+Text is read once. Every basin becomes one plain float32 array (day, variable) in the field's units, NaN where missing,
+in the cache folder::
+
+    <cache>/<what was asked for>/<basin>-<state of its files>.npy      forcing, streamflow, concepts
+    <cache>/<what was asked for>/<basin>-<state of its files>.json     its first day, and what was found in the text
+
+A basin is whole or not there, so preparing can be stopped at any time and goes on with the next basin, two runs may
+prepare the same basins at once, and the folder may be deleted whenever nothing runs. Everything else goes through the
+basins by opening these arrays as memory maps: 6,800 gauges take the same road as 24.
+"""
+
+import atexit
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from files import InputError, replacing, write_json
+
+DIGEST = 16  # characters
+IN_MEMORY_BYTES = 500e6  # a training set smaller than this is held in memory, a larger one is read from disk
+NPY_HEADER = 128  # bytes before the numbers in a .npy of two dimensions; checked when a basin is opened
+
+
+@dataclass
+class Prepared:
+    """Daily series and attributes of many basins, in the field's units; the series stay on disk.
+
+    Attributes
+    ----------
+    basins : list of str
+    inputs, targets : list of str
+        Variables of the series: the forcing; ``streamflow`` and the concepts.
+    about : dict name -> dict
+        ``units`` and ``long_name`` of each variable, of a concept also its ``source``.
+    place : DataFrame (basin; lat, lon, area_km2)
+        Degrees north, degrees east, km2; NaN where unknown.
+    attributes : DataFrame (basin, attribute)
+        Catchment attributes in their own units; no column if there are none.
+    arrays : list of Path, or of arrays in memory
+        One ``.npy`` (day, variable) for each basin, the variables being the inputs and then the targets.
+    first_days, lengths : array (basin,)
+        First day (datetime64[D]) and number of days of each basin's array.
+    forcing : str
+        Name of the forcing product.
+    report : str
+        One line on what the text held and lacked.
+    left_out : dict basin -> str
+        Basins of the folder that cannot be used, and why.
+    synthetic : bool
+        Whether the folder says that its catchments are synthetic.
+    """
+
+    basins: list
+    inputs: list
+    targets: list
+    about: dict
+    place: pd.DataFrame
+    attributes: pd.DataFrame
+    arrays: list
+    first_days: np.ndarray
+    lengths: np.ndarray
+    forcing: str = ""
+    report: str = ""
+    left_out: dict = field(default_factory=dict)
+    synthetic: bool = False
+
+    @property
+    def first_day(self):
+        """First day of any basin."""
+        return self.first_days.min()
+
+    @property
+    def last_day(self):
+        """Last day of any basin."""
+        return (self.first_days + self.lengths).max() - 1
+
+    def dates(self, start, end, spinup_days=0):
+        """The days from `start` to `end`, both included, and up to `spinup_days` days before them.
+
+        Raises
+        ------
+        InputError
+            If start or end is no date, end is before start, or no basin has a record of any day between them.
+        """
+        first, last = parse_day(start), parse_day(end)
+        if last < first:
+            raise InputError(f"The period {first} to {last} ends before it starts.")
+        if last < self.first_day or first > self.last_day:
+            raise InputError(
+                f"The period {first} to {last} has no day in the data, which run from {self.first_day} to "
+                f"{self.last_day}."
+            )
+        return np.arange(max(first - int(spinup_days), self.first_day), min(last, self.last_day) + 1)
+
+    def days(self, position, first, number):
+        """The series (number, variable) of one basin from the day `first` on; NaN outside its record."""
+        values = np.full((number, len(self.inputs) + len(self.targets)), np.nan, np.float32)
+        ahead = int((first - self.first_days[position]).astype(int))
+        begin, end = max(ahead, 0), min(ahead + number, int(self.lengths[position]))
+        if begin < end:
+            array, shape = self.arrays[position], (int(self.lengths[position]), values.shape[1])
+            if isinstance(array, Path):
+                # Opened anew each time: the pages that were touched then do not pile up as memory of this process.
+                # (numpy.load would read the header again, three times as long as the days themselves.)
+                array = np.memmap(array, np.float32, "r", NPY_HEADER, shape)
+            values[begin - ahead : end - ahead] = array[begin:end]
+        return values
+
+    def read(self, positions, dates):
+        """Forcing and targets of some basins on consecutive days.
+
+        Parameters
+        ----------
+        positions : slice or sequence of int
+            Which basins.
+        dates : array (day,) of datetime64[D]
+            As `dates` gives them.
+
+        Returns
+        -------
+        forcing : array (basin, day, input), float32
+        targets : array (basin, day, target), float32
+            NaN where missing and on days on which an input is missing.
+        """
+        positions = range(len(self.basins))[positions] if isinstance(positions, slice) else positions
+        values = np.empty((len(positions), len(dates), len(self.inputs) + len(self.targets)), np.float32)
+        for one, position in zip(values, positions, strict=True):
+            one[:] = self.days(position, dates[0], len(dates))
+        return split(values, len(self.inputs))
+
+    def in_memory(self, dates):
+        """The same basins on these days alone, held in memory."""
+        arrays = [self.days(position, dates[0], len(dates)) for position in range(len(self.basins))]
+        first_days, lengths = np.full(len(arrays), dates[0]), np.full(len(arrays), len(dates))
+        return replace(self, arrays=arrays, first_days=first_days, lengths=lengths)
+
+    def select(self, positions):
+        """The same data of some of the basins."""
+        basins = [self.basins[position] for position in positions]
+        return replace(
+            self,
+            basins=basins,
+            place=self.place.loc[basins],
+            attributes=self.attributes.loc[basins],
+            arrays=[self.arrays[position] for position in positions],
+            first_days=self.first_days[positions],
+            lengths=self.lengths[positions],
+        )
+
+
+def split(values, inputs):
+    """Forcing and targets from days (…, variable); the targets become NaN where an input is missing."""
+    forcing, targets = values[..., :inputs], values[..., inputs:]
+    valid = np.isfinite(forcing).all(axis=-1, keepdims=True)
+    return forcing, np.where(valid, targets, np.float32(np.nan))
+
+
+def parse_day(text) -> np.datetime64:
+    """A day written as 1981-10-01.
+
+    Raises
+    ------
+    InputError
+        If it is no date.
+    """
+    try:
+        day = np.datetime64(text, "D")
+    except ValueError:
+        day = np.datetime64("NaT")
+    if np.isnat(day):
+        raise InputError(f"{text!r} is not a date; write dates as 1981-10-01.")
+    return day
+
+
+def cache_folder(cache_dir=None) -> Path:
+    """Where prepared data are kept: `cache_dir`, else the environment variable HYDRODATA_CACHE, else the user's own."""
+    if cache_dir is not None:
+        return Path(cache_dir)
+    if os.environ.get("HYDRODATA_CACHE"):
+        return Path(os.environ["HYDRODATA_CACHE"])
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return base / "hydrological-concepts-lstm"
+
+
+def digest(content) -> str:
+    """A short name for JSON-able content."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:DIGEST]
+
+
+def prepare(stems, read, variables, cache_dir=None, label="reading", progress=True):
+    """Read the text of every basin that is not yet in the cache, several at a time.
+
+    Parameters
+    ----------
+    stems : dict basin -> str
+        ``<what was asked for>/<basin>-<state of its files>``, where the basin is kept in the cache folder.
+    read : function basin -> (first day, array (day, variable), dict)
+        Reads one basin's text; the dict is JSON-able and says what was found.
+    variables : int
+        Number of variables.
+    cache_dir : path, default None
+        As `cache_folder` takes it. One that cannot be written costs the next start its speed, no more.
+    label : str
+        Of the progress bar.
+    progress : bool, default True
+        Show a bar on a terminal.
+
+    Returns
+    -------
+    list of (Path, datetime64[D], int, dict)
+        For each basin its array, first day, number of days, and what was found.
+    """
+    from tqdm import tqdm
+
+    folder = _writable(cache_folder(cache_dir))
+
+    def bring(basin):
+        array = folder / f"{stems[basin]}.npy"
+        if (kept := _kept(array, variables)) is not None:
+            return array, *kept
+        first, values, found = read(basin)
+        for old in array.parent.glob(f"{basin}-{'?' * DIGEST}.*"):  # of text that has changed since
+            with contextlib.suppress(OSError):  # Windows keeps a file that another run has open
+                old.unlink()
+        with replacing(array) as temporary:
+            np.save(temporary, values.astype(np.float32), allow_pickle=False)
+        # The words come after the numbers: a basin that has them is whole.
+        write_json(array.with_suffix(".json"), {"first": str(first), "days": len(values), "found": found})
+        return array, first, len(values), found
+
+    # Threads are enough: pandas' parser runs them side by side, and nothing stays behind when the script is stopped.
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        bar = tqdm(pool.map(bring, stems), label, len(stems), disable=None if progress else True, unit="basin")
+        return list(bar)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _writable(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        return folder
+    except OSError as problem:
+        reason = problem.strerror or problem
+        warnings.warn(
+            f"{folder}: the cache cannot be written ({reason}); the text is read anew each time.", stacklevel=3
+        )
+        instead = Path(tempfile.mkdtemp(prefix="hydrodata-"))
+        atexit.register(shutil.rmtree, instead, ignore_errors=True)
+        return instead
+
+
+def _kept(array, variables):
+    """First day, number of days and what was found, of a basin that is whole in the cache; else None."""
+    try:
+        about = json.loads(array.with_suffix(".json").read_text(encoding="utf-8"))
+        first, days, found = np.datetime64(about["first"], "D"), int(about["days"]), dict(about["found"])
+        values = np.load(array, mmap_mode="r")
+        whole = values.shape == (days, variables) and values.dtype == np.float32 and not np.isnat(first)
+        whole = whole and values.offset == NPY_HEADER
+        return (first, days, found) if whole else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+class Moments:
+    """Mean and variance of values that come in pieces (Chan et al. 1983, doi:10.1080/00031305.1983.10483115)."""
+
+    def __init__(self):
+        self.number, self.mean, self.variance = 0, 0.0, 0.0
+
+    def add(self, values):
+        """Take in the finite ones of an array of any shape."""
+        values = values[np.isfinite(values)].astype(np.float64)
+        if not len(values):
+            return
+        share = len(values) / (self.number + len(values))
+        shift = values.mean() - self.mean
+        self.variance = (1 - share) * self.variance + share * values.var() + share * (1 - share) * shift**2
+        self.mean += share * shift
+        self.number += len(values)
+
+    def mean_and_std(self, what):
+        """[mean, standard deviation], the latter 1 for a constant."""
+        if not self.number:
+            raise InputError(f"{what} has no value in the training period; choose another period or leave it out.")
+        std = float(np.sqrt(self.variance))
+        return [float(self.mean), std if std > 0 else 1.0]
+
+
+@dataclass
+class TrainingSet:
+    """What the windows of a training are drawn from, and what its training period tells.
+
+    Attributes
+    ----------
+    data : Prepared
+    first_day : datetime64[D]
+        Day 0 of `spans`.
+    normalisation : dict
+        JSON-able: period [start, end]; inputs, attributes, targets each {name: [mean, standard deviation]} in the
+        variable's units over all basins, a standard deviation of 0 being 1; attribute_range {name: [lowest, highest]}.
+    basins : DataFrame (basin; mean_<target>, std_<target>)
+        Mean and standard deviation of each basin's targets, NaN where a basin has no value.
+    spans : array (basin, 3) of int
+        First day with all inputs, first day with a target, day after the last with one; zeros where there is no target.
+    scored : int
+        Number of basin-days with a target.
+    """
+
+    data: Prepared
+    first_day: np.datetime64
+    normalisation: dict
+    basins: pd.DataFrame
+    spans: np.ndarray
+    scored: int
+
+
+def training_set(data, start, end, warmup_days=0):
+    """Go once through the training period of every basin.
+
+    Parameters
+    ----------
+    data : Prepared
+    start, end : str
+        First and last day of the training period.
+    warmup_days : int, default 0
+        Days before `start` that may be simulated; they count for nothing else.
+
+    Returns
+    -------
+    TrainingSet
+
+    Raises
+    ------
+    InputError
+        If the period has no day in the data or a variable no value in it.
+    """
+    dates = data.dates(start, end, warmup_days)
+    if len(data.basins) * len(dates) * (len(data.inputs) + len(data.targets)) * 4 < IN_MEMORY_BYTES:
+        data = data.in_memory(dates)
+    before = int((dates < parse_day(start)).sum())
+    inputs, targets = ({name: Moments() for name in names} for names in (data.inputs, data.targets))
+    rows, spans, scored = [], np.zeros((len(data.basins), 3), int), 0
+    for b in range(len(data.basins)):
+        forcing, observed = (values[0] for values in data.read([b], dates))
+        observed[:before] = np.nan
+        for moments, values in ((inputs, forcing[before:]), (targets, observed)):
+            for one, series in zip(moments.values(), values.T, strict=True):
+                one.add(series)
+        row = [Moments() for _ in data.targets]
+        for one, series in zip(row, observed.T, strict=True):
+            one.add(series)
+        rows.append([one.mean if one.number else np.nan for one in row] +
+                    [np.sqrt(one.variance) if one.number else np.nan for one in row])  # fmt: skip
+        there = np.flatnonzero(np.isfinite(observed).any(axis=1))
+        if len(there):
+            spans[b] = np.argmax(np.isfinite(forcing).all(axis=1)), there[0], there[-1] + 1
+            scored += len(there)
+    columns = [f"{statistic}_{name}" for statistic in ("mean", "std") for name in data.targets]
+    normalisation = {"period": [str(parse_day(start)), str(parse_day(end))], "attributes": {}, "attribute_range": {}}
+    for kind, of in (("inputs", inputs), ("targets", targets)):
+        normalisation[kind] = {name: one.mean_and_std(name) for name, one in of.items()}
+    for name, values in data.attributes.items():
+        one = Moments()
+        one.add(values.to_numpy())
+        normalisation["attributes"][str(name)] = one.mean_and_std(f"attribute {name}")
+        normalisation["attribute_range"][str(name)] = [float(values.min()), float(values.max())]
+    return TrainingSet(
+        data, dates[0], normalisation, pd.DataFrame(rows, index=data.basins, columns=columns), spans, scored
+    )
+
+
+def training_windows(training, window, batch_size, warmup_days, rng, share=(0, 1)):
+    """The windows of one epoch: every day from a basin's first target to its last is scored in exactly one of them.
+
+    Parameters
+    ----------
+    training : TrainingSet
+    window : int
+        Scored days per window.
+    batch_size : int
+    warmup_days : int
+        Days before a window that are simulated and not scored (fewer where the record begins).
+    rng : numpy.random.Generator
+        Gives each basin its phase (in the order of the sorted ids, so the list's order changes nothing) and shuffles.
+    share : (index, count), default (0, 1)
+        Draw only this one of `count` equal consecutive parts of every batch, for one of several processes.
+
+    Yields
+    ------
+    (x, y)
+        x: forcing (batch, warmup + window, input) and attributes (batch, attribute) in their units, basin_std (batch,
+        target) in the target's; y: (batch, warmup + window, target), NaN where not scored. Windows shorter than full
+        are padded with NaN at the end, the last batch with windows that are NaN throughout: all batches have one shape.
+    """
+    data = training.data
+    attributes = data.attributes.to_numpy(np.float32)
+    basin_std = training.basins[[f"std_{name}" for name in data.targets]].to_numpy(np.float32)
+    table = window_table(training, window, warmup_days, rng)
+    table = table[rng.permutation(len(table))]
+    length = warmup_days + window
+    index, count = share
+    size = batch_size // count
+    for at in range(0, len(table), batch_size):
+        rows = table[at : at + batch_size][index * size : (index + 1) * size]
+        days = np.full((size, length, len(data.inputs) + len(data.targets)), np.nan, np.float32)
+        for one, (basin, begin, scored, end) in zip(days, rows, strict=False):
+            one[: end - begin] = data.days(basin, training.first_day + begin, end - begin)
+            one[: scored - begin, len(data.inputs) :] = np.nan
+        forcing, y = split(days, len(data.inputs))
+        x = {"forcing": forcing}
+        for name, table_of in (("attributes", attributes), ("basin_std", basin_std)):
+            x[name] = np.zeros((size, table_of.shape[1]), np.float32)
+            x[name][: len(rows)] = table_of[rows[:, 0]]
+        yield x, y
+
+
+def window_table(training, window, warmup_days, rng):
+    """Rows (basin, first day, first scored day, day after the last) of all windows, days counted from `first_day`."""
+    rows = []
+    for b in np.argsort(training.data.basins):
+        phase = int(rng.integers(window))
+        record, first, last = (int(day) for day in training.spans[b])
+        if last == 0:
+            continue
+        cuts = sorted({first, *range(first + phase, last, window), last})
+        for begin, end in zip(cuts[:-1], cuts[1:], strict=True):
+            rows.append((b, max(begin - warmup_days, record), begin, end))
+    if not rows:
+        raise InputError("No basin has a day with forcing and a target in the training period.")
+    return np.array(rows)
