@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +15,8 @@ import LSTM_output_Cn
 import LSTM_test
 import parallel
 import runs
-from hydrodata_tf import InputError
+from files import InputError
+from libs_tf import keras
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -19,7 +19,8 @@ import LSTM_test
 import LSTM_train
 import parallel
 import runs
-from hydrodata_tf import InputError
+import windows
+from files import InputError, cli, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 TEST_PERIOD = ("2006-10-01", "2007-09-30")
@@ -70,10 +71,8 @@ def test_the_best_weights_are_those_of_the_best_validation_score(run_dir):
     history = pd.read_csv(run_dir / "seed_1" / "history.csv")
     share = {"streamflow": 0.7, "soil1": 0.15, "swe": 0.15}
     score = sum(share[name] * history[f"val_NSE_{name}"].clip(lower=-1).fillna(0) for name in share)
-    run = runs.load_run(run_dir)
-    start = "2005-10-01"
-    valid = [run.dataset(start, "2006-09-30")]
-    got = LSTM_train.median_nse(run.model(1), parallel.Team(), valid, start, run.normalisation, run.basins)
+    run, period = runs.load_run(run_dir), ("2005-10-01", "2006-09-30")
+    got = LSTM_train.median_nse(run.model(1), parallel.Team(), run.data(*period), period, run.basins)
     expected = history.loc[score.idxmax()]
     for name, value in got.items():
         assert value == pytest.approx(expected[f"val_NSE_{name}"], abs=1e-4)
@@ -171,17 +170,17 @@ def test_same_seed_same_numbers_and_the_order_of_basins_changes_nothing(run_dir,
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_weights(run_dir, settings, tmp_path, monkeypatch):
-    windows = hydrodata.training_windows
+    draw = windows.training_windows
     calls = []
 
     def stop_in_second_epoch(*args, **options):
         calls.append(args)
-        for k, batch in enumerate(windows(*args, **options)):
+        for k, batch in enumerate(draw(*args, **options)):
             if len(calls) == 2 and k == 1:
                 raise KeyboardInterrupt
             yield batch
 
-    monkeypatch.setattr(hydrodata, "training_windows", stop_in_second_epoch)
+    monkeypatch.setattr(windows, "training_windows", stop_in_second_epoch)
     with pytest.raises(KeyboardInterrupt, match="--resume"):
         LSTM_train.main(settings(tmp_path / "run", seed=(1,)))
     monkeypatch.undo()
@@ -272,7 +271,7 @@ def test_caravan_alone_is_a_data_set(settings, demo, tmp_path):
 def ends_with(capsys, main, settings, sentence):
     """The script ends with exit code 2 and one sentence that holds `sentence`."""
     with pytest.raises(SystemExit) as stop:
-        runs.cli(main)(settings)
+        cli(main, settings)
     error = capsys.readouterr().err.strip()
     assert stop.value.code == 2 and "\n" not in error and sentence in error, error
 
@@ -337,9 +336,9 @@ def test_bad_runs_end_in_a_sentence(run_dir, tmp_path, capsys):
 
 def test_a_failed_write_keeps_what_was_there(tmp_path):
     path = tmp_path / "kept.json"
-    runs.write_json(path, {"a": 1})
+    write_json(path, {"a": 1})
     with pytest.raises(TypeError):
-        runs.write_json(path, {"a": object()})
+        write_json(path, {"a": object()})
     assert json.loads(path.read_text(encoding="utf-8")) == {"a": 1} and len(list(tmp_path.iterdir())) == 1
 
 
