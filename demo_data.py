@@ -176,9 +176,7 @@ def _saturation(temperature: np.ndarray) -> np.ndarray:
     return 610.8 * np.exp(17.27 * temperature / (temperature + 237.3))
 
 
-def water(
-    land: pd.DataFrame, prcp: np.ndarray, tmean: np.ndarray, pet: np.ndarray, cover: np.ndarray
-) -> dict[str, np.ndarray]:
+def water(land, prcp, tmean, pet, cover) -> dict[str, np.ndarray]:
     """The conceptual model: snow, four soil layers and a routing store, all basins at once, one day after the other.
 
     Snow falls wholly below 0 degrees and not at all above 2; it melts by degree-days. The share `wetness**beta` of
@@ -384,8 +382,7 @@ def _write_basin(root: Path, one: xr.Dataset, basin: str, folder: str) -> None:
         "%d %02d %02d 12\t%.2f\t%.2f\t%.2f\t0.00\t%.2f\t%.2f\t%.2f\n",
         [*ymd, *(one[key] for key in ("dayl", "prcp", "srad", "tmax", "tmin", "vp"))],
     )
-    # A:e: estimated, as under ice.
-    flag = np.where(np.isnan(flow), "M", np.where(one["tmean"].values < -8, "A:e", "A"))
+    flag = np.where(np.isnan(flow), "M", np.where(one["tmean"].values < -8, "A:e", "A"))  # A:e: estimated, under ice
     cfs = [f"{q:.6f}" if q == q else "-999.00" for q in (flow * area_m2 * 1e6 / CFS / 86400).tolist()]
     path = root / f"camels/usgs_streamflow/{folder}/{basin}_streamflow_qc.txt"
     _write_rows(path, "", f"{basin} %d %02d %02d %9s %s\n", [*ymd, cfs, flag])

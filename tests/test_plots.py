@@ -106,7 +106,7 @@ def test_file_is_written_whole_and_the_callers_settings_are_left_alone(name, tmp
     path = tmp_path / "new folder" / f"{name}.png"
     with matplotlib.rc_context({"font.size": 17}):
         figure = getattr(plots, name)(*FIGURES[name], path)
-        assert matplotlib.rcParams["font.size"] == 17
+        assert matplotlib.rcParams["font.size"] == 17 and figure.axes[0].xaxis.label.get_size() == 8
     written = path.read_bytes()
     assert written[:8] == b"\x89PNG\r\n\x1a\n" and written[-8:-4] == b"IEND" and len(written) > 10_000
     assert [child.name for child in path.parent.iterdir()] == [path.name]
@@ -176,15 +176,29 @@ def test_history_draws_parts_scores_and_rate(draw):
     assert score.get_ylim() == (pytest.approx(0.9 - 2 / 2 - 0.05), 1) and "not shown" not in texts(figure)
 
 
+def panels(basins, concepts):
+    return [a_panel(f"{i}", [f"concept_{k}" for k in range(concepts)]) for i in range(basins)]
+
+
 LOST = a_history().assign(loss=NAN, streamflow_loss=NAN, swe_loss=NAN, val_NSE_swe=NAN, val_NSE_streamflow=NAN)
-LONG = a_history([f"concept_{i}" for i in range(20)])
+MANY = [f"concept_{i}" for i in range(20)]
+BLIND = [concept | {"observed": NOTHING, "probed": NOTHING} for concept in probed(20)]
+SIZES = [
+    ("history", (a_history(MANY),), "concept 19"),
+    ("history", (LOST,), "swe"),
+    ("history", (a_history(()),), "all"),
+]
+SIZES += [("history", (a_history().assign(loss=-1.0),), "swe"), ("history", (a_history()[["epoch"]],), "epoch")]
+SIZES += [("history", (a_history(epochs=0),), "swe")]
+SIZES += [("hydrographs", (panels(*size),), "mm") for size in ((1, 0), (3, 0), (1, 1), (2, 2), (1, 20))]
+SIZES += [("states", (DATES, NOTHING[:, None], ["unit 0"], some, "title"), "unit 0") for some in ([], BLIND)]
+SIZES += [("score_map", ([-70.0], [45.0], [0.5], "NSE"), "1 basin, median NSE 0.5")]
+SIZES += [("score_map", ([-70.0, -71], [45.0, 44], [NAN, NAN], "PBIAS"), "no basin has a value")]
 
 
-@pytest.mark.parametrize(
-    "table", [a_history(()), a_history(epochs=0), LONG, LOST, a_history().assign(loss=-1.0), a_history()[["epoch"]]]
-)
-def test_history_of_any_run(draw, table):
-    assert shows(draw("history", table))
+@pytest.mark.parametrize(("name", "arguments", "word"), SIZES)
+def test_figures_of_any_size_are_readable(draw, name, arguments, word):
+    assert shows(draw(name, *arguments), word)
 
 
 def test_history_of_one_epoch_is_a_dot_and_not_an_invisible_line(draw):
@@ -254,12 +268,6 @@ def test_hydrographs_draw_each_basin_and_concept(draw):
     assert texts(figure).count("not a concept of this basin") == 2 and shows(figure, "range of the members", "observed")
 
 
-@pytest.mark.parametrize(("basins", "concepts"), [(1, 0), (3, 0), (1, 1), (2, 2), (1, 20)])
-def test_hydrographs_of_any_number(draw, basins, concepts):
-    figure = draw("hydrographs", [a_panel(f"{i}", [f"c_{k}" for k in range(concepts)]) for i in range(basins)])
-    assert len(figure.axes) == basins * (1 + concepts) and shows(figure)
-
-
 def test_hydrographs_without_observations(draw):
     panel = a_panel(observed=NOTHING, simulated=NOTHING, members=wave()[None])
     panel["concepts"][0]["observed"] = NOTHING
@@ -302,11 +310,6 @@ def test_map_colours_suit_the_score(draw, metric, values, limits, extend):
     assert dots.get_clim() == pytest.approx(limits) and dots.colorbar.extend == extend
 
 
-@pytest.mark.parametrize(("score", "title"), [(0.5, "1 basin, median PBIAS 0.5"), (NAN, "no basin has a value")])
-def test_map_of_one_basin(draw, score, title):
-    assert shows(draw("score_map", [-70.0], [45.0], [score], "PBIAS"), title)
-
-
 def test_states_above_concepts(draw):
     cells = np.stack([wave(i) for i in range(6)])
     figure = draw("states", DATES, cells.T, [f"unit {i}" for i in range(6)], probed(2), "01022500")
@@ -319,15 +322,6 @@ def test_states_above_concepts(draw):
     assert lower.get_xlim()[1] > date2num(DATES[-1]) and first.get_xlim() == lower.get_xlim()
     assert upper.get_ylabel() == "layer 0\n(mm)"
     assert shows(figure, "cell state (–)", "unit 5", "layer 1\n(mm)", "probed", "observed", "01022500")
-
-
-@pytest.mark.parametrize("concepts", [0, 20])
-def test_states_with_any_number_of_concepts(draw, concepts):
-    given = probed(concepts)
-    for concept in given[:1]:
-        concept["observed"] = concept["probed"] = NOTHING
-    figure = draw("states", DATES, NOTHING[:, None], ["unit 0"], given, "title")
-    assert len(figure.axes) == 1 + concepts and texts(figure).count("no observations") == min(concepts, 1)
 
 
 def test_probe_figures_draw_the_numbers_given(draw):
