@@ -10,12 +10,8 @@ store). Nothing here was observed; it stands in for real data in the examples an
     demo/caravan/                                # Caravan: the same catchments with snow and four soil layers
 """
 
-from __future__ import annotations
-
-import json
 import os
 import shutil
-import sys
 import uuid
 from pathlib import Path
 
@@ -23,12 +19,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from files import InputError, cli, read_json, write_csv, write_json, write_text
+from hydrodata_tf import climate_indices
+
 START = "2001-10-01"
 SPINUP_YEARS = 8  # simulated before START and dropped, so that the deep layer has forgotten its initial water
-FORMAT = 1
+FORMAT = 2
 DEPTHS = np.array([70.0, 210.0, 720.0, 1890.0])  # mm: 0-7, 7-28, 28-100, 100-289 cm, ERA5-Land's four layers
 CFS = 28316846.592  # mm3 in one cubic foot
 STORES = ("swe", "soil_water_1", "soil_water_2", "soil_water_3", "soil_water_4", "routing")
+FLUXES = "rain snowfall melt infiltration surface_runoff interflow baseflow evapotranspiration discharge".split()
 
 # Ranges (low, high) from which each catchment is drawn. No real gauge has a number that begins with 96 to 99.
 CLIMATES = {
@@ -59,11 +59,6 @@ def catchments(basins: int = 30, seed: int = 1) -> pd.DataFrame:
     """Draw the catchments: place, climate, soil, vegetation and the model parameters that follow from them.
 
     Catchment number n is the same for any `basins` (each has its own random stream). Climates take turns.
-
-    Parameters
-    ----------
-    basins : int, default 30
-    seed : int, default 1
 
     Returns
     -------
@@ -111,14 +106,7 @@ def catchments(basins: int = 30, seed: int = 1) -> pd.DataFrame:
 
 
 def weather(land: pd.DataFrame, dates: pd.DatetimeIndex, seed: int = 1) -> dict[str, np.ndarray]:
-    """Daily weather, already rounded to the digits of the files, so that the model sees what a reader reads.
-
-    Parameters
-    ----------
-    land : pandas.DataFrame
-        From `catchments`.
-    dates : pandas.DatetimeIndex
-    seed : int, default 1
+    """Daily weather of `land` (`catchments`), rounded to the files' digits: the model sees what a reader reads.
 
     Returns
     -------
@@ -130,14 +118,11 @@ def weather(land: pd.DataFrame, dates: pd.DatetimeIndex, seed: int = 1) -> dict[
     draws = []
     for number in land["number"]:
         streams = np.random.default_rng([seed, number, 1]).spawn(8)
-        draws.append(
-            [streams[0].random(days), streams[1].standard_gamma(0.8, days)]
-            + [s.standard_normal(days) for s in streams[2:]]
-        )
-    chance, amount, noise_t, noise_range, noise_sky, noise_pressure, warm_spell, wet_spell = np.moveaxis(
-        np.array(draws), 0, 2
-    )
-    p = {key: land[key].to_numpy(float) for key in land.columns.drop(["climate", "huc"])}
+        normal = [stream.standard_normal(days) for stream in streams[2:]]
+        draws.append([streams[0].random(days), streams[1].standard_gamma(0.8, days), *normal])
+    draws = np.moveaxis(np.array(draws), 0, 2)
+    chance, amount, noise_t, noise_range, noise_sky, noise_pressure, warm_spell, wet_spell = draws
+    p = _numbers(land)
     day_of_year = dates.day_of_year.to_numpy()[:, None]
 
     def season(peak):
@@ -159,13 +144,8 @@ def weather(land: pd.DataFrame, dates: pd.DatetimeIndex, seed: int = 1) -> dict[
     prcp = np.where(wet, depth * amount / 0.8, 0.0).round(2)
 
     spread = p["daily_range"] * np.where(wet, 0.65, 1.05) * np.exp(0.2 * noise_range)
-    tmean = (
-        p["temperature"]
-        - p["swing"] * season(20)
-        + p["noise_t"] * drift
-        + warmth
-        + np.where(wet, 0.5, -0.2) * season(20)
-    )
+    tmean = p["temperature"] - p["swing"] * season(20) + p["noise_t"] * drift + warmth
+    tmean += np.where(wet, 0.5, -0.2) * season(20)
     tmin, tmax = (tmean - spread / 2).round(2), (tmean + spread / 2).round(2)
     vp = _saturation(tmin - p["dry_air"] * (0.6 + 0.4 * ~wet)).round(2)
 
@@ -187,14 +167,16 @@ def weather(land: pd.DataFrame, dates: pd.DatetimeIndex, seed: int = 1) -> dict[
     return dict(prcp=prcp, tmin=tmin, tmax=tmax, srad=srad, vp=vp, dayl=dayl, pressure=pressure, solar=solar, pet=pet)
 
 
+def _numbers(land: pd.DataFrame) -> dict[str, np.ndarray]:
+    return {key: land[key].to_numpy(float) for key in land.columns.drop(["climate", "huc"])}
+
+
 def _saturation(temperature: np.ndarray) -> np.ndarray:
     """Saturation vapour pressure in Pa (FAO-56 eq. 11)."""
     return 610.8 * np.exp(17.27 * temperature / (temperature + 237.3))
 
 
-def water(
-    land: pd.DataFrame, prcp: np.ndarray, tmean: np.ndarray, pet: np.ndarray, cover: np.ndarray
-) -> dict[str, np.ndarray]:
+def water(land, prcp, tmean, pet, cover) -> dict[str, np.ndarray]:
     """The conceptual model: snow, four soil layers and a routing store, all basins at once, one day after the other.
 
     Snow falls wholly below 0 degrees and not at all above 2; it melts by degree-days. The share `wetness**beta` of
@@ -213,11 +195,11 @@ def water(
     Returns
     -------
     dict of numpy.ndarray, each (day, basin)
-        Fluxes in mm/day: rain, snowfall, melt, infiltration, surface_runoff, interflow, baseflow, evapotranspiration,
-        discharge. Stores in mm at the end of the day: `STORES`. `storage_before`: all stores at the day's beginning.
+        Fluxes in mm/day: `FLUXES`. Stores in mm at the end of the day: `STORES`. `storage_before`: their sum in mm at
+        the day's beginning.
     """
     days, basins = prcp.shape
-    p = {key: land[key].to_numpy(float) for key in land.columns.drop(["climate", "huc"])}
+    p = _numbers(land)
     dry, full = DEPTHS[:, None] * p["wilting"], DEPTHS[:, None] * p["porosity"]
     drained = DEPTHS[2] * p["field_capacity"]
     room = full - dry
@@ -233,9 +215,8 @@ def water(
 
     swe, routing = np.zeros((2, basins))
     soil = dry + room * np.array([0.4, 0.4, 0.4, 0.35])[:, None]
-    fluxes = ("rain", "snowfall", "melt", "infiltration", "surface_runoff", "interflow", "baseflow")
-    names = fluxes + ("evapotranspiration", "discharge", "storage_before") + STORES
-    out = {name: np.empty((days, basins)) for name in names}
+    names = (*FLUXES, *STORES, "storage_before")
+    out = np.empty((days, len(names), basins))
     for t in range(days):
         before = swe + soil.sum(0) + routing
         snowfall = prcp[t] * ((2.0 - tmean[t]) / 2.0).clip(0, 1)
@@ -279,44 +260,37 @@ def water(
         routing = routing + surface_runoff + interflow + baseflow
         discharge = routing * release
         routing = routing - discharge
-        day = (rain, snowfall, melt, infiltration, surface_runoff, interflow, baseflow)
-        for name, value in zip(names, day + (loss.sum(0), discharge, before, swe, *soil, routing), strict=True):
-            out[name][t] = value
-    return out
+        fluxes = (rain, snowfall, melt, infiltration, surface_runoff, interflow, baseflow, loss.sum(0), discharge)
+        out[t] = (*fluxes, swe, *soil, routing, before)
+    return {name: out[:, i] for i, name in enumerate(names)}
 
 
-def simulate(basins: int = 30, years: int = 12, seed: int = 1, start: str = START) -> xr.Dataset:
+def simulate(basins: int = 30, years: int = 12, seed: int = 1) -> xr.Dataset:
     """Weather, fluxes and stores of the synthetic catchments.
 
     Parameters
     ----------
-    basins : int, default 30
-        1 to 9999. The first n catchments are the same for any number.
-    years : int, default 12
-        Whole years from `start`, at least 1.
-    seed : int, default 1
-        0 or more.
-    start : str, default "2001-10-01"
+    basins, years, seed : int
+        1 to 9999 catchments, of which the first n are the same for any number; 1 to 200 whole years from `START`.
 
     Returns
     -------
     xarray.Dataset
-        (basin, date), float64, `units` on each variable: the weather of `weather`, `tmean`, the fluxes and stores of
-        `water`, and `streamflow`: the discharge with 5 % measurement noise, rounded to 1e-6 mm/day, NaN on missing
-        days. Variables (basin,): everything that `catchments` draws.
+        (basin, date), float64: the series of `weather`, `tmean` (degrees C), the fluxes and stores of `water`, and
+        `streamflow`: the discharge with 5 % measurement noise, rounded to 1e-6 mm/day, NaN on missing days.
+        Variables (basin,): everything that `catchments` draws.
 
     Raises
     ------
-    ValueError
+    InputError
         If a number is out of range.
     """
     for name, value, low, high in (("basins", basins, 1, 9999), ("years", years, 1, 200), ("seed", seed, 0, 2**63)):
         if not low <= value <= high:
-            raise ValueError(f"{name} must be {low} to {high}, received {value}.")
-    first = pd.Timestamp(start)
-    dates = pd.date_range(
-        first - pd.DateOffset(years=SPINUP_YEARS), first + pd.DateOffset(years=years), inclusive="left"
-    )
+            raise InputError(f"The option {name} is {value}; give a whole number from {low} to {high}.")
+    first = pd.Timestamp(START)
+    begin, end = first - pd.DateOffset(years=SPINUP_YEARS), first + pd.DateOffset(years=years)
+    dates = pd.date_range(begin, end, inclusive="left")
     land = catchments(basins, seed)
     series = weather(land, dates, seed)
     series["tmean"] = (series["tmin"] + series["tmax"]) / 2
@@ -328,13 +302,8 @@ def simulate(basins: int = 30, years: int = 12, seed: int = 1, start: str = STAR
     series = {name: values[kept].T for name, values in series.items()}
     series["streamflow"] = _gauge(land, series["discharge"], seed)
 
-    units = dict(
-        tmin="degC", tmax="degC", tmean="degC", srad="W/m2", solar="W/m2", vp="Pa", dayl="s", pressure="kPa", cover="1"
-    )
-    for name in (*STORES, "storage_before"):
-        units[name] = "mm"
     ds = xr.Dataset(
-        {name: (("basin", "date"), values, {"units": units.get(name, "mm/day")}) for name, values in series.items()},
+        {name: (("basin", "date"), values) for name, values in series.items()},
         coords={"basin": land.index.to_numpy(str), "date": dates},
         attrs={"title": "Synthetic catchments", "seed": seed},
     )
@@ -354,143 +323,40 @@ def _gauge(land: pd.DataFrame, discharge: np.ndarray, seed: int) -> np.ndarray:
     return measured
 
 
-def _runs(flags: np.ndarray) -> float:
-    """Mean length of the runs of True, in days."""
-    begins = np.diff(flags.astype(int), prepend=0) == 1
-    return flags.sum() / max(begins.sum(), 1)
+CLIMATE = "p_mean pet_mean p_seasonality frac_snow aridity".split()
+CLIMATE += "high_prec_freq high_prec_dur low_prec_freq low_prec_dur".split()
+# The columns that are read of each CAMELS file, and their names in `simulate`.
+CAMELS_FILES = {
+    "topo": dict(gauge_lat="lat", gauge_lon="lon", elev_mean="elev", slope_mean="slope", area_gages2="area_km2"),
+    "clim": {name: name for name in CLIMATE},
+    "vege": dict(frac_forest="forest", lai_max="lai_max", lai_diff="lai_diff", gvf_max="gvf_max", gvf_diff="gvf_diff"),
+    "soil": dict(
+        soil_depth_pelletier="depth_bedrock", soil_depth_statsgo="depth_soil", soil_porosity="porosity",
+        soil_conductivity="conductivity", max_water_content="capacity", sand_frac="sand", silt_frac="silt",
+        clay_frac="clay", organic_frac="organic",
+    ),
+    "geol": dict(geol_permeability="permeability"),
+}  # fmt: skip
 
 
-def _season(dates: pd.DatetimeIndex, flags: np.ndarray) -> str:
-    counts = np.bincount(dates.month.to_numpy()[flags] % 12 // 3, minlength=4)
-    return ("djf", "mam", "jja", "son")[counts.argmax()]
-
-
-def climate(prcp: np.ndarray, tmean: np.ndarray, pet: np.ndarray, dates: pd.DatetimeIndex) -> dict[str, float | str]:
-    """Climate attributes of one basin by the definitions of CAMELS (Addor et al. 2017, doi:10.5194/hess-21-5293-2017).
-
-    Parameters
-    ----------
-    prcp, tmean, pet : numpy.ndarray (day,)
-        mm/day, degrees C, mm/day.
-    dates : pandas.DatetimeIndex
-
-    Returns
-    -------
-    dict
-        The columns of camels_clim.txt, in order. Frequencies in days per year, durations in days, means in mm/day.
-    """
-    phase = 2 * np.pi * dates.day_of_year.to_numpy() / 365.25
-    waves = np.column_stack([np.ones_like(phase), np.cos(phase), np.sin(phase)])
-    (rain, a, b), (_, c, d) = np.linalg.lstsq(waves, np.column_stack([prcp, tmean]), rcond=None)[0].T
-    high, low = prcp >= 5 * prcp.mean(), prcp < 1
-    return dict(
-        p_mean=prcp.mean(),
-        pet_mean=pet.mean(),
-        p_seasonality=(a * c + b * d) / np.hypot(c, d) / rain,  # the part of rain's wave in phase with temperature's
-        frac_snow=prcp[tmean < 0].sum() / prcp.sum(),
-        aridity=pet.mean() / prcp.mean(),
-        high_prec_freq=high.mean() * 365.25,
-        high_prec_dur=_runs(high),
-        high_prec_timing=_season(dates, high),
-        low_prec_freq=low.mean() * 365.25,
-        low_prec_dur=_runs(low),
-        low_prec_timing=_season(dates, low),
-    )
-
-
-def _moisture(prcp: np.ndarray, pet: np.ndarray, dates: pd.DatetimeIndex) -> tuple[float, float]:
-    """Mean and range of the monthly moisture index (Knoben et al. 2018, doi:10.1029/2018WR022913)."""
-    month = pd.DataFrame({"prcp": prcp, "pet": pet}).groupby(dates.month).mean()
-    index = (month["prcp"] - month["pet"]) / month.max(axis=1)
-    return index.mean(), index.max() - index.min()
-
-
-def _hydrology(flow: np.ndarray, prcp: np.ndarray, baseflow_index: float, dates: pd.DatetimeIndex) -> dict[str, float]:
-    """The columns of camels_hydro.txt; the base flow index is the model's own, not a filter's."""
-    known = np.isfinite(flow)
-    q = flow[known]
-    p33, p66 = np.quantile(q, [1 - 0.33, 1 - 0.66])
-    yearly = pd.DataFrame({"q": flow, "p": np.where(known, prcp, np.nan)}).groupby(dates.shift(92).year).mean()
-    change = yearly / yearly.mean() - 1
-    high, low, zero = flow > 9 * np.median(q), flow < 0.2 * q.mean(), flow == 0
-    half = []
-    for _, year in pd.Series(flow).fillna(0.0).groupby(dates.shift(92).year):
-        half.append(np.searchsorted(year.cumsum(), year.sum() / 2) + 1)
-    return dict(
-        q_mean=q.mean(),
-        runoff_ratio=q.mean() / prcp[known].mean(),
-        slope_fdc=(np.log(p33) - np.log(p66)) / 0.33,
-        baseflow_index=baseflow_index,
-        stream_elas=(change["q"] / change["p"]).median(),
-        q5=np.quantile(q, 0.05),
-        q95=np.quantile(q, 0.95),
-        high_q_freq=high[known].mean() * 365.25,
-        high_q_dur=_runs(high),
-        low_q_freq=low[known].mean() * 365.25,
-        low_q_dur=_runs(low),
-        zero_q_freq=zero[known].mean() * 365.25,
-        hfd_mean=float(np.mean(half)),
-    )
-
-
-def attributes(ds: xr.Dataset) -> dict[str, pd.DataFrame]:
-    """Catchment attributes of `simulate`'s catchments, one table per CAMELS file.
+def attributes(ds: xr.Dataset) -> pd.DataFrame:
+    """Catchment attributes of `simulate`'s catchments, in the names and units of CAMELS.
 
     Returns
     -------
-    dict of pandas.DataFrame
-        Keys clim, geol, hydro, name, soil, topo, vege (columns as in camels_attributes_v2.0) and caravan (columns of
-        attributes_caravan_camels.csv; there frequencies are shares of days). Index gauge_id: basin id.
+    pandas.DataFrame
+        Index gauge_id, sorted: basin id. Columns: those of `CAMELS_FILES`; the climate is that of the whole record.
     """
-    dates = ds.indexes["date"]
-    land = ds[[key for key in ds.data_vars if ds[key].dims == ("basin",)]].to_dataframe()
-    land.index.name = "gauge_id"
-    clim, hydro, caravan = {}, {}, {}
-    for basin in land.index:
-        one = ds.sel(basin=basin)
-        prcp, pet = one["prcp"].values, one["pet"].values
-        clim[basin] = c = climate(prcp, one["tmean"].values, pet, dates)
-        runoff = one["surface_runoff"] + one["interflow"] + one["baseflow"]
-        hydro[basin] = _hydrology(one["streamflow"].values, prcp, float(one["baseflow"].sum() / runoff.sum()), dates)
-        caravan[basin] = {key: c[key] for key in ("p_mean", "pet_mean", "aridity", "frac_snow")}
-        caravan[basin]["moisture_index"], caravan[basin]["seasonality"] = _moisture(prcp, pet, dates)
-        for key in ("high_prec", "low_prec"):
-            caravan[basin] |= {f"{key}_freq": c[f"{key}_freq"] / 365.25, f"{key}_dur": c[f"{key}_dur"]}
-
-    def table(rows):
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("gauge_id")
-
-    names = [f"synthetic catchment {n} ({c})" for n, c in zip(land["number"], land["climate"], strict=True)]
-    unknown = "unknown (synthetic)"
-    return {
-        "clim": table(clim),
-        "geol": pd.DataFrame(
-            {"geol_1st_class": unknown, "glim_1st_class_frac": 1.0, "geol_2nd_class": None, "glim_2nd_class_frac": 0.0,
-             "carbonate_rocks_frac": 0.0, "geol_porostiy": 0.1, "geol_permeability": land["permeability"]}
-        ),
-        "hydro": table(hydro),
-        "name": pd.DataFrame({"huc_02": _folders(ds), "gauge_name": names}, index=land.index),
-        "soil": pd.DataFrame(
-            {"soil_depth_pelletier": land["depth_bedrock"], "soil_depth_statsgo": land["depth_soil"],
-             "soil_porosity": land["porosity"], "soil_conductivity": land["conductivity"],
-             "max_water_content": land["porosity"] * land["depth_soil"], "sand_frac": land["sand"],
-             "silt_frac": 100 - land["sand"] - land["clay"], "clay_frac": land["clay"], "water_frac": 0.0,
-             "organic_frac": land["organic"], "other_frac": 0.0}
-        ),
-        "topo": pd.DataFrame(
-            {"gauge_lat": land["lat"], "gauge_lon": land["lon"], "elev_mean": land["elev"],
-             "slope_mean": land["slope"], "area_gages2": land["area_m2"] / 1e6,
-             "area_geospa_fabric": land["area_m2"] / 1e6}
-        ),
-        "vege": pd.DataFrame(
-            {"frac_forest": land["forest"], "lai_max": land["lai_max"], "lai_diff": land["lai_diff"],
-             "gvf_max": land["gvf_max"], "gvf_diff": land["gvf_diff"],
-             "dom_land_cover_frac": np.maximum(land["forest"], 1 - land["forest"]),
-             "dom_land_cover": np.where(land["forest"] > 0.5, "Mixed Forests", "Grasslands"),
-             "root_depth_50": None, "root_depth_99": None}
-        ),
-        "caravan": table(caravan),
-    }  # fmt: skip
+    land = ds[[key for key in ds.data_vars if ds[key].dims == ("basin",)]].to_dataframe().rename_axis("gauge_id")
+    series = [ds[key].values for key in ("prcp", "tmean", "pet")]
+    climate = [climate_indices(p, t, ds.indexes["date"], pet) for p, t, pet in zip(*series, strict=True)]
+    table = land.join(pd.DataFrame(climate, index=land.index)).assign(
+        area_km2=land["area_m2"] / 1e6,
+        capacity=land["porosity"] * land["depth_soil"],  # m
+        silt=100 - land["sand"] - land["clay"],
+    )
+    names = {column: name for columns in CAMELS_FILES.values() for column, name in columns.items()}
+    return table[list(names.values())].set_axis(list(names), axis=1).sort_index()
 
 
 def _folders(ds: xr.Dataset) -> list[str]:
@@ -500,11 +366,9 @@ def _folders(ds: xr.Dataset) -> list[str]:
 
 
 def _write_rows(path: Path, head: str, form: str, columns: list) -> None:
-    """Write a text table: `form` formats one row of `columns`. One format call per file is many times pandas' speed."""
+    """Write a text table: `form` formats one row of `columns`. One format call per row is many times pandas' speed."""
     rows = zip(*(np.asarray(column).tolist() for column in columns), strict=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(head + "".join([form % row for row in rows]))
+    write_text(path, head + "".join([form % row for row in rows]))
 
 
 def _write_basin(root: Path, one: xr.Dataset, basin: str, folder: str) -> None:
@@ -516,21 +380,14 @@ def _write_basin(root: Path, one: xr.Dataset, basin: str, folder: str) -> None:
         f"{float(one['lat']):7.2f}\n{float(one['elev']):7.2f}\n{area_m2:.0f}\n"
         "Year Mnth Day Hr dayl(s) prcp(mm/day) srad(W/m2) swe(mm) tmax(C) tmin(C) vp(Pa)\n",
         "%d %02d %02d 12\t%.2f\t%.2f\t%.2f\t0.00\t%.2f\t%.2f\t%.2f\n",
-        ymd + [one[key].values for key in ("dayl", "prcp", "srad", "tmax", "tmin", "vp")],
+        [*ymd, *(one[key] for key in ("dayl", "prcp", "srad", "tmax", "tmin", "vp"))],
     )
-    # A:e: estimated, as under ice.
-    flag = np.where(np.isnan(flow), "M", np.where(one["tmean"].values < -8, "A:e", "A"))
+    flag = np.where(np.isnan(flow), "M", np.where(one["tmean"].values < -8, "A:e", "A"))  # A:e: estimated, under ice
     cfs = [f"{q:.6f}" if q == q else "-999.00" for q in (flow * area_m2 * 1e6 / CFS / 86400).tolist()]
-    _write_rows(
-        root / f"camels/usgs_streamflow/{folder}/{basin}_streamflow_qc.txt",
-        "",
-        f"{basin} %d %02d %02d %9s %s\n",
-        ymd + [cfs, flag],
-    )
+    path = root / f"camels/usgs_streamflow/{folder}/{basin}_streamflow_qc.txt"
+    _write_rows(path, "", f"{basin} %d %02d %02d %9s %s\n", [*ymd, cfs, flag])
     albedo = np.where(one["swe"].values > 1, 0.55, 0.18)
-    soil = {
-        f"volumetric_soil_water_layer_{i}_mean": (one[f"soil_water_{i}"] / DEPTHS[i - 1], "%.6f") for i in range(1, 5)
-    }
+    moisture = {i: one[f"soil_water_{i}"] / depth for i, depth in enumerate(DEPTHS, start=1)}
     columns = {
         "total_precipitation_sum": (one["prcp"], "%.2f"),
         "temperature_2m_mean": (one["tmean"], "%.3f"),
@@ -540,16 +397,14 @@ def _write_basin(root: Path, one: xr.Dataset, basin: str, folder: str) -> None:
         "surface_pressure_mean": (one["pressure"], "%.2f"),
         "potential_evaporation_sum": (one["pet"], "%.4f"),
         "snow_depth_water_equivalent_mean": (one["swe"], "%.4f"),
-        **soil,
-        "streamflow": (one["streamflow"].values, "%s"),
+        **{f"volumetric_soil_water_layer_{i}_mean": (values, "%.6f") for i, values in moisture.items()},
+        "streamflow": (["" if q != q else f"{q:.6f}" for q in flow.tolist()], "%s"),
     }
-    values = [np.asarray(column) for column, _ in columns.values()]
-    values[-1] = ["" if q != q else f"{q:.6f}" for q in values[-1].tolist()]
     _write_rows(
         root / f"caravan/timeseries/csv/camels/camels_{basin}.csv",
         ",".join(["date", *columns]) + "\n",
         ",".join(["%s", *(form for _, form in columns.values())]) + "\n",
-        [dates.strftime("%Y-%m-%d"), *values],
+        [dates.strftime("%Y-%m-%d"), *(values for values, _ in columns.values())],
     )
 
 
@@ -559,7 +414,7 @@ demo_data.py made them with seed {seed}: {basins} catchments x {years} years fro
 generator drives a conceptual model (degree-day snow, four soil layers, evapotranspiration, one linear routing store),
 so that soil water and snow are known exactly. Streamflow carries 5 % measurement noise, and some days are missing.
 
-camels/   CAMELS-US layout: daymet forcing, streamflow, attributes (the base flow index is the model's own)
+camels/   CAMELS-US layout: daymet forcing, streamflow, attributes
 caravan/  Caravan layout: the same catchments with snow water equivalent and soil water of four layers
 
 The ids (96...... to 99......) belong to no real gauge. To make the data again: python demo_data.py --seed {seed}
@@ -590,7 +445,7 @@ def make_demo(root: str | Path = "demo", basins: int = 30, years: int = 12, seed
 
     Raises
     ------
-    ValueError
+    InputError
         If a number is out of range, or `root` holds something else.
     """
     root = Path(root)
@@ -603,55 +458,46 @@ def make_demo(root: str | Path = "demo", basins: int = 30, years: int = 12, seed
     try:
         for basin, folder in zip(ds["basin"].values.tolist(), _folders(ds), strict=True):
             _write_basin(unfinished, ds.sel(basin=basin), basin, folder)
-        _write_attributes(unfinished, ds)
-        (unfinished / "README.txt").write_text(README.format(**settings), encoding="utf-8")
-        settings["files"] = _count(unfinished) + 1
-        (unfinished / "demo.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+        _write_attributes(unfinished, attributes(ds))
+        write_text(unfinished / "README.txt", README.format(**settings))
+        write_json(unfinished / "demo.json", settings | {"files": len(_files(unfinished)) + 1})
         if place.is_dir():
             place.rmdir()
         os.replace(unfinished, place)
-    except BaseException:
+    finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-        raise
     return root
 
 
-def _write_attributes(root: Path, ds: xr.Dataset) -> None:
-    tables = attributes(ds)
-    folder = root / "camels" / "camels_attributes_v2.0"
-    folder.mkdir(parents=True)
-    caravan = tables.pop("caravan")
-    for name, frame in tables.items():
-        frame.sort_index().to_csv(folder / f"camels_{name}.txt", sep=";", na_rep="NA", lineterminator="\n")
-    topo = tables["topo"]
-    other = pd.DataFrame({"gauge_name": tables["name"]["gauge_name"], "country": "synthetic"})
-    other = other.join(topo[["gauge_lat", "gauge_lon"]]).assign(area=topo["area_gages2"])
-    folder = root / "caravan" / "attributes" / "camels"
-    folder.mkdir(parents=True)
-    for name, frame in (("caravan", caravan), ("other", other)):
-        frame = frame.set_axis("camels_" + frame.index, axis=0).rename_axis("gauge_id").sort_index()
-        frame.to_csv(folder / f"attributes_{name}_camels.csv", lineterminator="\n")
+def _write_attributes(root: Path, table: pd.DataFrame) -> None:
+    for name, columns in CAMELS_FILES.items():
+        write_csv(root / f"camels/camels_attributes_v2.0/camels_{name}.txt", table[list(columns)], sep=";")
+    table = table.set_axis("camels_" + table.index, axis=0).rename_axis("gauge_id")
+    climate = table[CLIMATE].drop(columns="p_seasonality")
+    climate[["high_prec_freq", "low_prec_freq"]] /= 365.25  # shares of days there
+    write_csv(root / "caravan/attributes/camels/attributes_caravan_camels.csv", climate)
+    other = table[["gauge_lat", "gauge_lon", "area_gages2"]].rename(columns={"area_gages2": "area"})
+    write_csv(root / "caravan/attributes/camels/attributes_other_camels.csv", other)
 
 
-def _count(root: Path) -> int:
-    return sum(path.is_file() for path in root.rglob("*"))
+def _files(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file()]
 
 
 def _complete(root: Path, settings: dict) -> bool:
-    """True if `root` holds this demo, False if it is absent or empty, ValueError if anything else is there."""
+    """True if `root` holds this demo, False if it is absent or empty, InputError if anything else is there."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     try:
-        found = json.loads((root / "demo.json").read_text(encoding="utf-8"))
+        found = read_json(root / "demo.json")
         files = int(found.pop("files"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"{root} is not a demo folder: name a new folder, or remove this one.") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{root} is not a demo folder; name a new folder, or remove this one.") from None
     if found != settings:
-        raise ValueError(
-            f"{root} holds a demo made with other settings ({found}): name a new folder, or remove this one."
-        )
-    if _count(root) < files:
-        raise ValueError(f"{root} has lost some of its {files} files: remove the folder and make it again.")
+        differing = ", ".join(f"{key} {found.get(key)}" for key in settings if found.get(key) != settings[key])
+        raise InputError(f"{root} holds a demo of other settings ({differing}); name a new folder, or remove this one.")
+    if len(_files(root)) < files:
+        raise InputError(f"{root} has lost some of its {files} files; remove the folder and make it again.")
     return True
 
 
@@ -659,13 +505,9 @@ def main() -> None:
     """Command line of `make_demo`."""
     import tyro
 
-    try:
-        root = tyro.cli(make_demo, description=__doc__)
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+    root = tyro.cli(make_demo, description=__doc__)
     print(f"Synthetic catchments are in {root}: {root / 'camels'} and {root / 'caravan'}.")
 
 
 if __name__ == "__main__":
-    main()
+    cli(main)
