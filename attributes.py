@@ -1,0 +1,157 @@
+"""Catchment attributes: those of CAMELS-US and of tables, climate indices computed from the forcing, the z-scored table.
+
+s_391attrs.csv was made by
+
+    python hydrodata_tf.py attributes --data-dir CAMELS_FOLDER --basins BASIN_LIST --out s_391attrs.csv
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from files import InputError, some, write_csv
+from readers import read_attribute_table, read_basins
+
+ATTRIBUTES = (
+    "elev_mean",
+    "slope_mean",
+    "area_gages2",
+    "p_mean",
+    "pet_mean",
+    "aridity",
+    "p_seasonality",
+    "frac_snow",
+    "high_prec_freq",
+    "high_prec_dur",
+    "low_prec_freq",
+    "low_prec_dur",
+    "frac_forest",
+    "lai_max",
+    "lai_diff",
+    "gvf_max",
+    "gvf_diff",
+    "soil_depth_pelletier",
+    "soil_depth_statsgo",
+    "soil_porosity",
+    "soil_conductivity",
+    "max_water_content",
+    "sand_frac",
+    "silt_frac",
+    "clay_frac",
+    "organic_frac",
+    "geol_permeability",
+)
+
+
+def load_attributes(source, basins, columns=ATTRIBUTES) -> "pd.DataFrame":
+    """Catchment attributes as they stand in the files (Addor et al. 2017, doi:10.5194/hess-21-5293-2017).
+
+    Parameters
+    ----------
+    source : path
+        A CAMELS-US folder with `camels_attributes_v2.0/camels_*.txt`, or one table such as s_391attrs.csv.
+    basins : path, id or list of ids
+        As read_basins takes them.
+    columns : sequence of str or None, default ATTRIBUTES
+        None takes every column of a table that holds numbers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        float64, index basin in the order given, one column per attribute.
+
+    Raises
+    ------
+    InputError
+        If a file or column is absent, or a basin has no value for an attribute.
+    """
+    basins = read_basins(basins)
+    source = Path(source)
+    if source.is_dir():
+        tables = []
+        folder = attribute_folder(source)
+        files = sorted(folder.glob("camels_*.txt"))
+        for path in files:
+            tables.append(read_attribute_table(path, basins, ATTRIBUTES if columns is None else columns))
+        columns = ATTRIBUTES if columns is None else columns
+    else:
+        folder = source
+        tables = [read_attribute_table(source, basins, columns)]
+        columns = tables[0][1] if columns is None else columns
+    place = {name: table for table, names in tables for name in names}
+    absent = [name for name in columns if name not in place]
+    if absent:
+        raise InputError(f"{folder}: no attribute {some(absent)}; add the file or the column.")
+    missing = [b for b in basins if any(np.isnan(place[c].get(b, {}).get(c, np.nan)) for c in columns)]
+    if missing:
+        c = next(c for c in columns if np.isnan(place[c].get(missing[0], {}).get(c, np.nan)))
+        raise InputError(f"{folder}: no attributes (first: {c}) for {len(missing)} basins: {some(missing)}.")
+    return pd.DataFrame(
+        {c: [place[c][b][c] for b in basins] for c in columns}, index=pd.Index(basins, name="basin", dtype="str")
+    )
+
+
+def attribute_folder(data_dir: Path) -> Path:
+    """The folder of camels_*.txt: data_dir, camels_attributes_v2.0 in it, or beside or above the forcing folder."""
+    places = [data_dir, data_dir / "camels_attributes_v2.0"]
+    places += [p for p in sorted(data_dir.iterdir()) if p.is_dir()]
+    places += [p / "camels_attributes_v2.0" for p in sorted(data_dir.iterdir()) if p.is_dir()]
+    for folder in places:
+        if (folder / "camels_clim.txt").is_file():
+            return folder
+    raise InputError(f"{data_dir}: no camels_attributes_v2.0/camels_clim.txt; unpack the CAMELS attributes there.")
+
+
+def climate_indices(precipitation, temperature, dates, pet=None) -> dict[str, float]:
+    """Climate indices of a basin by the definitions of CAMELS (Addor et al. 2017, doi:10.5194/hess-21-5293-2017).
+
+    Parameters
+    ----------
+    precipitation, temperature : array (day,)
+        mm/day, degrees C; no missing days.
+    dates : array (day,) of datetime64
+    pet : array (day,), default None
+        Potential evaporation, mm/day; NaN is left out.
+
+    Returns
+    -------
+    dict
+        p_mean and, with `pet`, pet_mean in mm/day and aridity, their ratio; p_seasonality after Woods 2009
+        (doi:10.1016/j.advwatres.2009.06.011); frac_snow, the share of precipitation on days below 0 degrees C (as
+        published; the CAMELS-US files themselves agree with 1 degree); high_prec (at least 5 times the mean) and
+        low_prec (below 1 mm/day), each _freq in days/year and _dur, the mean length of a spell, in days.
+    """
+    indices = {"p_mean": precipitation.mean()}
+    if pet is not None:
+        indices |= {"pet_mean": np.nanmean(pet), "aridity": np.nanmean(pet) / precipitation.mean()}
+    angle = 2 * np.pi * pd.DatetimeIndex(dates).dayofyear.to_numpy() / 365.25
+    waves = np.column_stack([np.ones_like(angle), np.sin(angle), np.cos(angle)])
+    (_, a, b), (mean, c, d) = (np.linalg.lstsq(waves, y, rcond=None)[0] for y in (temperature, precipitation))
+    amplitude = np.hypot(a, b)
+    indices["p_seasonality"] = (a * c + b * d) / (amplitude * mean) if amplitude > 0 else 0.0
+    indices["frac_snow"] = precipitation[temperature < 0].sum() / precipitation.sum()
+    for name, chosen in (("high_prec", precipitation >= 5 * precipitation.mean()), ("low_prec", precipitation < 1)):
+        spells = np.count_nonzero(chosen[1:] & ~chosen[:-1]) + int(chosen[0])
+        indices[f"{name}_freq"] = chosen.mean() * 365.25
+        indices[f"{name}_dur"] = chosen.sum() / spells if spells else 0.0
+    return {name: float(value) for name, value in indices.items()}
+
+
+def write_attributes(data_dir: Path, basins: Path, out: Path) -> None:
+    """Write the attribute table: each of the 27 attributes minus its mean over the listed basins, over its standard
+    deviation (population form, divided by the number of basins); 9 significant digits.
+
+    Parameters
+    ----------
+    data_dir : path
+        CAMELS-US folder.
+    basins : path
+        Basin list.
+    out : path
+        csv to write: basin_id and the columns of ATTRIBUTES.
+    """
+    table = load_attributes(data_dir, basins)
+    spread = table.std(ddof=0)
+    table = (table - table.mean()) / spread.where(spread > 0, 1.0)
+    write_csv(out, table, index_label="basin_id", float_format="%.9g")

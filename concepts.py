@@ -1,0 +1,117 @@
+"""Concepts: daily series per basin that the cell states are mapped to, as a user writes them."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from files import InputError
+from readers import FORCING, KNOWN, NUMBER, PET, basin_number
+
+CARAVAN_FORCING = (
+    "total_precipitation_sum",
+    "temperature_2m_min",
+    "temperature_2m_max",
+    "surface_net_solar_radiation_mean",
+    PET,
+)
+# Thickness in mm of the four ERA5-Land soil layers: volumetric water times this is mm of water.
+SOIL_LAYER_MM = {1: 70.0, 2: 210.0, 3: 720.0, 4: 1890.0}
+
+
+class Concept(NamedTuple):
+    """A daily series per basin that the cell states are mapped to: where it is read from, and its units."""
+
+    name: str
+    template: str
+    column: str
+    factor: float
+    units: str
+
+    @property
+    def label(self) -> str:
+        known = KNOWN.get(self.column)
+        return known.label if known else self.column
+
+
+_TAKEN = {
+    *FORCING,
+    *CARAVAN_FORCING,
+    "streamflow",
+    "attributes",
+    "attribute",
+    "basin",
+    "date",
+    "lat",
+    "lon",
+    "area_km2",
+}
+
+
+def parse_concept(text: str) -> Concept:
+    """A concept from `name=template:column`, with an optional `*factor` and `[units]` after the column.
+
+    Parameters
+    ----------
+    text : str
+        Such as 'swe=swe/{number}.csv:uaz_swe' or 'soil1=caravan:volumetric_soil_water_layer_1_mean*70[mm]'. The
+        template is a path relative to the data folder (or the current one), with {basin} (8 digits) or {number}
+        (no leading zeros) in it; 'caravan' stands for the gauge's own Caravan file.
+
+    Returns
+    -------
+    Concept
+        Units are those given; else those of a column in KNOWN, m3/m3 times a soil layer's thickness being mm; else
+        'as in file'.
+
+    Raises
+    ------
+    InputError
+        If the text has another form.
+    """
+    form = "name=template:column, for example swe=swe/{number}.csv:uaz_swe"
+    name, equals, rest = str(text).partition("=")
+    template, colon, last = rest.rpartition(":")
+    match = re.fullmatch(r"(?P<column>[^*\[\]]+)(\*(?P<factor>[^*\[\]]+))?(\[(?P<units>[^\[\]]*)\])?", last.strip())
+    name, template = name.strip(), template.strip()
+    if not (equals and colon and match and template):
+        raise InputError(f"Concept {text!r}: write it as {form}.")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        raise InputError(f"Concept {text!r}: the name {name!r} should be letters, digits and _, as in {form}.")
+    if name in _TAKEN:
+        raise InputError(f"Concept {text!r}: the name {name} is taken; choose another.")
+    if re.search(r"[{}]", template.replace("{basin}", "").replace("{number}", "")):
+        raise InputError(f"Concept {text!r}: only {{basin}} and {{number}} may stand in braces.")
+    if template != "caravan" and "{" not in template:
+        raise InputError(f"Concept {text!r}: every basin would read {template}; put {{basin}} or {{number}} in it.")
+    column, factor_text, units = match["column"].strip(), match["factor"], match["units"]
+    if factor_text and not (NUMBER.fullmatch(factor_text.strip()) and 1e-8 <= abs(float(factor_text)) <= 1e8):
+        raise InputError(f"Concept {text!r}: {factor_text!r} is not a factor.")
+    if column == "swe(mm)" or column.lower() == "swe" and "forcing_leap" in template:
+        raise InputError(
+            f"Concept {text!r}: swe(mm) of the CAMELS forcing is 0 everywhere, not snow; use a snow data set."
+        )
+    factor = float(factor_text) if factor_text else 1.0
+    return Concept(name, template, column, factor, _units(column, factor) if units is None else units.strip())
+
+
+def _units(column: str, factor: float) -> str:
+    known = KNOWN.get(column)
+    if known is None:
+        return "as in file" if factor == 1 else f"as in file * {factor:g}"
+    layer = re.match(r"volumetric_soil_water_layer_([1-4])", column)
+    if factor == 1:
+        return known.units
+    if layer and factor == SOIL_LAYER_MM[int(layer[1])]:
+        return "mm"
+    if known.units.startswith("m of ") and factor in (100.0, 1000.0):
+        return ("c" if factor == 100.0 else "m") + known.units
+    return f"{known.units} * {factor:g}"
+
+
+def concept_path(template: str, basin: str, data_dir, caravan: dict[str, Path] | None) -> Path | None:
+    """The file of one basin, or None where there is none. Only the two placeholders are replaced, nothing evaluated."""
+    if template == "caravan":
+        return (caravan or {}).get(basin)
+    part = Path(template.replace("{basin}", basin).replace("{number}", basin_number(basin)))
+    places = [Path(data_dir) / part, part] if data_dir is not None else [part]
+    return next((p for p in places if p.is_file()), None)
