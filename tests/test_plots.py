@@ -104,9 +104,9 @@ FIGURES = {
 @pytest.mark.parametrize("name", FIGURES)
 def test_file_is_written_whole_and_the_callers_settings_are_left_alone(name, tmp_path):
     path = tmp_path / "new folder" / f"{name}.png"
-    with matplotlib.rc_context({"font.size": 17}):
+    with matplotlib.rc_context({"axes.labelsize": 17}):
         figure = getattr(plots, name)(*FIGURES[name], path)
-        assert matplotlib.rcParams["font.size"] == 17 and figure.axes[0].xaxis.label.get_size() == 8
+        assert matplotlib.rcParams["axes.labelsize"] == 17 and figure.axes[0].xaxis.label.get_size() == 8
     written = path.read_bytes()
     assert written[:8] == b"\x89PNG\r\n\x1a\n" and written[-8:-4] == b"IEND" and len(written) > 10_000
     assert [child.name for child in path.parent.iterdir()] == [path.name]
