@@ -1,4 +1,4 @@
-"""Catchment attributes: those of CAMELS-US and of tables, climate indices computed from the forcing, the z-scored table.
+"""Catchment attributes: CAMELS-US files and tables, climate indices from the forcing, the z-scored table.
 
 s_391attrs.csv was made by
 

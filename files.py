@@ -94,10 +94,8 @@ def replacing(path):
 
 def write_text(path, text):
     """Write UTF-8 text with plain line ends, all or nothing."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path, content):

@@ -1,21 +1,13 @@
-"""CAMELS-US, Caravan and ERA5-Land text files to one dated data set: units, missing values, attributes, windows.
+"""CAMELS-US, Caravan and ERA5-Land folders: the series of one basin as a DataFrame, those of many as one data set.
 
 Every reader can be used alone (load_forcing, load_streamflow, load_attributes, load_caravan, load_concept);
-load_dataset joins them to one xarray.Dataset (basin, date). The normalised attribute table is made by
+`load_dataset` joins them to one xarray.Dataset (basin, date) in memory, `open_data` to data on disk that are gone
+through basin by basin. What a folder holds, and the z-scored attribute table:
 
+    python hydrodata_tf.py look --data-dir FOLDER
     python hydrodata_tf.py attributes --data-dir CAMELS_FOLDER --basins BASIN_LIST --out s_391attrs.csv
-
-Rules for what stands in a file:
-- missing is NaN everywhere: an empty field, NA, NaN, -999 and -9999, streamflow with the flag M, days left out, the
-  very last number of a file that ends without a line break when it may have been cut;
-- a number that cannot be (rain below zero, air at 200 degrees C, inf, letters), a date that is repeated, out of
-  order or not in the calendar, a line with a field too few: InputError with the file and the line.
 """
 
-import csv
-import os
-import re
-import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -25,76 +17,45 @@ import numpy as np
 import pandas as pd
 
 import windows
+from attributes import attribute_folder, climate_indices, load_attributes, write_attributes
+from concepts import CARAVAN_FORCING, Concept, concept_path, parse_concept
 from files import InputError, some
+from folders import PRODUCTS, camels_files, caravan_files, folder_with, forcing_files, streamflow_files
+from readers import (
+    FORCING,
+    KNOWN,
+    PET,
+    PET_NAMES,
+    basin_id,
+    forcing_head,
+    read_attribute_table,
+    read_basins,
+    read_columns,
+    read_forcing,
+    read_streamflow,
+)
 
 if TYPE_CHECKING:  # imported where it is used: it takes as long as reading a small data set
     import xarray as xr
 
-PRODUCTS = ("daymet", "maurer", "maurer_extended", "nldas", "nldas_extended")
 PLACE = {"lat": "degrees_north", "lon": "degrees_east", "area_km2": "km2"}
-READER_VERSION = 2  # part of the cache key: raise it when a file would be read to other numbers
-
-
-# ---- CAMELS-US ------------------------------------------------------------------------------------------------------
-
-
-def find_camels(data_dir) -> Path:
-    """The CAMELS-US folder that holds basin_mean_forcing: data_dir, or one folder below it as the zip unpacks.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    return _folder_with("basin_mean_forcing", data_dir)
-
-
-def _folder_with(name: str, data_dir) -> Path:
-    root = Path(data_dir)
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder; give the data folder that holds {name}")
-    for folder in (root, root / "basin_dataset_public_v1p2", *sorted(p for p in root.iterdir() if p.is_dir())):
-        if (folder / name).is_dir():
-            return folder
-    raise InputError(f"{root}: no folder {name} in it or one level below; give the data folder that holds it")
-
-
-def _index(folder: Path, suffix: str) -> dict[str, Path]:
-    """Basin to file by one walk: the HUC folder often differs from the id's first two digits."""
-    found: dict[str, Path] = {}
-    for where, _, names in sorted(os.walk(folder)):
-        for name in sorted(names):
-            if name.endswith(suffix) and name[:8].isdigit() and name[8:9] == "_":
-                basin = name[:8]
-                if basin in found:
-                    raise InputError(
-                        f"{found[basin]} and {Path(where) / name} are both files of basin {basin}; remove one"
-                    )
-                found[basin] = Path(where) / name
-    return found
-
-
-def _forcing_files(data_dir, product: str) -> dict[str, Path]:
-    if product not in PRODUCTS:
-        raise InputError(f"{product!r} is not a forcing product; choose from {', '.join(PRODUCTS)}")
-    folder = find_camels(data_dir) / "basin_mean_forcing" / product
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; unpack the {product} forcing there or choose another product")
-    return _index(folder, "_forcing_leap.txt")
-
-
-def _streamflow_files(data_dir) -> dict[str, Path]:
-    return _index(_folder_with("usgs_streamflow", data_dir) / "usgs_streamflow", "_streamflow_qc.txt")
+READER_VERSION = 3  # part of the cache key: raise it when a file would be read to other numbers
 
 
 def _file_of(files: dict[str, Path], basin, what: str, where) -> Path:
     basin = basin_id(basin)
     if basin not in files:
-        raise InputError(f"no {what} file for basin {basin} in {where}")
+        raise InputError(f"{where}: no {what} file for basin {basin}.")
     return files[basin]
 
 
-def load_forcing(data_dir, basin, product: str = "daymet") -> "pd.DataFrame":
+def _daily(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame on every day from its first to its last, as float32."""
+    days = pd.date_range(frame.index[0], frame.index[-1], name="date")
+    return (frame if len(days) == len(frame) else frame.reindex(days)).astype(np.float32)
+
+
+def load_forcing(data_dir, basin, product: str = "daymet") -> pd.DataFrame:
     """Daily forcing of one CAMELS-US basin (Newman et al. 2015, doi:10.5194/hess-19-209-2015).
 
     Parameters
@@ -117,23 +78,22 @@ def load_forcing(data_dir, basin, product: str = "daymet") -> "pd.DataFrame":
     InputError
         If there is no such product, basin or file, or the text is not what it should be.
     """
-    path = _file_of(_forcing_files(data_dir, product), basin, "forcing", f"{data_dir} ({product})")
-    read = _read("forcing", path, basin_id(basin), FORCING)
-    frame = _frame(read, FORCING)
-    if frame["tmin"].equals(frame["tmax"]):
-        warn_equal_temperatures(product)
-    frame.attrs = {k: read[k] for k in ("lat", "elevation_m", "area_m2")}
+    read = read_forcing(_file_of(forcing_files(data_dir, product), basin, f"{product} forcing", data_dir))
+    if read["tmin"].equals(read["tmax"]):
+        _warn_equal_temperatures(product)
+    frame = _daily(read)
+    frame.attrs = {name: read.attrs[name] for name in ("lat", "elevation_m", "area_m2")}
     frame.attrs["units"] = {name: KNOWN[name].units for name in FORCING}
     return frame
 
 
-def warn_equal_temperatures(product: str) -> None:
+def _warn_equal_temperatures(product: str) -> None:
     """Say that a product holds the daily mean under both names."""
     better = product if product.endswith("_extended") else f"{product}_extended"
     warnings.warn(f"{product}: tmin equals tmax on every day; the product {better} has both.", stacklevel=3)
 
 
-def load_streamflow(data_dir, basin, area_m2: float | None = None) -> "pd.Series":
+def load_streamflow(data_dir, basin, area_m2: float | None = None) -> pd.Series:
     """Daily streamflow of one CAMELS-US basin in mm/day.
 
     Parameters
@@ -148,7 +108,7 @@ def load_streamflow(data_dir, basin, area_m2: float | None = None) -> "pd.Series
     Returns
     -------
     pandas.Series
-        Index date, float32, NaN where the flow is -999 or flagged M.
+        Index date, float32, NaN where the flow is -999, below zero or flagged M.
 
     Raises
     ------
@@ -156,44 +116,20 @@ def load_streamflow(data_dir, basin, area_m2: float | None = None) -> "pd.Series
         If there is no such file, the text is not what it should be, or another basin's id stands in it.
     """
     basin = basin_id(basin)
-    path = _file_of(_streamflow_files(data_dir), basin, "streamflow", data_dir)
+    path = _file_of(streamflow_files(data_dir), basin, "streamflow", data_dir)
     if area_m2 is None:
-        folder = find_camels(data_dir) / "basin_mean_forcing"
-        for product in PRODUCTS:
-            forcing = _index(folder / product, "_forcing_leap.txt").get(basin)
-            if forcing:
-                area_m2 = _forcing_head(forcing, _read_bytes(forcing))[2]
-                break
-        else:
-            raise InputError(f"no forcing file of basin {basin} in {folder} to take the area from; give area_m2")
-    series = _frame(_read("streamflow", path, basin, ("streamflow",), float(area_m2)), ("streamflow",))["streamflow"]
+        folder = folder_with("basin_mean_forcing", data_dir) / "basin_mean_forcing"
+        forcing = [camels_files(folder / product, "_forcing_leap.txt").get(basin) for product in PRODUCTS]
+        known = [file for file in forcing if file is not None]
+        if not known:
+            raise InputError(f"{folder}: no forcing file of basin {basin} to take the area from; give area_m2.")
+        area_m2 = forcing_head(known[0])[0]["area_m2"]
+    series = _daily(read_streamflow(path, basin, float(area_m2)))["streamflow"]
     series.attrs = {"units": "mm/day"}
     return series
 
 
-# ---- Caravan and concepts -------------------------------------------------------------------------------------------
-
-
-def _caravan_files(data_dir) -> dict[str, Path]:
-    """Gauge to file; the csv where a gauge has both."""
-    root = _folder_with("timeseries", data_dir) / "timeseries"
-    found: dict[str, Path] = {}
-    for suffix in (".nc", ".csv"):
-        kind: dict[str, Path] = {}
-        for where, _, names in sorted(os.walk(root)):
-            for name in sorted(names):
-                if name.endswith(suffix) and "_" in name:
-                    gauge = name.removesuffix(suffix)
-                    if gauge in kind:
-                        raise InputError(
-                            f"{kind[gauge]} and {Path(where) / name} are both files of {gauge}; remove one"
-                        )
-                    kind[gauge] = Path(where) / name
-        found |= kind
-    return found
-
-
-def load_caravan(data_dir, gauge, columns=None) -> "pd.DataFrame":
+def load_caravan(data_dir, gauge, columns=None) -> pd.DataFrame:
     """Daily series of one Caravan gauge (Kratzert et al. 2023, doi:10.1038/s41597-023-01975-w), csv or netCDF.
 
     Parameters
@@ -215,18 +151,16 @@ def load_caravan(data_dir, gauge, columns=None) -> "pd.DataFrame":
     InputError
         If the gauge, its file or a column is absent, or the file is not what it should be.
     """
-    path = _file_of(_caravan_files(data_dir), gauge, "Caravan", data_dir)
-    if columns is None:
-        columns = tuple(_read("csv", path, gauge, ())["names"])
-    read = _read("csv", path, gauge, tuple(columns))
-    if read["absent"]:
-        raise InputError(f"{path}: no column {some(read['absent'])}; it has {some(read['names'], 8)}")
-    frame = _frame(read, columns)
-    frame.attrs["units"] = {name: KNOWN[name].units if name in KNOWN else "as in file" for name in columns}
+    path = _file_of(caravan_files(data_dir), gauge, "Caravan", data_dir)
+    read = read_columns(path, columns)
+    if read.attrs["absent"]:
+        raise InputError(f"{path}: no column {some(read.attrs['absent'])}; it has {some(read.attrs['names'], 8)}.")
+    frame = _daily(read)
+    frame.attrs = {"units": {name: KNOWN[name].units if name in KNOWN else "as in file" for name in frame.columns}}
     return frame
 
 
-def load_concept(concept: Concept | str, basin, data_dir=None) -> "pd.Series":
+def load_concept(concept: Concept | str, basin, data_dir=None) -> pd.Series:
     """One concept of one basin, in the concept's units.
 
     Parameters
@@ -249,24 +183,22 @@ def load_concept(concept: Concept | str, basin, data_dir=None) -> "pd.Series":
     """
     concept = parse_concept(concept) if isinstance(concept, str) else concept
     basin = basin_id(basin)
-    caravan = _caravan_files(data_dir if data_dir is not None else ".") if concept.template == "caravan" else None
-    path = _concept_path(concept.template, basin, data_dir, caravan)
+    caravan = caravan_files(data_dir if data_dir is not None else ".") if concept.template == "caravan" else None
+    path = concept_path(concept.template, basin, data_dir, caravan)
     if path is None:
-        raise InputError(f"concept {concept.name}: no file {concept.template} for basin {basin}")
-    read = _read("csv", path, basin, (concept.column,))
-    if read["absent"]:
-        raise InputError(f"{path}: no column {concept.column}; it has {some(read['names'], 8)}")
-    read["values"] = read["values"] * np.float32(concept.factor)
-    series = _frame(read, (concept.name,))[concept.name]
+        raise InputError(f"Concept {concept.name}: no file {concept.template} for basin {basin}.")
+    read = read_columns(path, [concept.column])
+    if read.attrs["absent"]:
+        raise InputError(f"{path}: no column {concept.column}; it has {some(read.attrs['names'], 8)}.")
+    series = _daily(read)[concept.column].rename(concept.name) * np.float32(concept.factor)
     series.attrs = {"units": concept.units, "long_name": concept.label, "source": f"{path.name}:{concept.column}"}
     return series
 
 
 class Source(NamedTuple):
-    """One file of one basin: how it is read, and which of its columns become which variables, times which factors."""
+    """One file of one basin: which of its columns become which variables, times which factors."""
 
     label: str
-    kind: str
     path: Path
     columns: tuple[str, ...]
     names: tuple[str, ...]
@@ -410,26 +342,26 @@ def _state(path: Path) -> list:
 def _sources(data_dir, forcing: str, basins, concepts):
     """Basins in order, those left out with the reason, and the files of each basin."""
     caravan = forcing == "caravan"
-    forcing_files, flow_files = _main_files(data_dir, forcing)
-    every, left_out = every_basin(data_dir, forcing, (forcing_files, flow_files))
+    main, flows = _main_files(data_dir, forcing)
+    every, left_out = every_basin(data_dir, forcing, (main, flows))
     order = every if basins is None else read_basins(basins)
-    for files, what in ((forcing_files, f"{forcing} forcing"), (flow_files, "streamflow")):
+    for files, what in ((main, f"{forcing} forcing"), (flows, "streamflow")):
         if absent := [b for b in order if b not in files]:
             raise InputError(f"{data_dir}: no {what} file for {len(absent)} of {len(order)} basins: {some(absent)}.")
     sources = {}
     for basin in order:
         if caravan:
             columns = (*CARAVAN_FORCING, "streamflow")
-            sources[basin] = [Source(forcing, "csv", forcing_files[basin], columns, columns, (1.0,) * len(columns))]
+            sources[basin] = [Source(forcing, main[basin], columns, columns, (1.0,) * len(columns))]
         else:
             sources[basin] = [
-                Source(forcing, "forcing", forcing_files[basin], FORCING, FORCING, (1.0,) * len(FORCING)),
-                Source("streamflow", "streamflow", flow_files[basin], ("streamflow",), ("streamflow",), (1.0,)),
+                Source(forcing, main[basin], FORCING, FORCING, (1.0,) * len(FORCING)),
+                Source("streamflow", flows[basin], ("streamflow",), ("streamflow",), (1.0,)),
             ]
     for template in dict.fromkeys(c.template for c in concepts):
         members = [c for c in concepts if c.template == template]
-        index = (forcing_files if caravan else _caravan_files(data_dir)) if template == "caravan" else None
-        paths = {b: p for b in order if (p := _concept_path(template, b, data_dir, index)) is not None}
+        index = (main if caravan else caravan_files(data_dir)) if template == "caravan" else None
+        paths = {b: p for b in order if (p := concept_path(template, b, data_dir, index)) is not None}
         if not paths:
             raise InputError(
                 f"Concept {members[0].name}: no file {template} for any of the {len(order)} basins in {data_dir}."
@@ -437,7 +369,7 @@ def _sources(data_dir, forcing: str, basins, concepts):
         names, columns = tuple(c.name for c in members), tuple(c.column for c in members)
         for basin, path in paths.items():
             factors = tuple(c.factor for c in members)
-            sources[basin].append(Source(" and ".join(names), "csv", path, columns, names, factors))
+            sources[basin].append(Source(" and ".join(names), path, columns, names, factors))
     return order, left_out if basins is None else {}, sources
 
 
@@ -445,27 +377,32 @@ def read_basin(basin: str, sources: list[Source], variables: list[str]):
     """First day, values (day, variable) and what was found in the text of one basin."""
     series, found = {}, {}
     for source in sources:
-        columns = tuple(dict.fromkeys(source.columns))
-        extra = (found[sources[0].label]["area_m2"],) if source.kind == "streamflow" else ()
-        read = _read(source.kind, str(source.path), basin, columns, *extra)
-        values = read.pop("values")
+        columns = list(dict.fromkeys(source.columns))
+        if source.label in PRODUCTS:
+            read = read_forcing(source.path)
+            read.attrs["equal_temperatures"] = read["tmin"].equals(read["tmax"])
+        elif source.label == "streamflow":
+            read = read_streamflow(source.path, basin, found[sources[0].label]["area_m2"])
+        else:
+            read = read_columns(source.path, columns)
+        first, last = (day.to_numpy().astype("datetime64[D]") for day in (read.index[0], read.index[-1]))
+        place = (read.index.to_numpy().astype("datetime64[D]") - first).astype(int)
         for name, column, factor in zip(source.names, source.columns, source.factors, strict=True):
-            series[name] = read["first"], values[columns.index(column)] * np.float32(factor)
-        there = np.flatnonzero(np.isfinite(values).any(axis=0))
-        found[source.label] = {**read, "days": values.shape[1], "path": str(source.path), "empty": not len(there)}
-    first = min(start for start, _ in series.values())
-    last = max(start + len(values) for start, values in series.values())
-    out = np.full((last - first, len(variables)), np.nan, np.float32)
-    for name, (start, values) in series.items():
-        out[start - first : start - first + len(values), variables.index(name)] = values
-    if "tmin" in series:
-        found[sources[0].label]["equal_temperatures"] = np.array_equal(
-            series["tmin"][1], series["tmax"][1], equal_nan=True
-        )
-    for name in found:
-        found[name]["valued"] = [v for s in sources if s.label == name for v in s.names
-                                 if np.isfinite(series[v][1]).any()]  # fmt: skip
-    return np.datetime64(first, "D"), out, found
+            values = np.full(int((last - first).astype(int)) + 1, np.nan, np.float32)
+            values[place] = read[column].to_numpy(np.float32) * np.float32(factor)
+            series[name] = first, values
+        found[source.label] = read.attrs | {
+            "path": str(source.path), "first": int(first.astype(int)), "days": len(values),
+            "gaps": len(values) - len(read), "missing": int(read.isna().to_numpy().sum()),
+            "valued": [name for name in source.names if np.isfinite(series[name][1]).any()],
+        }  # fmt: skip
+    start = min(first for first, _ in series.values())
+    days = max((first - start).astype(int) + len(values) for first, values in series.values())
+    table = np.full((days, len(variables)), np.nan, np.float32)
+    for name, (first, values) in series.items():
+        ahead = int((first - start).astype(int))
+        table[ahead : ahead + len(values), variables.index(name)] = values
+    return start, table, found
 
 
 def _check_found(data_dir, forcing, basins, found, concepts) -> None:
@@ -474,7 +411,7 @@ def _check_found(data_dir, forcing, basins, found, concepts) -> None:
     if forcing == "caravan":
         _check_caravan(main, basins, (*CARAVAN_FORCING, "streamflow"), data_dir)
     elif all(head["equal_temperatures"] for head in main):
-        warn_equal_temperatures(forcing)
+        _warn_equal_temperatures(forcing)
     for concept in concepts:
         heads = [head for one in found for head in one.values() if "names" in head and concept.name in head["valued"]]
         if not heads:
@@ -528,24 +465,24 @@ def _not_usable(data, start, end) -> dict[str, str]:
 def _main_files(data_dir, forcing: str) -> tuple[dict[str, Path], dict[str, Path]]:
     """Files of the forcing and of streamflow by basin; for Caravan they are the same."""
     if forcing == "caravan":
-        files = _caravan_files(data_dir)
+        files = caravan_files(data_dir)
         return files, files
-    return _forcing_files(data_dir, forcing), _streamflow_files(data_dir)
+    return forcing_files(data_dir, forcing), streamflow_files(data_dir)
 
 
 def every_basin(data_dir, forcing: str, files=None) -> tuple[list[str], dict[str, str]]:
     """Ids of all basins that have forcing and streamflow, sorted, and the others with what they lack."""
-    forcing_files, flow_files = files or _main_files(data_dir, forcing)
-    order = sorted(set(forcing_files) & set(flow_files))
+    main, flows = files or _main_files(data_dir, forcing)
+    order = sorted(set(main) & set(flows))
     if not order:
         raise InputError(f"{data_dir}: no basin has {forcing} forcing and streamflow.")
     for basin in order:  # file names become ids, and ids the names of other files
         try:
             basin_id(basin)
         except InputError as problem:
-            raise InputError(f"{forcing_files[basin]}: {problem} Rename or remove the file.") from None
-    lacking = {b: "No streamflow file" for b in sorted(set(forcing_files) - set(flow_files))}
-    return order, lacking | {b: f"No {forcing} forcing file" for b in sorted(set(flow_files) - set(forcing_files))}
+            raise InputError(f"{main[basin]}: {problem} Rename or remove the file.") from None
+    lacking = {b: "No streamflow file" for b in sorted(set(main) - set(flows))}
+    return order, lacking | {b: f"No {forcing} forcing file" for b in sorted(set(flows) - set(main))}
 
 
 def _notes(found) -> list[str]:
@@ -559,7 +496,7 @@ def _notes(found) -> list[str]:
         note = f"{label}: {missing} values missing in {lacking} basins, {gaps} days left out, {short} short records"
         if negative := sum(h.get("negative", 0) for h in heads):
             note += f", {negative} negative flows counted as missing"
-        if without := len(found) - len(heads) + sum(h["empty"] for h in heads):
+        if without := len(found) - len(heads) + sum(not h["valued"] for h in heads):
             note += f", {without} of {len(found)} basins without a value"
         notes.append(note)
     return notes
@@ -581,16 +518,16 @@ def _places(data_dir, basins, caravan: bool, heads) -> "pd.DataFrame":
     columns = {"gauge_lat": "lat", "gauge_lon": "lon", "area": "area_km2"}
     if caravan:
         for name in sorted({b.split("_")[0] for b in basins}):
-            path = _folder_with("timeseries", data_dir) / "attributes" / name / f"attributes_other_{name}.csv"
+            path = folder_with("timeseries", data_dir) / "attributes" / name / f"attributes_other_{name}.csv"
             if path.is_file():
-                found |= _attribute_table(path, basins, tuple(columns))[0]
+                found |= read_attribute_table(path, basins, tuple(columns))[0]
     else:
         try:
-            path = _attribute_folder(Path(data_dir)) / "camels_topo.txt"
+            path = attribute_folder(Path(data_dir)) / "camels_topo.txt"
         except InputError:
             path = None
         if path is not None and path.is_file():
-            found = _attribute_table(path, basins, ("gauge_lat", "gauge_lon"))[0]
+            found = read_attribute_table(path, basins, ("gauge_lat", "gauge_lon"))[0]
     rows = []
     for basin, head in zip(basins, heads, strict=True):
         row = {"lat": head.get("lat", np.nan), "lon": np.nan, "area_km2": head.get("area_m2", np.nan) / 1e6}
@@ -609,9 +546,9 @@ def _attributes_for(data_dir, data, attributes, climate_period):
         return _climate(data, climate_period)
     if str(attributes) == "auto" and caravan:
         tables: dict[str, dict[str, float]] = {}
-        root = _folder_with("timeseries", data_dir) / "attributes"
+        root = folder_with("timeseries", data_dir) / "attributes"
         for path in sorted(root.glob("*/attributes_caravan_*.csv")):
-            tables |= _attribute_table(path, basins)[0]
+            tables |= read_attribute_table(path, basins)[0]
         table = pd.DataFrame([tables.get(basin, {}) for basin in basins], index=basins)
         reasons = {basin: f"No attributes_caravan file in {root} holds it whole (give a table, climate or none)"
                    for basin in table.index[table.isna().any(axis=1)]}  # fmt: skip
@@ -647,18 +584,15 @@ def _climate(data, period):
     return pd.DataFrame.from_dict(rows, orient="index").reindex(data.basins), reasons
 
 
-# ---- command --------------------------------------------------------------------------------------------------------
-
-
 def main() -> None:
     import tyro
 
-    try:
-        tyro.extras.subcommand_cli_from_dict({"attributes": write_attributes})
-    except (InputError, OSError) as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(2)
+    from look import look
+
+    tyro.extras.subcommand_cli_from_dict({"look": look, "attributes": write_attributes})
 
 
 if __name__ == "__main__":
-    main()
+    from files import cli
+
+    cli(main)

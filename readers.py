@@ -109,7 +109,7 @@ def separator_of(head: str) -> str:
 # Reading text: pandas, and line by line
 
 
-def _columns(path, raw, skip, separator, count, numbers, words=()) -> pd.DataFrame:
+def _columns(path, raw, skip, separator, count, numbers, words=()) -> dict[int, np.ndarray]:
     """Some columns of the data lines, the blank ones left out.
 
     Parameters
@@ -127,43 +127,49 @@ def _columns(path, raw, skip, separator, count, numbers, words=()) -> pd.DataFra
 
     Returns
     -------
-    pandas.DataFrame (line; position)
+    dict position -> array (line,)
     """
-    frame = _by_pandas(raw, skip, separator, count, numbers, words)
-    return _by_line(path, raw, skip, separator, count, numbers, words) if frame is None else frame
+    columns = _by_pandas(raw, skip, separator, count, numbers, words)
+    return _by_line(path, raw, skip, separator, count, numbers, words) if columns is None else columns
 
 
 def _by_pandas(raw, skip, separator, count, numbers, words):
     """The columns as pandas' parser reads them, or None if the text is not regular throughout."""
     if not raw.endswith(b"\n") or b"\0" in raw:
         return None
-    blank = separator is None
+    options = {"sep": r"\s+", "na_values": []}  # pandas itself refuses a line that is too long and fills one too short
+    if separator is not None:
+        lines = raw.split(b"\n")[skip:-1]
+        if {line.count(separator.encode()) for line in lines if line.strip()} != {count - 1}:
+            return None
+        options = {"sep": separator, "usecols": sorted({*numbers, *words})}
+        options["na_values"] = dict.fromkeys(numbers, ["", "NA", "NaN", "nan"])
     try:
         frame = pd.read_csv(
-            io.BytesIO(raw), sep=r"\s+" if blank else separator, skiprows=skip, header=None, names=range(count + 1),
-            usecols=sorted({*numbers, *words, count - 1, count}), dtype=dict.fromkeys([*words, count], str),
-            keep_default_na=False, na_values={} if blank else dict.fromkeys(numbers, ["", "NA", "NaN", "nan"]),
-            quoting=csv.QUOTE_NONE, low_memory=False,
+            io.BytesIO(raw), skiprows=skip, header=None, names=range(count), dtype=dict.fromkeys(words, object),
+            keep_default_na=False, quoting=csv.QUOTE_NONE, low_memory=False, **options,
         )  # fmt: skip
     except (ValueError, OverflowError):  # pandas' own errors are ValueErrors
         return None
-    # A line that is too long has something in the column too many; one that is too short lacks a separator, or the last
-    # of the blank-separated fields.
-    whole = isinstance(frame.index, pd.RangeIndex) and len(frame) and frame[count].isna().all()
-    if blank:
-        whole = whole and frame[count - 1].notna().all()
-    else:
-        lines = raw.split(b"\n", skip)[skip] if skip else raw
-        whole = whole and lines.count(separator.encode()) == (count - 1) * len(frame)
-    chosen = frame[list(numbers)]
-    if not whole or not all(dtype.kind in "iuf" for dtype in chosen.dtypes) or np.isinf(chosen.to_numpy(float)).any():
+    columns = {position: frame[position].to_numpy() for position in (*numbers, *words)}
+    numeric = all(columns[position].dtype.kind in "iuf" for position in numbers)
+    if not numeric or not isinstance(frame.index, pd.RangeIndex):
         return None
-    if blank and chosen.isna().to_numpy().any():
+    if not len(frame) or (separator is None and _lacks(frame[count - 1])):
         return None
-    return pd.concat([chosen.astype(float), frame[list(words)]], axis=1)
+    for position in numbers:
+        columns[position] = columns[position].astype(float)  # a copy that may be changed
+        if not np.isfinite(columns[position]).all() and (separator is None or np.isinf(columns[position]).any()):
+            return None
+    return columns
 
 
-def _by_line(path, raw, skip, separator, count, numbers, words) -> pd.DataFrame:
+def _lacks(column) -> bool:
+    """Whether a field is missing: a blank-separated line that is too short lacks its last."""
+    return column.hasnans or bool((column.to_numpy() == "").any())
+
+
+def _by_line(path, raw, skip, separator, count, numbers, words) -> dict[int, np.ndarray]:
     """The columns in plain Python, or an error that names the line."""
     rows, lines = [], _line_numbers(raw, skip)
     text = raw.decode("utf-8", "replace").split("\n")
@@ -177,16 +183,15 @@ def _by_line(path, raw, skip, separator, count, numbers, words) -> pd.DataFrame:
         rows.append([field.strip() for field in fields])
     if not rows:
         raise InputError(f"{path}: no data lines; fetch the file again.")
-    table = pd.DataFrame(rows)
-    out = {}
+    table, columns = list(zip(*rows, strict=True)), {}
     for position in numbers:
-        out[position] = [_number(path, line, word) for line, word in zip(lines, table[position], strict=True)]
-    if count - 1 in out and not raw.endswith(b"\n"):
+        columns[position] = np.array([_number(path, *pair) for pair in zip(lines, table[position], strict=True)])
+    if count - 1 in columns and not raw.endswith(b"\n"):
         # The very last number may be cut: it is kept only if it has as many decimals as every number above it.
         decimals = {len(word.partition(".")[2]) for word in table[count - 1]}
         if len(decimals) > 1 or decimals == {0}:
-            out[count - 1][-1] = np.nan
-    return pd.DataFrame(out | {position: table[position] for position in words}, columns=[*numbers, *words])
+            columns[count - 1][-1] = np.nan
+    return columns | {position: np.array(table[position], object) for position in words}
 
 
 def _line_numbers(raw, skip) -> list[int]:
@@ -223,44 +228,43 @@ def _days(path, year, month, day, line_of) -> np.ndarray:
 def _csv_days(path, words, line_of) -> np.ndarray:
     """Days of dates written year-month-day (a time of day after it is ignored)."""
     dates = pd.to_datetime(words, format="%Y-%m-%d", errors="coerce")
-    if dates.notna().all():
-        return _days(path, *(part.to_numpy(float) for part in (dates.dt.year, dates.dt.month, dates.dt.day)), line_of)
+    if not dates.hasnans:
+        return _days(path, *(part.to_numpy(float) for part in (dates.year, dates.month, dates.day)), line_of)
     found = [DATE.fullmatch(str(word).strip()) for word in words]
     if None in found:
         i = found.index(None)
         raise InputError(
-            f"{path}, {line_of(i)}: {str(words.iloc[i]).strip()[:30]!r} is not a date; write dates as 1980-01-31."
+            f"{path}, {line_of(i)}: {str(words[i]).strip()[:30]!r} is not a date; write dates as 1980-01-31."
         )
     return _days(path, *np.array([match.groups()[:3] for match in found], float).T, line_of)
 
 
-def _checked(path, frame, line_of) -> pd.DataFrame:
-    """The frame with -999, -9999 and negative streamflow as NaN; refuses what cannot be (KNOWN has the ranges)."""
-    values = frame.to_numpy(copy=True)
-    values[(values == -999) | (values == -9999)] = np.nan
+def _checked(path, columns, days, line_of) -> pd.DataFrame:
+    """A frame of the columns {name: array (day,)}; -999, -9999 and negative streamflow, which is counted, become NaN.
+
+    What cannot be is refused; KNOWN has the ranges.
+    """
     negative = 0
-    for name, column in zip(frame.columns, values.T, strict=True):
+    for name, values in columns.items():
+        values[(values == -999) | (values == -9999)] = np.nan
+        known = KNOWN.get(name, Known("", "", -1e30, 1e30))
         if name == "streamflow":
-            negative = int((column < 0).sum())
-            column[(column < 0) & (column > -1e30)] = np.nan
-        low, high, units = (
-            (KNOWN[name].low, KNOWN[name].high, f" {KNOWN[name].units}") if name in KNOWN else (-1e30, 1e30, "")
-        )
-        wrong = (column < low) | (column > high)
+            below = (values < 0) & (values > -1e30)
+            negative, values[below] = int(below.sum()), np.nan
+        wrong = (values < known.low) | (values > known.high)
         if wrong.any():
             i = int(np.argmax(wrong))
             raise InputError(
-                f"{path}, {line_of(i)}: {name} {column[i]:g} is not between {low:g} and {high:g}{units}; correct it or "
-                "write -999 for missing."
+                f"{path}, {line_of(i)}: {name} {values[i]:g} is not between {known.low:g} and {known.high:g} "
+                f"{known.units}".rstrip()
+                + "; correct it or write -999 for missing."
             )
     for low, high in (("tmin", "tmax"), ("temperature_2m_min", "temperature_2m_max")):
-        if {low, high} <= set(frame.columns):
-            inverted = values[:, frame.columns.get_loc(low)] > values[:, frame.columns.get_loc(high)]
-            if inverted.sum() > len(inverted) / 2:
-                raise InputError(f"{path}: {low} is above {high} on most days; are the two columns exchanged?")
-    checked = pd.DataFrame(values, index=frame.index, columns=frame.columns)
-    checked.attrs = frame.attrs | {"negative": negative}
-    return checked
+        if low in columns and high in columns and (columns[low] > columns[high]).sum() > len(days) / 2:
+            raise InputError(f"{path}: {low} is above {high} on most days; are the two columns exchanged?")
+    frame = pd.DataFrame(columns, index=pd.DatetimeIndex(days.astype("datetime64[ns]"), name="date"), copy=False)
+    frame.attrs = {"negative": negative}
+    return frame
 
 
 # Forcing and streamflow of CAMELS-US
@@ -320,12 +324,13 @@ def read_forcing(path) -> pd.DataFrame:
     raw = text_of(path)
     head, names = forcing_head(path, raw)
     wanted = [names.index(name) for name in ("year", "mnth", "day", *FORCING)]
-    frame = _columns(path, raw, 4, None, len(names), wanted)
+    read = _columns(path, raw, 4, None, len(names), wanted)
+    year, month, day, *series = (read[position] for position in wanted)
     line_of = _lines(raw, 4)
-    days = _days(path, *frame[wanted[:3]].to_numpy().T, line_of)
-    frame = frame[wanted[3:]].set_axis(FORCING, axis=1)
-    frame.attrs = head
-    return _dated(_checked(path, frame, line_of), days)
+    days = _days(path, year, month, day, line_of)
+    frame = _checked(path, dict(zip(FORCING, series, strict=True)), days, line_of)
+    frame.attrs |= head
+    return frame
 
 
 def read_streamflow(path, basin, area_m2) -> pd.DataFrame:
@@ -352,26 +357,21 @@ def read_streamflow(path, basin, area_m2) -> pd.DataFrame:
         If the text is not what it should be, or another basin's id stands in it.
     """
     raw = text_of(path)
-    frame = _columns(path, raw, 0, None, 6, range(5), [5])
+    station, year, month, day, flow, flag = _columns(path, raw, 0, None, 6, range(5), [5]).values()
     line_of = _lines(raw, 0)
-    other = frame[0] != int(basin) if basin.isdigit() else np.zeros(len(frame), bool)
-    if other.any():
-        i = int(np.argmax(other))
+    if basin.isdigit() and (station != int(basin)).any():
+        i = int(np.argmax(station != int(basin)))
         found = raw.split(b"\n")[_line_numbers(raw, 0)[i] - 1].split()[0].decode("utf-8", "replace")
         raise InputError(f"{path}, {line_of(i)}: basin {found[:30]!r} in the file of basin {basin}.")
-    days = _days(path, *frame[[1, 2, 3]].to_numpy().T, line_of)
-    flow = frame[4].mask((frame[5] == "M") | (frame[4] == -999) | (frame[4] == -9999))
+    days = _days(path, year, month, day, line_of)
+    flow[(flag == "M") | (flow == -999) | (flow == -9999)] = np.nan
     flow *= CUBIC_MM_PER_CUBIC_FOOT * SECONDS_PER_DAY / (area_m2 * 1e6)
-    return _dated(_checked(path, flow.to_frame("streamflow"), line_of), days)
+    return _checked(path, {"streamflow": flow}, days, line_of)
 
 
 def _lines(raw, skip):
     """Function that says on which line of the file a row of data stands."""
     return lambda row: f"line {_line_numbers(raw, skip)[row]}"
-
-
-def _dated(frame, days) -> pd.DataFrame:
-    return frame.set_axis(pd.DatetimeIndex(days.astype("datetime64[ns]"), name="date"), axis=0)
 
 
 # Any dated file
@@ -400,8 +400,8 @@ def read_columns(path, columns=None) -> pd.DataFrame:
         If the file is not what it should be.
     """
     netcdf = Path(path).suffix.lower() in (".nc", ".nc4")
-    names, found, frame, days, place_of = (_read_netcdf if netcdf else _read_csv)(path, columns)
-    frame = _dated(_checked(path, frame, place_of), days)
+    names, found, series, days, place_of = (_read_netcdf if netcdf else _read_csv)(path, columns)
+    frame = _checked(path, series, days, place_of)
     negative = frame.attrs["negative"]
     columns = names if columns is None else list(columns)
     frame = frame.set_axis(list(found), axis=1).reindex(columns=columns)
@@ -433,10 +433,10 @@ def _read_csv(path, columns):
     if twice := [name for name in found.values() if names.count(name) > 1]:
         raise InputError(f"{path}, line 1: the column {twice[0]} stands twice.")
     where = [names.index(name) for name in found.values()]
-    frame = _columns(path, raw, 1, separator, len(names), where, [date])
-    days = _csv_days(path, frame[date], _lines(raw, 1))
-    frame = frame[where].set_axis(list(found.values()), axis=1)
-    return names[:date] + names[date + 1 :], found, frame, days, _lines(raw, 1)
+    read = _columns(path, raw, 1, separator, len(names), where, [date])
+    days = _csv_days(path, read[date], _lines(raw, 1))
+    series = {name: read[position] for name, position in zip(found.values(), where, strict=True)}
+    return names[:date] + names[date + 1 :], found, series, days, _lines(raw, 1)
 
 
 def _read_netcdf(path, columns):
@@ -451,7 +451,7 @@ def _read_netcdf(path, columns):
             days = file[date].values.astype("datetime64[D]")
             names = [str(name) for name, v in file.data_vars.items() if v.dims == (date,) and v.dtype.kind in "fiu"]
             found = _found(columns, names)
-            frame = pd.DataFrame({name: file[name].values.astype(float) for name in found.values()}, range(len(days)))
+            series = {name: file[name].values.astype(float) for name in found.values()}
     except InputError:
         raise
     except Exception as problem:  # the netCDF library's exceptions are of many kinds
@@ -460,7 +460,7 @@ def _read_netcdf(path, columns):
         raise InputError(f"{path}: the dates are repeated, out of order or absent.")
     if days[0] < np.datetime64(f"{YEARS[0]}") or days[-1] >= np.datetime64(f"{YEARS[1] + 1}"):
         raise InputError(f"{path}: dates from {days[0]} to {days[-1]} cannot be; fetch the file again.")
-    return names, found, frame, days, lambda row: str(days[row])
+    return names, found, series, days, lambda row: str(days[row])
 
 
 # Tables and basin lists

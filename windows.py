@@ -231,17 +231,20 @@ def prepare(stems, read, variables, cache_dir=None, label="reading", progress=Tr
     from tqdm import tqdm
 
     folder = _writable(cache_folder(cache_dir))
+    there = {}
+    for path in folder.glob(f"{Path(next(iter(stems.values()))).parent}/*-{'?' * DIGEST}.*"):
+        there.setdefault(path.stem[: -DIGEST - 1], []).append(path)
 
     def bring(basin):
         array = folder / f"{stems[basin]}.npy"
         if (kept := _kept(array, variables)) is not None:
             return array, *kept
         first, values, found = read(basin)
-        for old in array.parent.glob(f"{basin}-{'?' * DIGEST}.*"):  # of text that has changed since
+        for old in there.get(basin, ()):  # of text that has changed since
             with contextlib.suppress(OSError):  # Windows keeps a file that another run has open
                 old.unlink()
         with replacing(array) as temporary:
-            np.save(temporary, values.astype(np.float32), allow_pickle=False)
+            np.save(temporary, np.ascontiguousarray(values, np.float32), allow_pickle=False)
         # The words come after the numbers: a basin that has them is whole.
         write_json(array.with_suffix(".json"), {"first": str(first), "days": len(values), "found": found})
         return array, first, len(values), found
@@ -277,7 +280,7 @@ def _kept(array, variables):
         first, days, found = np.datetime64(about["first"], "D"), int(about["days"]), dict(about["found"])
         values = np.load(array, mmap_mode="r")
         whole = values.shape == (days, variables) and values.dtype == np.float32 and not np.isnat(first)
-        whole = whole and values.offset == NPY_HEADER
+        whole = whole and values.offset == NPY_HEADER and values.flags.c_contiguous
         return (first, days, found) if whole else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

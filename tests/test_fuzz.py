@@ -131,7 +131,7 @@ class Streamflow(File):
         return self.end.join(lines) + self.end
 
     def convert(self, number):
-        return number * 28316846.592 * 86400 / (AREA * 1e6)
+        return number * 28316846.592 * 86400 / (AREA * 1e6) if number >= 0 else np.nan  # missing, as a flag M
 
     def load(self):
         return hd.load_streamflow(self.path.parents[2], BASIN, AREA).to_frame()
@@ -351,7 +351,7 @@ def zero_lost(f):
 
 def negative_flow(f):
     f.pick(f.rows).update(streamflow=f.pick(["-1.00", "-0.01", "-998"]), flag="A")
-    return f.text(), "refuse"
+    return f.text(), "equal"
 
 
 def fields_emptied(f):

@@ -7,7 +7,6 @@ import json
 import os
 import pickle
 import shutil
-import signal
 import subprocess
 import sys
 import zipfile
@@ -28,7 +27,6 @@ import LSTM_train
 import parallel
 import plots
 import runs
-import windows
 from files import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -178,7 +176,7 @@ def start(settings, before=""):
         else:
             words += [option, *(map(str, value) if isinstance(value, tuple) else [str(value)])]
     # A shell that starts tests in the background leaves Ctrl-C ignored, for all that it starts.
-    code = f"import os, runpy, signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code = "import os, runpy, signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     code += f"{before}\nsys.argv = {words!r}\n"
     code += "runpy.run_path('LSTM_train.py', run_name='__main__')"
     return subprocess.Popen(
