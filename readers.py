@@ -79,6 +79,7 @@ SOIL_LAYER_MM = {1: 70.0, 2: 210.0, 3: 720.0, 4: 1890.0}
 
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+BLANKS = " \t\v\f"  # not the no-break space, which Python strips too
 MISSING = ("", "na", "nan", "-nan", "null", "none")
 DATE = re.compile(r"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})([T ][0-9:.]+Z?)?")
 
@@ -95,8 +96,10 @@ def text_of(path) -> bytes:
         raw = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
-    raw = raw.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if not raw.strip():
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    if b"\r" in raw:  # looked for first: replacing goes through megabytes byte by byte
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if not raw or raw.isspace():
         raise InputError(f"{path} is empty; fetch it again.")
     return raw
 
@@ -180,13 +183,13 @@ def _by_line(path, raw, skip, separator, count, numbers, words) -> dict[int, np.
                 f"{path}, line {line}: {len(fields)} fields instead of {count}; is the line cut? Fetch the file again "
                 "or remove the line."
             )
-        rows.append([field.strip() for field in fields])
+        rows.append([field.strip(BLANKS) for field in fields])
     if not rows:
         raise InputError(f"{path}: no data lines; fetch the file again.")
     table, columns = list(zip(*rows, strict=True)), {}
     for position in numbers:
         columns[position] = np.array([_number(path, *pair) for pair in zip(lines, table[position], strict=True)])
-    if count - 1 in columns and not raw.endswith(b"\n"):
+    if count - 1 in columns and text[-1].strip():
         # The very last number may be cut: it is kept only if it has as many decimals as every number above it.
         decimals = {len(word.partition(".")[2]) for word in table[count - 1]}
         if len(decimals) > 1 or decimals == {0}:
@@ -228,13 +231,13 @@ def _days(path, year, month, day, line_of) -> np.ndarray:
 def _csv_days(path, words, line_of) -> np.ndarray:
     """Days of dates written year-month-day (a time of day after it is ignored)."""
     dates = pd.to_datetime(words, format="%Y-%m-%d", errors="coerce")
-    if not dates.hasnans:
+    if not dates.hasnans and all(len(word) == 10 for word in words):  # pandas takes "today" for a date
         return _days(path, *(part.to_numpy(float) for part in (dates.year, dates.month, dates.day)), line_of)
-    found = [DATE.fullmatch(str(word).strip()) for word in words]
+    found = [DATE.fullmatch(str(word).strip(BLANKS)) for word in words]
     if None in found:
         i = found.index(None)
         raise InputError(
-            f"{path}, {line_of(i)}: {str(words[i]).strip()[:30]!r} is not a date; write dates as 1980-01-31."
+            f"{path}, {line_of(i)}: {str(words[i]).strip(BLANKS)[:30]!r} is not a date; write dates as 1980-01-31."
         )
     return _days(path, *np.array([match.groups()[:3] for match in found], float).T, line_of)
 

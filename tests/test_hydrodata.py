@@ -436,6 +436,8 @@ def test_last_whole_number_without_line_break_is_missing(tmp_path):
     path = write(tmp_path / "1.csv", "date,x\n2001-01-01,100\n2001-01-02,200")
     values = hd.load_concept(f"x={tmp_path}/{{number}}.csv:x", "1")
     assert values.iloc[0] == 100 and np.isnan(values.iloc[1]), path
+    write(path, "date,x\n2001-01-01,100\n2001-01-02,200\n ")  # the line of the number is whole
+    assert hd.load_concept(f"x={tmp_path}/{{number}}.csv:x", "1").tolist() == [100, 200]
     write(path, "date,x\n2001-01-01,.25\n2001-01-02,.50")
     assert hd.load_concept(f"x={tmp_path}/{{number}}.csv:x", "1").tolist() == [0.25, 0.5]
 
@@ -472,6 +474,8 @@ def test_streamflow_by_hand(tmp_path):
         ("12.00 A", "1e12 A", "line 3: streamflow .* is not between"),
         ("12.00 A", "12,00 A", "line 3: '12,00' is not a number"),
         ("12.00 A", "12.00", "line 3: 5 fields instead of 6"),
+        ("12.00 A", "12.00  ", "line 3: 5 fields instead of 6"),
+        ("12.00 A", "12.00\u00a0 A", r"line 3: '12.00\\xa0' is not a number"),
         ("01022500 2001 02 27", "01022501 2001 02 27", "line 3: basin '01022501' in the file of basin 01022500"),
         ("2001 02 27", "2001 02 28", "line 4: the date 2001-02-28 is repeated"),
         ("2001 02 27", "2001 02 30", "line 3: there is no date"),
@@ -1031,6 +1035,8 @@ def test_concept_layouts(tmp_path, text):
         ("date,x\n2001-02-30,1\n", "line 2: there is no date"),
         ("date,x\n01.02.2001,1\n", "line 2: '01.02.2001' is not a date"),
         ("x,date\n1,\n2,\n", "line 2: '' is not a date"),
+        ("date,x\n2001-01-01,1\ntoday,2\n", "line 3: 'today' is not a date"),
+        ("date,x\n2001-01-01\u00a0,1\n", r"line 2: '2001-01-01\\xa0' is not a date"),
         ("date,x\n2001-01-01,1,2\n", "line 2: 3 fields instead of 2"),
         ("date,x\n2001-01-01,1\n2001", "line 3: 1 fields instead of 2"),
         ("date,x\n2001-01-01\n2001-01-02,1,2\n", "line 2: 1 fields instead of 2"),
