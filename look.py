@@ -1,15 +1,18 @@
 """What a data folder holds, in one screen: `python hydrodata_tf.py look --data-dir FOLDER`."""
 
-import csv
+import re
 from collections import Counter
 from pathlib import Path
 
 from attributes import ATTRIBUTES, attribute_folder
+from concepts import CARAVAN_FORCING
 from files import InputError, some
 from folders import PRODUCTS, caravan_files, folder_with, forcing_files, streamflow_files
-from readers import KNOWN, read_columns, read_forcing, text_of
+from readers import KNOWN, PET_NAMES, read_columns, read_forcing, read_streamflow, separator_of, text_of
 
 SAMPLE = 30  # files that are opened to see periods and columns
+LARGE_M2 = 1e12  # area that makes no flow impossible; only the dates are looked at
+MODELLED = {*CARAVAN_FORCING, *PET_NAMES, "streamflow", "date", "time", "datetime"}  # what is no concept
 
 
 def look(data_dir: Path) -> None:
@@ -25,7 +28,7 @@ def look(data_dir: Path) -> None:
     InputError
         If there is no such folder, or it holds neither.
     """
-    found = 0
+    basins, found = set(), 0
     for name, describe in (("basin_mean_forcing", look_at_camels), ("timeseries", look_at_caravan)):
         try:
             folder = folder_with(name, data_dir)
@@ -33,75 +36,118 @@ def look(data_dir: Path) -> None:
             if not Path(data_dir).is_dir():
                 raise
             continue
-        describe(folder)
+        basins |= describe(folder)
         found += 1
-    if not found:
+    if found:
+        look_at_tables(Path(data_dir), basins)
+    else:
         raise InputError(f"{data_dir} holds neither CAMELS-US nor Caravan data: no basin_mean_forcing, no timeseries.")
 
 
-def sample(files):
-    """Some of the files, spread evenly."""
-    paths = [files[basin] for basin in sorted(files)]
-    return paths[:: max(1, len(paths) // SAMPLE)][:SAMPLE]
+def opened(read, files):
+    """Some of the files, spread evenly, as frames; one that cannot be read is named."""
+    frames = []
+    for basin in sorted(files)[:: max(1, len(files) // SAMPLE)][:SAMPLE]:
+        try:
+            frames.append(read(files[basin]))
+        except InputError as problem:
+            print(f"    cannot be read: {problem}")
+    return frames
 
 
 def period(frames):
     """The most common first and last day of some records, and how many differ."""
     spans = Counter(f"{frame.index[0]:%Y-%m-%d} to {frame.index[-1]:%Y-%m-%d}" for frame in frames)
+    if not spans:
+        return "no file that can be read"
     (span, most), number = spans.most_common(1)[0], sum(spans.values())
     return span + (f" ({number - most} of {number} files looked at differ)" if most < number else "")
 
 
 def look_at_camels(folder):
-    """Products, basins with streamflow, periods, attributes."""
+    """Products, basins with streamflow, periods, attributes; returns the basins."""
     print(f"CAMELS-US in {folder}")
     try:
         flows = streamflow_files(folder)
     except InputError:
         flows = {}
+    basins = set(flows)
     for product in PRODUCTS:
         if not (folder / "basin_mean_forcing" / product).is_dir():
             continue
         forcing = forcing_files(folder, product)
+        basins |= set(forcing)
         both = len(set(forcing) & set(flows))
-        print(f"  forcing {product}: {len(forcing)} basins, {both} of them with streamflow", end="")
-        print(f"; {period(map(read_forcing, sample(forcing)))}" if forcing else "")
-        if without := sorted(set(flows) - set(forcing)):
-            print(f"    without it: {some(without)}")
-    print(f"  {len(flows)} basins with streamflow" + ("" if flows else ": there is no usgs_streamflow folder"))
+        days = period(opened(read_forcing, forcing))
+        print(f"  forcing {product}: {len(forcing)} basins, {both} of them with streamflow; {days}")
+        for what, without in (("forcing", set(flows) - set(forcing)), ("streamflow", set(forcing) - set(flows))):
+            if without and flows:
+                print(f"    without {what}: {some(sorted(without))}")
+    if flows:
+        days = period(opened(lambda path: read_streamflow(path, path.name[:8], LARGE_M2), flows))
+        print(f"  {len(flows)} basins with streamflow; {days}")
+    else:
+        print("  no streamflow: unpack usgs_streamflow there")
     try:
         attributes = attribute_folder(folder)
     except InputError:
         print("  no attributes: unpack camels_attributes_v2.0 there")
-        return
-    names = {name for path in attributes.glob("camels_*.txt") for name in columns_of(path)}
+        return basins
+    files = sorted(attributes.glob("camels_*.txt"))
+    names = {name for path in files for name in columns_of(path)}
     missing = [name for name in ATTRIBUTES if name not in names]
-    print(f"  {len(ATTRIBUTES) - len(missing)} of the {len(ATTRIBUTES)} attributes in {attributes}", end="")
-    print(f"; missing: {some(missing)}" if missing else "")
+    print(f"  {len(ATTRIBUTES) - len(missing)} of the {len(ATTRIBUTES)} attributes in {attributes}: ", end="")
+    print(some([path.name for path in files], 9) + (f"; missing: {some(missing)}" if missing else ""))
+    return basins
 
 
 def look_at_caravan(folder):
-    """Sets and gauges, periods, attributes, columns that can be concepts."""
+    """Sets and gauges, periods, attributes, columns that can be concepts; returns the gauges."""
     files = caravan_files(folder)
     print(f"Caravan in {folder}")
     for name, gauges in sorted(Counter(gauge.split("_")[0] for gauge in files).items()):
         attributes = folder / "attributes" / name
         held = sorted(path.name for path in attributes.glob("attributes_*.csv"))
         print(f"  {name}: {gauges} gauges; " + (", ".join(held) if held else f"no attribute files in {attributes}"))
-    if not files:
-        return
-    frames = [read_columns(path, ["streamflow"]) for path in sample(files)]
+    frames = opened(lambda path: read_columns(path, [*CARAVAN_FORCING, "streamflow"]), files)
     print(f"  {period(frames)}")
-    columns = Counter(name for frame in frames for name in frame.attrs["names"])
-    print(f"  columns in {len(frames)} files looked at, any of which can be a concept:")
-    for name, number in sorted(columns.items()):
-        known = f"{KNOWN[name].label} ({KNOWN[name].units})" if name in KNOWN else ""
-        if known or len(columns) < 25:
-            print(f"    {name}: {known or 'unknown unit'}" + (f", in {number} files" if number < len(frames) else ""))
-    if len(columns) >= 25:
-        print(f"    and others without a unit known here: {some(sorted(set(columns) - set(KNOWN)), 6)}")
+    for name, number in Counter(name for frame in frames for name in frame.attrs["absent"]).items():
+        print(f"  no column {name} in {number} of {len(frames)} files looked at")
+    names = [frame.attrs["names"] for frame in frames]
+    if words := described(names):
+        print(f"  concepts, as caravan:COLUMN: {words}")
+    return set(files)
+
+
+def look_at_tables(root, basins):
+    """Other csv files that are named by basin: templates of concepts, and the columns."""
+    tables = {}
+    for path in sorted(root.rglob("*.csv")):
+        for number in re.findall("[0-9]+", path.stem):
+            if number.zfill(8) in basins:
+                word = "{basin}" if len(number) == 8 else "{number}"
+                template = path.relative_to(root).with_name(path.name.replace(number, word)).as_posix()
+                tables.setdefault(template.replace("{number}", "{basin}"), {})[template, number] = path
+    for files in tables.values():
+        # Numbers of eight digits are the same with and without their leading zeros.
+        template = min((template for template, _ in files), key=lambda text: "{basin}" in text)
+        paths = [files[key] for key in sorted(files)[:: max(1, len(files) // SAMPLE)][:SAMPLE]]
+        if words := described([columns_of(path) for path in paths]):
+            print(f"Concepts of {len(files)} basins, as {template}:COLUMN: {words}")
+
+
+def described(names):
+    """Columns of some files, those of a known unit with it, and in how many files if not in all."""
+    number = Counter(name for columns in names for name in columns if name.lower() not in MODELLED)
+    known = [name for name in number if name in KNOWN]
+    words = [f"{name} ({KNOWN[name].units})" if name in KNOWN else name for name in known or number]
+    for i, name in enumerate(known or number):
+        words[i] += f" in {number[name]} of {len(names)} files" if number[name] < len(names) else ""
+    others = len(number) - len(words)
+    return some(words, 20) + (f"; {others} others without a unit known here" if others else "")
 
 
 def columns_of(path):
-    """Names in the first line of an attribute file."""
-    return next(csv.reader(text_of(path).decode("utf-8", "replace").split("\n"), delimiter=";"))
+    """Names in the first line of a table."""
+    head = text_of(path).partition(b"\n")[0].decode("utf-8", "replace").replace('"', "")
+    return [name.strip() for name in head.split(separator_of(head))]

@@ -1285,7 +1285,34 @@ def test_look_says_what_a_folder_holds(demo, capsys, inner):
         assert "daymet" in out and "4 basins with streamflow" in out and "27 of the 27 attributes" in out
         assert "2001-10-01 to 2007-09-30" in out
     if inner != "camels":
-        assert "camels: 4 gauges" in out and "volumetric_soil_water_layer_1_mean" in out
+        assert "camels: 4 gauges" in out and "as caravan:COLUMN: " in out
+        assert "volumetric_soil_water_layer_1_mean (m3/m3)" in out and "temperature_2m_min" not in out
+    if inner == "":
+        assert "Concepts of 4 basins, as caravan/timeseries/csv/camels/camels_{basin}.csv:COLUMN: " in out
+
+
+def test_look_says_what_is_missing(camels, caravan, capsys):
+    forcing_path(camels, "02046000").unlink()
+    write(camels / "swe" / "2046000.csv", "date,daymet_swe,depth\n2001-01-02,1,2\n")
+    write(flow_path(camels, "11230500"), "\n".join(flow_rows("11230500", days=3)) + "\n")
+    write(flow_path(camels), "no flow\n")
+    look.look(camels)
+    out = capsys.readouterr().out
+    assert "forcing daymet: 2 basins, 2 of them with streamflow; 2001-01-01 to 2001-02-09\n" in out
+    assert "without forcing: 02046000\n" in out and "cannot be read: " in out and "line 1: 2 fields instead of 6" in out
+    assert "3 basins with streamflow; 2001-01-03 to 2001-02-07 (1 of 2 files looked at differ)" in out
+    assert "2 of the 27 attributes in " in out and "missing: slope_mean, area_gages2, pet_mean and 22 more" in out
+    assert "Concepts of 3 basins, as swe/{number}.csv:COLUMN: " in out and "uaz_swe (mm) in 2 of 3 files" in out
+    flow_path(camels, "02046000").unlink()
+    shutil.rmtree(camels / "usgs_streamflow")
+    shutil.rmtree(camels / "camels_attributes_v2.0")
+    look.look(camels)
+    out = capsys.readouterr().out
+    assert "unpack usgs_streamflow there" in out and "unpack camels_attributes_v2.0 there" in out
+    write_caravan(caravan, "lamah_1145", caravan_frame().drop(columns="streamflow"))
+    look.look(caravan)
+    out = capsys.readouterr().out
+    assert "no column streamflow in 1 of 2 files looked at" in out and "lamah: 1 gauges; no attribute files in" in out
 
 
 def test_look_at_something_else(tmp_path, capsys):
