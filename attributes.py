@@ -125,7 +125,7 @@ def climate_indices(precipitation, temperature, dates, pet=None) -> dict[str, fl
     indices = {"p_mean": precipitation.mean()}
     if pet is not None:
         indices |= {"pet_mean": np.nanmean(pet), "aridity": np.nanmean(pet) / precipitation.mean()}
-    angle = 2 * np.pi * pd.DatetimeIndex(dates).dayofyear.to_numpy() / 365.25
+    angle = 2 * np.pi * pd.DatetimeIndex(dates).day_of_year.to_numpy() / 365.25
     waves = np.column_stack([np.ones_like(angle), np.sin(angle), np.cos(angle)])
     (_, a, b), (mean, c, d) = (np.linalg.lstsq(waves, y, rcond=None)[0] for y in (temperature, precipitation))
     amplitude = np.hypot(a, b)

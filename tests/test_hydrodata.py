@@ -800,7 +800,7 @@ def test_climate_indices_by_hand():
     assert list(got)[:3] == ["p_mean", "pet_mean", "aridity"] and "pet_mean" not in hd.climate_indices(
         rain, rain, dates
     )
-    angle = 2 * np.pi * pd.DatetimeIndex(dates).dayofyear.to_numpy() / 365.25
+    angle = 2 * np.pi * pd.DatetimeIndex(dates).day_of_year.to_numpy() / 365.25
     wave = hd.climate_indices(4 + 2 * np.cos(angle - np.pi / 3), 10 + 8 * np.cos(angle), dates)
     assert wave["p_seasonality"] == pytest.approx(0.25, abs=1e-6)
 
