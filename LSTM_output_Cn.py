@@ -97,7 +97,7 @@ def describe(file, data, number, gates):
     results.add_index(file, "unit", list(range(1, number + 1)), "number of the cell state, from 1")
     for name in ["c", "h", *("ifgo" if gates else "")]:
         about = {"units": "1", "long_name": LONG_NAMES[name]}
-        results.add_series(file, name, about, LONG_NAMES[name], unit=True)
+        results.add_series(file, name, about, LONG_NAMES[name], after=["unit"])
     for name in data.targets:
         words = "streamflow, simulated" if name == "streamflow" else f"{name}, as the probe reads it"
         results.add_series(file, name, data.about[name], words)

@@ -60,7 +60,7 @@ def main(settings: Settings):
         results.add_index(file, "member", members, "member of the run, or their mean")
         for name in data.targets:
             results.add_series(file, f"{name}_observed", data.about[name], f"{name}, observed")
-            results.add_series(file, f"{name}_simulated", data.about[name], f"{name}, simulated", member=True)
+            results.add_series(file, f"{name}_simulated", data.about[name], f"{name}, simulated", before=["member"])
         for parts in runs.simulate_members(models, data, start, end, progress="simulating"):
             part = parts[0]
             simulated = [one.prediction for one in parts]

@@ -1,4 +1,4 @@
-"""The numbers behind LSTM_probe.py: linear probes, their controls and scores, and interventions. Arrays in, arrays out.
+"""The numbers behind LSTM_probe.py: linear probes, their controls and scores. Arrays in, arrays out.
 
 A probe is a linear regression from features of a day (cell states, or weather) to a concept of that day. It is fitted
 from sums of products, one matrix per group of basins, so that neither the states of all basins nor those of all days
@@ -9,13 +9,25 @@ are ever held at once:
     reading = features @ probe.weights + probe.intercept
 """
 
+import tempfile
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+
+import cn_loss
 
 ALPHAS = 10.0 ** np.arange(-6, 1)  # ridge penalties tried, relative to the number of days and standardised features
 SEASON_DAYS = 15  # width of the window that smooths a day-of-year climatology
-METRICS = ("r", "NSE", "NSE anomaly", "NSE deseasonalised")
+SCORES = ("r", "NSE", "NSE anomaly", "NSE deseasonalised")
+FOLDS = 5  # groups of basins
+# Readers: what a probe reads in which features, and the controls.
+REAL, SPARSE, JOINT = "cell states", "cell states, few units", "cell states, joint probe"
+SHIFTED, UNTRAINED, SEASON = "concept of other years", "untrained LSTM", "day-of-year mean"
+TODAY, WEATHER = "weather of the day", "weather, means to 365 days"
+# How a probe is scored: in another period than it was fitted on, on the same or on other basins.
+PERIOD, BASINS = "other period", "other basins"
 
 
 class Probe(NamedTuple):
@@ -255,38 +267,34 @@ def scores(observed, reading, observed_season, reading_season):
 
     Returns
     -------
-    array (basin, 4), NaN where undefined
-        r; NSE; NSE of the anomalies (each series minus its own mean over these days); NSE of the deseasonalised
-        anomalies (each minus its own climatology). METRICS has their names.
+    pandas.DataFrame (basin; SCORES), NaN where undefined
+        r; NSE; NSE of the anomalies (each series minus its own mean over the days that both have); NSE of the
+        deseasonalised anomalies (each minus its own climatology).
     """
     known = np.isfinite(observed) & np.isfinite(reading)
-    o, s = (_minus_mean(values, known) for values in (observed, reading))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        moving = (o**2).sum(1) * (s**2).sum(1)
-        r = np.where(moving > 0, (o * s).sum(1) / np.sqrt(moving), np.nan)
-    season = np.isfinite(observed_season) & np.isfinite(reading_season) & known
-    pairs = [
-        (observed, reading, known),
-        (o, s, known),
-        (observed - observed_season, reading - reading_season, season),
+    days = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    anomalies = [
+        values - np.where(known, values, 0).sum(axis=1, keepdims=True, dtype=np.float64) / days
+        for values in (observed, reading)
     ]
-    return np.stack([r, *(_nse(*pair) for pair in pairs)], axis=1)
+    deseasonalised = observed - observed_season, reading - reading_season
+    table = cn_loss.score(observed, reading, ["r", "NSE"])
+    table["NSE anomaly"] = cn_loss.score(*anomalies, ["NSE"])["NSE"]
+    table["NSE deseasonalised"] = cn_loss.score(*deseasonalised, ["NSE"])["NSE"]
+    return table
 
 
-def _minus_mean(values, known):
-    values = np.where(known, values, 0).astype(np.float64)
-    return np.where(known, values - (values.sum(1) / np.maximum(known.sum(1), 1))[:, None], 0)
+class Interval(NamedTuple):
+    """A median over basins and its 95 % interval."""
+
+    median: float
+    low: float
+    high: float
+    basins: int
 
 
-def _nse(observed, simulated, known):
-    error = np.where(known, np.where(known, simulated, 0) - np.where(known, observed, 0), 0).astype(np.float64)
-    spread = (_minus_mean(observed, known) ** 2).sum(1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(spread > 0, 1 - (error**2).sum(1) / spread, np.nan)
-
-
-def median_interval(values, resamples=1000, seed=0):
-    """Median over basins and its 95 % interval by bootstrap over basins.
+def median_interval(values, resamples=1000, seed=0) -> Interval:
+    """Median over basins and its 95 % interval by bootstrap over basins (percentiles).
 
     Parameters
     ----------
@@ -294,17 +302,16 @@ def median_interval(values, resamples=1000, seed=0):
         NaN is left out.
     resamples : int, default 1000
     seed : int, default 0
-
-    Returns
-    -------
-    (median, low, high, number of basins)
     """
+    from scipy.stats import bootstrap
+
     values = values[np.isfinite(values)]
-    if not len(values):
-        return np.nan, np.nan, np.nan, 0
-    drawn = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
-    low, high = np.percentile(np.median(values[drawn], axis=1), (2.5, 97.5))
-    return float(np.median(values)), float(low), float(high), len(values)
+    if len(values) < 2:
+        value = float(values[0]) if len(values) else np.nan
+        return Interval(value, value, value, len(values))
+    options = {"n_resamples": resamples, "method": "percentile", "rng": np.random.default_rng(seed)}
+    interval = bootstrap((values,), np.median, **options).confidence_interval
+    return Interval(float(np.median(values)), float(interval.low), float(interval.high), len(values))
 
 
 def correlations(features, target):
@@ -322,80 +329,237 @@ def correlations(features, target):
     found = np.full((features.shape[0], features.shape[2]), np.nan)
     for b, (x, y) in enumerate(zip(features, target, strict=True)):
         known = np.isfinite(y)
-        if known.sum() < 2:
-            continue
-        x, y = x[known].astype(np.float64), y[known].astype(np.float64)
-        x, y = x - x.mean(0), y - y.mean()
-        length = np.sqrt((x**2).sum(0) * (y**2).sum())
-        np.divide(x.T @ y, length, out=found[b], where=length > 0)
+        if known.sum() > 1:
+            table = pd.DataFrame(x[known].astype(np.float64))
+            found[b] = table.corrwith(pd.Series(y[known].astype(np.float64)))
     return found
 
 
-def smallest_change(weights, rise, covariance=None):
-    """The smallest change of the features that raises the reading by `rise`.
-
-    Without a covariance the shortest one, weights · rise / |weights|². With the covariance S of the features the
-    smallest by the Mahalanobis distance, S weights · rise / (weights · S weights): the features move as they are used
-    to move together when the reading rises (the pattern of Haufe et al. 2014, doi:10.1016/j.neuroimage.2013.10.067).
-
-    Parameters
-    ----------
-    weights : array (feature,)
-    rise : float, in the unit of the reading
-    covariance : array (feature, feature), optional
-
-    Returns
-    -------
-    array (feature,)
-    """
-    direction = weights if covariance is None else covariance @ weights
-    return direction * (rise / (weights @ direction))
+def fold_of_basins(basins, seed):
+    """Group 0 to 4 of each basin, the same whatever their order."""
+    rank = np.empty(len(basins), int)
+    rank[np.argsort(basins)] = np.random.default_rng(seed).permutation(len(basins))
+    return rank % min(FOLDS, len(basins))
 
 
-def random_changes(weights, length, number, seed=0, covariance=None):
-    """Changes of a given length in random directions that leave the reading as it is.
-
-    Parameters
-    ----------
-    weights : array (feature,)
-        Of the probe.
-    length : float
-    number : int
-    seed : int, default 0
-    covariance : array (feature, feature), optional
-        Draw directions as the features are used to move together; without it every direction is as likely.
-
-    Returns
-    -------
-    array (number, feature), each row orthogonal to `weights`
-    """
-    drawn = np.random.default_rng(seed).standard_normal((number, len(weights)))
-    if covariance is not None:
-        values, vectors = np.linalg.eigh(covariance)
-        drawn = (drawn * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    drawn -= np.outer(drawn @ weights, smallest_change(weights, 1.0, covariance))
-    return drawn * (length / np.linalg.norm(drawn, axis=1, keepdims=True))
+# Readings: all probes and controls, basin group by basin group
 
 
-def responses(run_on, h, c, changes):
-    """What a change of the cell states does to everything that follows.
+class Group(NamedTuple):
+    """Some basins in a period: features (basin, day, feature), targets (basin, day, concept), days with all inputs."""
+
+    basins: slice
+    features: np.ndarray
+    targets: np.ndarray
+    valid: np.ndarray
+
+
+@dataclass
+class Fits:
+    """The probe fitted on all basins, and those fitted without each group of them (none for the joint probe)."""
+
+    every: Probe
+    without: list
+
+    def chosen(self, split, fold):
+        """Weights (basin, feature) and intercepts (basin, 1) with which basins of these groups are read."""
+        probes = [self.every if split == PERIOD else self.without[k] for k in fold]
+        return np.stack([p.weights for p in probes]), np.array([[p.intercept] for p in probes])
+
+
+class Readings:
+    """What each reader (a kind of features with its probe, or a control) reads for each concept, and its scores.
+
+    Basins come group by group; features are never kept, but for their climatologies, which lie in a temporary file.
 
     Parameters
     ----------
-    run_on : function (h, c) -> dict of array (basin, day)
-        Lets the model run on from these states.
-    h, c : array (basin, unit)
-        States at the end of a day. Only c is changed; h follows from the next day on.
-    changes : array (change, unit)
+    concepts : list of str
+    fold : array (basin,) of int
+        From `fold_of_basins`.
+    fit_dates, dates : array (day,) of datetime64
+        Days of the fitting and of the scoring period.
+    keep : function (reader, concept, basins, reading (basin, day))
+        Takes the readings of the scoring period by probes fitted on all basins; controls without a reading come as NaN.
 
-    Returns
-    -------
-    dict of array (change, basin, day)
-        Changed minus unchanged.
+    Attributes
+    ----------
+    fits : dict (concept, reader) -> Fits
+    season : dict concept -> array (basin, 366)
+        Climatology in the fitting period.
     """
-    plain = run_on(h, c)
-    changed = [run_on(h, c + change.astype(c.dtype)) for change in changes]
-    return {name: np.stack([outcome[name] - plain[name] for outcome in changed]) for name in plain}
+
+    def __init__(self, concepts, fold, fit_dates, dates, keep):
+        self.concepts, self.fold, self.keep = concepts, fold, keep
+        self.fit_slots, self.slots = season_slots(fit_dates), season_slots(dates)
+        self.fits, self.tables = {}, []
+        self.season = {name: np.full((len(fold), 366), np.nan, np.float32) for name in concepts}
+
+    def add(self, reader, fit_groups, groups, extra=(), joint=None):
+        """Fit probes on the features of the fitting period and read the scoring period with them.
+
+        Parameters
+        ----------
+        reader : str
+        fit_groups, groups : iterable of Group
+            The fitting and the scoring period; each is gone through once.
+        extra : collection of str
+            SPARSE and SHIFTED are fitted on the same features too.
+        joint : dict concept -> Probe, optional
+            The probe that was trained with the model, as the reader JOINT.
+        """
+        kinds = [reader, *([SHIFTED] if SHIFTED in extra else [])]
+        with tempfile.TemporaryFile() as file:
+            grams, seasons = self._products(fit_groups, kinds, file)
+            found = {job: Fits(fit(gram), [fit(np.delete(gram, k, 0)) for k in range(len(gram))])
+                     for job, gram in grams.items()}  # fmt: skip
+            for name in self.concepts if SPARSE in extra else ():
+                gram, full = grams[name, reader], found[name, reader]
+                without = [fit_sparse(np.delete(gram, k, 0), full.without[k].alpha) for k in range(len(gram))]
+                found[name, SPARSE] = Fits(fit_sparse(gram, full.every.alpha), without)
+            found |= {(name, JOINT): Fits(probe, []) for name, probe in (joint or {}).items()}
+            self.fits |= found
+            for group in groups:
+                for (name, kind), fits in found.items():
+                    self._read(name, kind, fits, group, seasons[group.basins])
+
+    def _products(self, groups, kinds, file):
+        """Sums of products of every fit, by groups of basins, and the climatology of the features, in a file."""
+        grams, seasons = {}, None
+        for group in groups:
+            if seasons is None:
+                number, folds = group.features.shape[2], self.fold.max() + 1
+                seasons = np.memmap(file, np.float32, "w+", shape=(len(self.fold), 366, number))
+                jobs = [(name, kind) for kind in kinds for name in self.concepts]
+                grams = {job: np.zeros((folds, number + 2, number + 2)) for job in jobs}
+            seasons[group.basins] = climatology(group.features, self.fit_slots)
+            fold = self.fold[group.basins]
+            for k, name in enumerate(self.concepts):
+                target = group.targets[..., k]
+                self.season[name][group.basins] = climatology(target[..., None], self.fit_slots)[..., 0]
+                for kind in kinds:
+                    aim = shift_years(target) if kind == SHIFTED else target
+                    for g in np.unique(fold):
+                        grams[name, kind][g] += moments(group.features[fold == g], aim[fold == g])
+        return grams, seasons
+
+    def _read(self, name, kind, fits, group, seasons):
+        """Read one concept in a group of basins, keep the reading and score it."""
+        target = group.targets[..., self.concepts.index(name)]
+        observed = shift_years(target) if kind == SHIFTED else target
+        for split in (PERIOD, BASINS) if fits.without else (PERIOD,):
+            weights, intercept = fits.chosen(split, self.fold[group.basins])
+            reading = (group.features @ weights[..., None].astype(np.float32))[..., 0] + intercept
+            reading = np.where(group.valid, reading, np.nan)
+            season = (seasons @ weights[..., None])[..., 0] + intercept
+            self._score(split, name, kind, group.basins, observed, reading, season)
+
+    def add_season(self, groups):
+        """The control that knows the date alone: the basin's own climatology, or the mean of the other basins'."""
+        others = {name: np.full_like(season, np.nan) for name, season in self.season.items()}
+        for name, season in self.season.items():
+            for k in np.unique(self.fold):
+                rest = season[self.fold != k]
+                known = np.isfinite(rest).sum(axis=0)
+                mean = np.where(known > 0, np.nansum(rest, axis=0) / np.maximum(known, 1), np.nan)
+                others[name][self.fold == k] = mean
+        for group in groups:
+            for k, name in enumerate(self.concepts):
+                for split, season in ((PERIOD, self.season[name]), (BASINS, others[name])):
+                    season = season[group.basins]
+                    target = group.targets[..., k]
+                    self._score(split, name, SEASON, group.basins, target, season[:, self.slots], season)
+
+    def _score(self, split, name, reader, basins, observed, reading, reading_season):
+        if split == PERIOD:
+            self.keep(reader, name, basins, reading)
+        table = scores(observed, reading, self.season[name][basins][:, self.slots], reading_season[:, self.slots])
+        table["gap"] = table["NSE anomaly"] - table["NSE"]  # what a wrong level of the catchment costs
+        positions = np.arange(len(self.fold))[basins]
+        self.tables.append(table.assign(split=split, concept=name, reader=reader, position=positions))
+
+    def scores(self, basins, counted, note):
+        """Tidy table: split, concept, reader, basin, the scores, and whether the basin counts.
+
+        Parameters
+        ----------
+        basins : array (basin,) of str
+        counted : dict concept -> array (basin,) of bool
+        note : str
+            Of basins that do not count.
+        """
+        table = pd.concat(self.tables)
+        order = [REAL, SPARSE, JOINT, "another run", UNTRAINED, TODAY, WEATHER, SHIFTED, SEASON]
+        place = {
+            "split": [PERIOD, BASINS].index,
+            "concept": self.concepts.index,
+            "reader": lambda reader: order.index(reader if reader in order else "another run"),
+        }
+        keys = [*place, "position"]
+        table = table.sort_values(keys, key=lambda v: v.map(place[v.name]) if v.name in place else v, kind="stable")
+        judged = [counted[name][b] for name, b in zip(table["concept"], table["position"], strict=True)]
+        table["note"] = np.where(judged, "", note)
+        table["basin"] = np.asarray(basins)[table["position"]]
+        return table[["split", "concept", "reader", "basin", *SCORES, "gap", "note"]].reset_index(drop=True)
+
+
+# Single cell states
+
+
+@dataclass
+class UnitStatistics:
+    """What single cell states do over a period.
+
+    Attributes
+    ----------
+    r : dict concept -> array (basin, unit)
+        Of the state with the concept.
+    deviation : array (unit,)
+        Standard deviation over all days.
+    memory_days, memory_stored_days : array (unit,)
+        e-folding time by the mean logarithm of the forget gate: over all days, and weighted by |c|, which counts the
+        days on which something is stored.
+    covariance : array (unit, unit)
+        Within basins.
+    """
+
+    r: dict
+    deviation: np.ndarray
+    memory_days: np.ndarray
+    memory_stored_days: np.ndarray
+    covariance: np.ndarray
+
+
+def unit_statistics(groups, concepts, basins):
+    """Statistics of single cell states.
+
+    Parameters
+    ----------
+    groups : iterable of (Group, array)
+        The group's features are cell states, and the array (basin, day, unit) their forget gates.
+    concepts : list of str
+    basins : int
+        Number of basins in all groups.
+    """
+    r = {}
+    for group, forget in groups:
+        units = group.features.shape[2]
+        if not r:
+            # Sums over days: 1, c, c2, log f, |c|, |c| log f of each unit; and products of the states within basins.
+            sums, products = np.zeros((6, units)), np.zeros((units, units))
+            r = {name: np.full((basins, units), np.nan) for name in concepts}
+        loss = np.log(np.maximum(forget, 1e-6))
+        for b, days in enumerate(group.valid):
+            c, log_f = group.features[b, days].astype(np.float64), loss[b, days]
+            sums += np.stack([v.sum(0) for v in (np.ones_like(c), c, c**2, log_f, abs(c), abs(c) * log_f)])
+            c -= c.mean(0) if len(c) else 0
+            products += c.T @ c
+        for k, name in enumerate(concepts):
+            r[name][group.basins] = correlations(group.features, group.targets[..., k])
+    days, total, squares, loss, stored, stored_loss = sums
+    deviation = np.sqrt(np.maximum(squares / days - (total / days) ** 2, 0))
+    held = memory_days(stored_loss / np.maximum(stored, 1e-9))
+    return UnitStatistics(r, deviation, memory_days(loss / days), held, products / days[0])
 
 
 def memory_days(mean_log_forget):

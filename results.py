@@ -54,8 +54,8 @@ def create(path, data, dates, origin):
         yield file
 
 
-def add_series(file, name, about, long_name, member=False, unit=False):
-    """Lay out a variable (basin, date), with the dimension member before or unit after; basin by basin compressed.
+def add_series(file, name, about, long_name, before=(), after=()):
+    """Lay out a variable (basin, date), with further dimensions before or after them; basin by basin compressed.
 
     Parameters
     ----------
@@ -66,14 +66,13 @@ def add_series(file, name, about, long_name, member=False, unit=False):
         ``units`` and ``long_name`` of what the variable holds.
     long_name : str
         What it is, such as "swe, observed".
-    member, unit : bool, default False
+    before, after : sequence of str
+        Names of dimensions that are there.
     """
-    dimensions = ("member",) * member + ("basin", "date") + ("unit",) * unit
-    sizes = [len(file.dimensions[dimension]) for dimension in dimensions]
-    chunks = [
-        1 if dimension in ("member", "basin") else size for dimension, size in zip(dimensions, sizes, strict=True)
-    ]
-    compression = {} if unit else {"zlib": True, "complevel": 1}  # states hardly get smaller, but slower
+    dimensions = (*before, "basin", "date", *after)
+    whole = ("date", *after)  # what is written and read in one piece
+    chunks = [len(file.dimensions[dimension]) if dimension in whole else 1 for dimension in dimensions]
+    compression = {} if after else {"zlib": True, "complevel": 1}  # states hardly get smaller, but slower
     variable = file.createVariable(name, "f4", dimensions, fill_value=np.nan, chunksizes=chunks, **compression)
     units = about["units"].partition(" of ")[0]  # "m of snow"
     variable.setncatts({"long_name": long_name, "coordinates": "lat lon"})
@@ -92,3 +91,10 @@ def add_index(file, name, labels, long_name):
     kind = str if isinstance(labels[0], str) else "i4"
     file.createVariable(name, kind, (name,))[:] = np.array(labels, object if kind is str else "i4")
     file[name].long_name = long_name
+
+
+def add_table(file, name, dimensions, values, **attributes):
+    """Write a variable whose dimensions are there, with its attributes."""
+    variable = file.createVariable(name, "f4", dimensions, fill_value=np.nan)
+    variable[:] = values
+    variable.setncatts({"long_name": name.replace("_", " ")} | attributes)

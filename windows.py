@@ -303,10 +303,10 @@ class Moments:
         self.mean += share * shift
         self.number += len(values)
 
-    def mean_and_std(self, what):
+    def mean_and_std(self, what, period):
         """[mean, standard deviation], the latter 1 for a constant."""
         if not self.number:
-            raise InputError(f"{what} has no value in the training period; choose another period or leave it out.")
+            raise InputError(f"{what} has no value from {' to '.join(period)}; choose another period or leave it out.")
         std = float(np.sqrt(self.variance))
         return [float(self.mean), std if std > 0 else 1.0]
 
@@ -383,11 +383,11 @@ def training_set(data, start, end, warmup_days=0):
     columns = [f"{statistic}_{name}" for statistic in ("mean", "std") for name in data.targets]
     normalisation = {"period": [str(parse_day(start)), str(parse_day(end))], "attributes": {}, "attribute_range": {}}
     for kind, of in (("inputs", inputs), ("targets", targets)):
-        normalisation[kind] = {name: one.mean_and_std(name) for name, one in of.items()}
+        normalisation[kind] = {name: one.mean_and_std(name, normalisation["period"]) for name, one in of.items()}
     for name, values in data.attributes.items():
         one = Moments()
         one.add(values.to_numpy())
-        normalisation["attributes"][str(name)] = one.mean_and_std(f"attribute {name}")
+        normalisation["attributes"][str(name)] = one.mean_and_std(f"Attribute {name}", normalisation["period"])
         normalisation["attribute_range"][str(name)] = [float(values.min()), float(values.max())]
     return TrainingSet(
         data, dates[0], normalisation, pd.DataFrame(rows, index=data.basins, columns=columns), spans, scored

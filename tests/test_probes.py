@@ -1,15 +1,16 @@
 """The probes: planted concepts are found and controls are not fooled, interventions have their closed form."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
+import interventions
 import LSTM_probe
+import probe_report
 import probes
-from LSTM_probe import BASINS, PERIOD, REAL, SEASON, SHIFTED, SPARSE, UNTRAINED, WEATHER
+from files import InputError
+from probes import BASINS, PERIOD, REAL, SEASON, SHIFTED, SPARSE, UNTRAINED, WEATHER, Group
 
 BASIN_COUNT, UNITS = 10, 6
 
@@ -22,48 +23,46 @@ def red_noise(rng, days, units, memory=0.9):
     return series.astype(np.float32)
 
 
-def part(dates, concept, **features):
-    """What the script reads, made of arrays: concept (basin, day) and features by name."""
-    names = [f"{b:08d}" for b in range(BASIN_COUNT)]
-    return SimpleNamespace(
-        dates=dates.to_numpy(),
-        begin=0,
-        dataset={"basin": pd.Series(names)},
-        arrays={"valid": np.ones(concept.shape, bool), "attributes": np.zeros((BASIN_COUNT, 0), np.float32)} | features,
-        target=lambda name: concept,
-    )
-
-
 def scored(make_concept, seed):
     """Median scores by (split, reader) for a concept that `make_concept(states, forcing, rng)` makes."""
-    rng, parts = np.random.default_rng(seed), []
-    for start, end in (("2001-01-01", "2004-12-31"), ("2005-01-01", "2006-12-31")):
-        dates = pd.date_range(start, end)
-        features = {
-            "states": red_noise(rng, len(dates), UNITS),
-            "other": red_noise(rng, len(dates), UNITS),
-            "forcing": red_noise(rng, len(dates), 3, memory=0.3),
-        }
-        concept = make_concept(features["states"], features["forcing"], rng)
-        features["states"] = features["states"] if concept.ndim == 2 else concept[..., 1:]
-        parts.append(part(dates, concept if concept.ndim == 2 else concept[..., 0], **features))
-    table = LSTM_probe.Readings(*parts, ["store"], LSTM_probe.fold_of_basins(parts[0].dataset["basin"].values, 0))
+    rng, features, concepts = np.random.default_rng(seed), [], []
+    spans = [pd.date_range("2001-01-01", "2004-12-31"), pd.date_range("2005-01-01", "2006-12-31")]
+    for dates in spans:
+        states, other = red_noise(rng, len(dates), UNITS), red_noise(rng, len(dates), UNITS)
+        forcing = red_noise(rng, len(dates), 3, memory=0.3)
+        concept = make_concept(states, forcing, rng)
+        concepts.append(concept if concept.ndim == 2 else concept[..., 0])
+        states = states if concept.ndim == 2 else concept[..., 1:]
+        means = probes.trailing_means(forcing, LSTM_probe.WINDOWS)
+        features.append({REAL: states, UNTRAINED: other, WEATHER: np.concatenate([forcing, means], axis=2)})
 
-    def source(name):
-        return lambda one: iter([(slice(0, 4), one.arrays[name][:4]), (slice(4, None), one.arrays[name][4:])])
+    def groups(period, name):
+        for basins in (slice(0, 4), slice(4, None)):
+            target = concepts[period][basins]
+            yield Group(basins, features[period][name][basins], target[..., None], np.ones(target.shape, bool))
 
-    table.add(REAL, source("states"), *parts, extra={SPARSE, SHIFTED})
-    table.add(UNTRAINED, source("other"), *parts)
-    table.add(WEATHER, LSTM_probe.weather(LSTM_probe.WINDOWS), *parts)
-    table.add_season()
-    scores = table.scores({"store": np.ones(BASIN_COUNT, bool)}, 5.0)
-    return table, scores.groupby(["split", "reader"])[list(probes.METRICS)].median(), scores
+    names, readings = np.array([f"{b:08d}" for b in range(BASIN_COUNT)]), {}
+
+    def keep(reader, concept, basins, reading):
+        readings.setdefault(reader, np.full((BASIN_COUNT, len(spans[1])), np.nan))[basins] = reading
+
+    table = probes.Readings(["store"], probes.fold_of_basins(names, 0), *(span.to_numpy() for span in spans), keep)
+    table.add(REAL, groups(0, REAL), groups(1, REAL), extra=(SPARSE, SHIFTED))
+    for reader in (UNTRAINED, WEATHER):
+        table.add(reader, groups(0, reader), groups(1, reader))
+    table.add_season(groups(1, REAL))
+    scores = table.scores(names, {"store": np.ones(BASIN_COUNT, bool)}, "too little")
+    known = scores[(scores["split"] == PERIOD) & (scores["reader"] == REAL)].set_index("basin")
+    error = ((readings[REAL] - concepts[1]) ** 2).sum(axis=1)
+    spread = ((concepts[1] - concepts[1].mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
+    np.testing.assert_allclose(known.loc[names, "NSE"], 1 - error / spread, rtol=1e-4, atol=1e-6)
+    return table, scores.groupby(["split", "reader"])[list(probes.SCORES)].median(), scores
 
 
 def test_a_planted_concept_is_recovered_and_no_control_scores():
     weights = np.array([3.0, 0, -2, 0, 0, 1])
     table, median, scores = scored(lambda c, x, rng: c @ weights + 50 + 0.1 * rng.standard_normal(c.shape[:2]), 1)
-    found = table.probes["store", REAL]
+    found = table.fits["store", REAL].every
     np.testing.assert_allclose(found.weights, weights, atol=0.02)
     assert found.intercept == pytest.approx(50, abs=0.02)
     for split in (PERIOD, BASINS):
@@ -71,7 +70,7 @@ def test_a_planted_concept_is_recovered_and_no_control_scores():
         for control in (UNTRAINED, WEATHER, SHIFTED, SEASON):
             row = median.loc[split, control]
             assert abs(row["r"]) < 0.15 and (row[["NSE", "NSE anomaly", "NSE deseasonalised"]] < 0.05).all(), control
-    summary = LSTM_probe.summarise(scores.assign(gap=0.0), draw=0)
+    summary = probe_report.summarise(scores, draw=0)
     gain = summary[summary["metric"].eq("NSE") & summary["reader"].isin([UNTRAINED, WEATHER, SHIFTED, SEASON])]
     assert (gain["selectivity"] > 0.95).all() and (gain["selectivity_low"] > 0.9).all()
 
@@ -167,7 +166,7 @@ def test_scores_by_hand():
     observed = np.array([[1.0, 2, 3, 6, np.nan], [1, 1, 1, 1, 1]])
     reading = np.array([[2.0, 3, 4, 7, 9], [1, 2, 3, 4, 5]])
     season = np.array([[0.0, 1, 2, 3, 4], [0, 0, 0, 0, 0]])
-    first, second = probes.scores(observed, reading, season, season - 1)
+    first, second = probes.scores(observed, reading, season, season - 1).to_numpy()
     # NSE: 1 - 4 / 14; anomalies agree; deseasonalised 1, 1, 1, 3 against 3, 3, 3, 5: 1 - 16 / 3.
     np.testing.assert_allclose(first, [1, 1 - 4 / 14, 1, 1 - 16 / 3])
     assert np.isnan(second).all()  # an observation that never changes has no score
@@ -233,24 +232,24 @@ def test_changes_of_the_states():
     rng = np.random.default_rng(4)
     weights, root = rng.standard_normal(8), rng.standard_normal((8, 8))
     covariance = root @ root.T
-    change = probes.smallest_change(weights, 2.5)
+    change = interventions.smallest_change(weights, 2.5)
     np.testing.assert_allclose(change, weights * 2.5 / (weights**2).sum())
-    together = probes.smallest_change(weights, 2.5, covariance)
+    together = interventions.smallest_change(weights, 2.5, covariance)
     for one in (change, together):
         assert one @ weights == pytest.approx(2.5)
     assert np.linalg.norm(change) < np.linalg.norm(together)
     # Any other change of the same rise is longer by Mahalanobis' distance.
-    other = together + probes.random_changes(weights, 0.3, 1)[0]
+    other = together + interventions.random_changes(weights, 0.3, 1)[0]
     distance = [c @ np.linalg.solve(covariance, c) for c in (together, other)]
     assert other @ weights == pytest.approx(2.5) and distance[0] < distance[1]
     for kind in (None, covariance):
-        random = probes.random_changes(weights, 0.7, 20, seed=1, covariance=kind)
+        random = interventions.random_changes(weights, 0.7, 20, seed=1, covariance=kind)
         np.testing.assert_allclose(random @ weights, 0, atol=1e-9)
         np.testing.assert_allclose(np.linalg.norm(random, axis=1), 0.7)
     # With states that move in one direction only beside the reading, random changes are that direction.
     flat = np.zeros((8, 8))
     flat[0, 0] = 1
-    line = probes.random_changes(np.eye(8)[1], 1.0, 5, covariance=flat + 1e-12 * np.eye(8))
+    line = interventions.random_changes(np.eye(8)[1], 1.0, 5, covariance=flat + 1e-12 * np.eye(8))
     np.testing.assert_allclose(abs(line[:, 0]), 1, atol=1e-4)
 
 
@@ -264,8 +263,10 @@ def bucket():
     """An LSTM of two leaky buckets: forget gates 0.9 and 0.5, input and output gates open, tanh of rain as inflow."""
     from libs_tf import ConceptLSTM
 
-    model = ConceptLSTM(2, ["streamflow", "store"], dropout=0.0)
-    model.build({"forcing": (None, None, 1), "attributes": (None, 0)})
+    model = ConceptLSTM(2, ["streamflow", "store"], ["rain"], [], dropout=0.0)
+    model.build()
+    statistics = {"streamflow": (5.0, 2.0), "store": (0.0, 1.0)}
+    model.set_statistics({"inputs": {"rain": (0.0, 1.0)}, "attributes": {}, "targets": statistics})
     kernel, bias = np.zeros((1, 8), "float32"), np.zeros(8, "float32")
     kernel[0, 4:6] = 1  # gates i, f, g, o: the candidate is the rain
     bias[:2] = bias[6:] = 30
@@ -281,13 +282,13 @@ def test_a_leaky_bucket_answers_a_change_as_its_closed_form_does(bucket):
 
     rng = np.random.default_rng(0)
     forcing = abs(rng.standard_normal((3, 40, 1))).astype("float32") * 0.1
-    arrays = {"forcing": forcing, "attributes": np.zeros((3, 0), "float32")}
     probe = probes.Probe(np.array([4.0, 0.0]), 10.0, 0.0)
     h, c = np.zeros((3, 2), "float32"), np.full((3, 2), 0.6, "float32")
-    change = probes.smallest_change(probe.weights, 2.0)
+    change = interventions.smallest_change(probe.weights, 2.0)
     np.testing.assert_allclose(change, [0.5, 0])
-    run_on = LSTM_probe.runner_from(StateModel(bucket), arrays, 10, 20, 5.0, 2.0, {"store": probe})
-    found = probes.responses(run_on, h, c, change[None])
+    ahead, none = forcing[:, 10:30], np.zeros((3, 0), "float32")
+    run_on = interventions.runner_from(StateModel(bucket), ahead, none, {"store": probe})
+    found = interventions.responses(run_on, h, c, change[None])
 
     after, inflow = np.arange(1, 21), np.tanh(forcing[:, 10:30, 0])
     store = np.stack([0.6 * 0.9**k + sum(0.9 ** (k - j) * inflow[:, j - 1] for j in range(1, k + 1)) for k in after], 1)
@@ -301,16 +302,16 @@ def test_the_verdict_needs_more_runoff_than_chance():
         row = {"response_of": "streamflow", "horizon_days": 90, "low": low, "mean": mean, "random_mean": random}
         return pd.DataFrame([row | {"horizon_days": 1, "low": -9}, row])
 
-    answers = [LSTM_probe.verdict(rows(*r))[1] for r in ((0.1, 0.3, 0.2), (0.1, 0.3, 0.4), (-0.1, 0.3, 0.2))]
+    answers = [interventions.verdict(rows(*r))[1] for r in ((0.1, 0.3, 0.2), (0.1, 0.3, 0.4), (-0.1, 0.3, 0.2))]
     assert answers == ["yes", "weakly", "no"]
 
 
 def test_groups_do_not_depend_on_the_order_of_the_basins():
     basins = np.array([f"{b:08d}" for b in range(23)])
-    fold, order = LSTM_probe.fold_of_basins(basins, 7), np.random.default_rng(0).permutation(23)
-    np.testing.assert_array_equal(LSTM_probe.fold_of_basins(basins[order], 7), fold[order])
+    fold, order = probes.fold_of_basins(basins, 7), np.random.default_rng(0).permutation(23)
+    np.testing.assert_array_equal(probes.fold_of_basins(basins[order], 7), fold[order])
     assert sorted(np.bincount(fold)) == [4, 4, 5, 5, 5]
-    assert LSTM_probe.fold_of_basins(basins[:2], 7).max() == 1
+    assert probes.fold_of_basins(basins[:2], 7).max() == 1
 
 
 @pytest.fixture(scope="module")
@@ -319,19 +320,20 @@ def run_dir(tmp_path_factory):
     import hydrodata_tf as hydrodata
     import LSTM_train
     import runs
+    import windows
     from demo_data import make_demo
 
     root = tmp_path_factory.mktemp("probe")
     data = make_demo(root / "demo", basins=4, years=6)
     periods = {"train_period": ["2002-01-01", "2003-12-31"], "test_period": ["2004-01-01", "2005-12-31"]}
-    for name, concepts in (("joint", list(LSTM_train.DEMO.concepts)[3:]), ("alone", [])):
+    for name, concepts in (("joint", list(LSTM_train.PRESETS["demo"].concepts)[3:]), ("alone", [])):
         settings = {"data_dir": str(data), "forcing": "daymet", "attributes": "auto", "concepts": concepts,
                     "hidden_size": 5, "dropout": 0.2, "forcing_noise": 0.0, "seed": [3], **periods}  # fmt: skip
-        dataset = hydrodata.load_dataset(data, concepts=concepts, cache_dir=root / "cache")
-        normalisation = hydrodata.fit_normalisation(dataset, *periods["train_period"])
-        runs.create_run(root / name, settings, normalisation, dataset, resume=False)
+        data_set = hydrodata.open_data(data, concepts=concepts, cache_dir=root / "cache")
+        training = windows.training_set(data_set, *periods["train_period"])
+        runs.create_run(root / name, settings, training, resume=False)
         (root / name / "seed_3").mkdir()
-        runs.write_model(root / name / "seed_3" / "model.keras", runs.build_model(settings, normalisation, 3))
+        runs.write_model(root / name / "seed_3" / "model.keras", runs.build_model(settings, training.normalisation, 3))
     return root
 
 
@@ -363,21 +365,16 @@ def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
 
     import runs
 
-    run = runs.load_run(run_dir / "joint")
-    dataset = run.dataset("2004-01-01", "2005-12-31")
-    from hydrodata_tf import to_arrays
-
-    arrays = to_arrays(dataset, run.normalisation)
-    ((_, simulated),) = runs.simulate(run.model(3), arrays)
-    own = runs.in_units(simulated["prediction"], run.normalisation)["soil4"][:, -joint.shape[1] :]
-    np.testing.assert_allclose(joint, own, rtol=1e-4)
+    run, period = runs.load_run(run_dir / "joint"), ("2004-01-01", "2005-12-31")
+    (simulated,) = runs.simulate(run.model(3), run.data(*period), *period)
+    np.testing.assert_allclose(joint, simulated.prediction[..., run.targets.index("soil4")], rtol=1e-4)
 
 
 def test_a_run_of_runoff_alone_is_probed_for_given_concepts(run_dir, capsys):
     import LSTM_train
 
     settings = LSTM_probe.Settings(
-        run_dir=str(run_dir / "alone"), concepts=LSTM_train.DEMO.concepts[4:], intervention_basins=0,
+        run_dir=str(run_dir / "alone"), concepts=LSTM_train.PRESETS["demo"].concepts[4:], intervention_basins=0,
         out_dir=str(run_dir / "swe"), period=("2004-06-01", "2005-12-31"), fit_period=("2002-01-01", "2004-05-31"),
     )  # fmt: skip
     LSTM_probe.main(settings)
@@ -397,13 +394,12 @@ def test_a_run_of_runoff_alone_is_probed_for_given_concepts(run_dir, capsys):
         ({"seed": 9}, "no member of seed 9"),
         ({"basins": ("98000001",)}, ""),
         ({"random_directions": 0}, "--random-directions not below 1"),
+        ({"draw": -1}, "--draw must not be below 0"),
         ({"intervention_days": ("2005-12-01",)}, "must lie 90 days before the end"),
         ({"intervention_days": ("soon",)}, "--intervention-days takes dates"),
     ],
 )
 def test_bad_settings_end_in_a_sentence(run_dir, options, sentence):
-    from hydrodata_tf import InputError
-
     name = options.pop("run_dir", "joint")
     if "basins" in options:
         basins = pd.read_csv(run_dir / name / "basins.csv", dtype={"basin": str})["basin"]
