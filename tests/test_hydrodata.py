@@ -750,31 +750,22 @@ def test_climate_attributes(caravan, tmp_path):
         load(caravan, tmp_path, basins=list(GAUGES), **dry)
 
 
-def test_high_precipitation_is_five_times_the_mean(tmp_path):
-    """One day in fifteen with 8.1 mm, else 1 mm: 5.5 times the mean; then with 6.7 mm, 4.8 times."""
-    for gauge, wettest in (("x_1", 8.1), ("x_2", 6.7)):
-        frame = caravan_frame(390)
-        frame["total_precipitation_sum"] = np.where(np.arange(390) % 15 == 3, wettest, 1.0)
-        write_caravan(tmp_path / "c", gauge, frame)
-    period = ("2001-01-01", "2002-01-25")
-    ds = load(tmp_path / "c", tmp_path, forcing="caravan", attributes="climate", climate_period=period)
-    row = ds["attributes"].to_pandas()
-    assert row["high_prec_freq"].tolist() == pytest.approx([365.25 / 15, 0]) and row["high_prec_dur"].tolist() == [1, 0]
+@pytest.mark.parametrize(("wettest", "days", "length"), [(8.1, 365.25 / 15, 1), (6.7, 0, 0)])
+def test_high_precipitation_is_five_times_the_mean(wettest, days, length):
+    """One day in fifteen with 8.1 mm, else 1 mm: 5.5 times the mean; with 6.7 mm 4.8 times."""
+    rain = np.where(np.arange(390) % 15 == 3, wettest, 1.0)
+    got = hd.climate_indices(rain, rain, np.datetime64("2001-01-01") + np.arange(390))
+    assert got["high_prec_freq"] == pytest.approx(days) and got["high_prec_dur"] == length
 
 
-def test_days_on_the_limits_of_the_climate_indices(tmp_path):
+def test_days_on_the_limits_of_the_climate_indices():
     """10 mm are 5 times the mean of 2 mm: high; 1 mm is not low; 0 degrees C is not snow."""
-    frame = caravan_frame(10)
-    frame["total_precipitation_sum"] = [1.0, 1, 1, 10, 1, 1, 1, 1, 0, 3]
-    frame["temperature_2m_min"] = [-5.0, -5, -5, -4, -5, -5, -6, -5, -5, -5]
-    frame["temperature_2m_max"] = [5.0, 5, 5, 4, 5, 5, 5, 5, 5, 5]
-    write_caravan(tmp_path / "c", "x_1", frame)
-    period = ("2001-01-01", "2001-01-10")
-    ds = load(tmp_path / "c", tmp_path, forcing="caravan", attributes="climate", climate_period=period)
-    row = ds["attributes"].sel(basin="x_1").to_series()
-    assert row["p_mean"] == 2 and row["frac_snow"] == pytest.approx(1 / 20)
-    assert row["high_prec_freq"] == row["low_prec_freq"] == pytest.approx(36.525)
-    assert row["high_prec_dur"] == row["low_prec_dur"] == 1
+    rain = np.array([1.0, 1, 1, 10, 1, 1, 1, 1, 0, 3])
+    temperature = np.array([0.0, 0, 0, 0, 0, 0, -0.5, 0, 0, 0])
+    got = hd.climate_indices(rain, temperature, np.datetime64("2001-01-01") + np.arange(10))
+    assert got["p_mean"] == 2 and got["frac_snow"] == pytest.approx(1 / 20)
+    assert got["high_prec_freq"] == got["low_prec_freq"] == pytest.approx(36.525)
+    assert got["high_prec_dur"] == got["low_prec_dur"] == 1
 
 
 @pytest.mark.parametrize(
@@ -816,18 +807,13 @@ def test_climate_is_that_of_days_with_rain_and_temperature(tmp_path):
     assert row["p_mean"] == pytest.approx(907.5 / 364) and row.notna().all()
 
 
-def test_seasonality_of_a_summer_maximum(tmp_path):
+@pytest.mark.parametrize("sign", [1, -1])
+def test_seasonality_of_a_summer_maximum(sign):
     """Rain and temperature in phase: p_seasonality is rain's relative amplitude, out of phase minus that."""
-    for gauge, sign in (("x_1", 1), ("x_2", -1)):
-        frame = caravan_frame(1461)
-        wave = np.sin(2 * np.pi * (pd.to_datetime(frame["date"]).dt.day_of_year - 100) / 365.25)
-        frame["total_precipitation_sum"] = 4 + sign * 2 * wave
-        frame["temperature_2m_min"], frame["temperature_2m_max"] = 5 + 8 * wave, 12 + 8 * wave
-        write_caravan(tmp_path / "c", gauge, frame)
-    ds = load(
-        tmp_path / "c", tmp_path, forcing="caravan", attributes="climate", climate_period=("2001-01-01", "2004-12-31")
-    )
-    np.testing.assert_allclose(ds["attributes"].sel(attribute="p_seasonality"), [0.5, -0.5], atol=1e-3)
+    dates = np.datetime64("2001-01-01") + np.arange(1461)
+    wave = np.sin(2 * np.pi * (pd.DatetimeIndex(dates).day_of_year.to_numpy() - 100) / 365.25)
+    got = hd.climate_indices(4 + sign * 2 * wave, 8.5 + 8 * wave, dates)
+    assert got["p_seasonality"] == pytest.approx(sign * 0.5, abs=1e-3)
 
 
 def test_bad_caravan(caravan, tmp_path):
@@ -859,48 +845,22 @@ def test_dates_of_a_caravan_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "sentence"),
+    ("flow", "days", "sentence"),
     [
-        (lambda path: path.write_bytes(b"not a netCDF file"), "cannot be read as netCDF"),
-        (lambda path: xr.Dataset({"streamflow": ("n", [1.0])}).to_netcdf(path), "no date dimension"),
-        (
-            lambda path: xr.Dataset(
-                {"streamflow": ("date", [1.0, 2.0])}, {"date": pd.DatetimeIndex(["2001-01-02", "2001-01-01"])}
-            ).to_netcdf(path),
-            "out of order",
-        ),
-        (
-            lambda path: xr.Dataset({"streamflow": ("date", np.empty(0))}, {"date": pd.DatetimeIndex([])}).to_netcdf(
-                path
-            ),
-            "repeated, out of order or absent",
-        ),
-        (
-            lambda path: xr.Dataset(
-                {"streamflow": ("date", [1.0, np.inf])}, {"date": pd.date_range("2001-01-01", periods=2)}
-            ).to_netcdf(path),
-            "2001-01-02: streamflow inf is not between",
-        ),
-        (
-            lambda path: xr.Dataset(
-                {"streamflow": ("date", [1.0, 2.0])},
-                {"date": pd.DatetimeIndex(["1690-01-01", "2001-01-02"])},
-            ).to_netcdf(path),
-            "dates from 1690-01-01 to 2001-01-02 cannot be",
-        ),
-        (
-            lambda path: xr.Dataset(
-                {"streamflow": ("date", [1.0, 2.0])},
-                {"date": pd.DatetimeIndex(["2001-01-02", "2262-01-01"])},
-            ).to_netcdf(path),
-            "dates from 2001-01-02 to 2262-01-01 cannot be",
-        ),
+        (None, None, "cannot be read as netCDF"),
+        ([1.0], None, "no date dimension"),
+        ([1.0, 2.0], ["2001-01-02", "2001-01-01"], "out of order"),
+        ([], [], "repeated, out of order or absent"),
+        ([1.0, np.inf], ["2001-01-01", "2001-01-02"], "2001-01-02: streamflow inf is not between"),
+        ([1.0, 2.0], ["1690-01-01", "2001-01-02"], "dates from 1690-01-01 to 2001-01-02 cannot be"),
+        ([1.0, 2.0], ["2001-01-02", "2262-01-01"], "dates from 2001-01-02 to 2262-01-01 cannot be"),
     ],
 )
-def test_bad_netcdf(tmp_path, make, sentence):
-    path = tmp_path / "timeseries" / "netcdf" / "x" / "x_1.nc"
-    path.parent.mkdir(parents=True)
-    make(path)
+def test_bad_netcdf(tmp_path, flow, days, sentence):
+    path = write(tmp_path / "timeseries" / "netcdf" / "x" / "x_1.nc", "not a netCDF file")
+    if flow is not None:
+        dates = {} if days is None else {"date": pd.DatetimeIndex(days)}
+        xr.Dataset({"streamflow": ("n" if days is None else "date", np.array(flow, float))}, dates).to_netcdf(path)
     with pytest.raises(hd.InputError, match=sentence) as caught:
         hd.load_caravan(tmp_path, "x_1", ("streamflow",))
     assert str(path) in str(caught.value)
