@@ -11,6 +11,7 @@ what is wrong is named with its line, what is only unusual gives the same number
 
 import csv
 import io
+import itertools
 import os
 import re
 import threading
@@ -80,6 +81,7 @@ SOIL_LAYER_MM = {1: 70.0, 2: 210.0, 3: 720.0, 4: 1890.0}
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 BLANKS = " \t\v\f"  # not the no-break space, which Python strips too
+WIDTH = 40  # bytes of a date in a csv, with a time of day and its zone; longer text is read line by line
 MISSING = ("", "na", "nan", "-nan", "null", "none")
 DATE = re.compile(r"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})([T ][0-9:.]+Z?)?")
 
@@ -140,16 +142,18 @@ def _by_pandas(raw, skip, separator, count, numbers, words):
     """The columns as pandas' parser reads them, or None if the text is not regular throughout."""
     if not raw.endswith(b"\n") or b"\0" in raw:
         return None
-    options = {"sep": r"\s+", "na_values": []}  # pandas itself refuses a line that is too long and fills one too short
+    kind = object if separator is None else f"S{WIDTH}"  # dates, each another text, make objects slowly
+    options = {"sep": r"\s+", "na_filter": False}  # pandas refuses a line that is too long, fills one too short with ""
     if separator is not None:
         lines = raw.split(b"\n")[skip:-1]
-        if {line.count(separator.encode()) for line in lines if line.strip()} != {count - 1}:
+        # Counted for every line of every file, so without a loop in Python.
+        if set(map(bytes.count, lines, itertools.repeat(separator.encode()))) != {count - 1}:
             return None
         options = {"sep": separator, "usecols": sorted({*numbers, *words})}
         options["na_values"] = dict.fromkeys(numbers, ["", "NA", "NaN", "nan"])
     try:
         frame = pd.read_csv(
-            io.BytesIO(raw), skiprows=skip, header=None, names=range(count), dtype=dict.fromkeys(words, object),
+            io.BytesIO(raw), skiprows=skip, header=None, names=range(count), dtype=dict.fromkeys(words, kind),
             keep_default_na=False, quoting=csv.QUOTE_NONE, low_memory=False, **options,
         )  # fmt: skip
     except (ValueError, OverflowError):  # pandas' own errors are ValueErrors
@@ -158,8 +162,10 @@ def _by_pandas(raw, skip, separator, count, numbers, words):
     numeric = all(columns[position].dtype.kind in "iuf" for position in numbers)
     if not numeric or not isinstance(frame.index, pd.RangeIndex):
         return None
-    if not len(frame) or (separator is None and _lacks(frame[count - 1])):
+    if not len(frame) or (separator is None and _short(frame[count - 1])):
         return None
+    if separator is not None and any((np.char.str_len(columns[position]) == WIDTH).any() for position in words):
+        return None  # longer ones were cut
     for position in numbers:
         columns[position] = columns[position].astype(float)  # a copy that may be changed
         if not np.isfinite(columns[position]).all() and (separator is None or np.isinf(columns[position]).any()):
@@ -167,9 +173,9 @@ def _by_pandas(raw, skip, separator, count, numbers, words):
     return columns
 
 
-def _lacks(column) -> bool:
-    """Whether a field is missing: a blank-separated line that is too short lacks its last."""
-    return column.hasnans or bool((column.to_numpy() == "").any())
+def _short(last) -> bool:
+    """Whether a blank-separated line is too short: its last field is empty."""
+    return last.dtype.kind == "O" and bool((last.to_numpy() == "").any())
 
 
 def _by_line(path, raw, skip, separator, count, numbers, words) -> dict[int, np.ndarray]:
@@ -213,13 +219,18 @@ def _number(path, line, word) -> float:
 def _days(path, year, month, day, line_of) -> np.ndarray:
     """Days (datetime64[D]) of years, months and days; refuses those that are impossible, repeated or out of order."""
     ok = (year >= YEARS[0]) & (year <= YEARS[1]) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-    ok &= (year % 1 == 0) & (month % 1 == 0) & (day % 1 == 0)
-    months = np.where(ok, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
-    days = months.astype("datetime64[D]") + (np.where(ok, day, 1) - 1).astype(int)
-    ok &= days.astype("datetime64[M]") == months
+    whole = [np.where(ok, part, 1).astype(int) for part in (year, month, day)]
+    months = ((whole[0] - 1970) * 12 + whole[1] - 1).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (whole[2] - 1)
+    ok &= (whole[0] == year) & (whole[1] == month) & (whole[2] == day) & (days.astype("datetime64[M]") == months)
     if not ok.all():
         i = int(np.argmin(ok))
         raise InputError(f"{path}, {line_of(i)}: there is no date {year[i]:g}-{month[i]:g}-{day[i]:g}.")
+    return _in_order(path, days, line_of)
+
+
+def _in_order(path, days, line_of) -> np.ndarray:
+    """The days, or an error if one of them is repeated or out of order."""
     steps = np.diff(days).astype(int)
     if (steps < 1).any():
         i = int(np.argmax(steps < 1)) + 1
@@ -228,11 +239,25 @@ def _days(path, year, month, day, line_of) -> np.ndarray:
     return days
 
 
+def _regular_days(words) -> np.ndarray | None:
+    """Days of dates that are all written as 1980-01-31, else None."""
+    if (np.char.str_len(words) != 10).any():  # numpy takes "today" for a date
+        return None
+    try:
+        days = words.astype("datetime64[D]")
+    except ValueError:
+        return None
+    possible = (days >= np.datetime64(f"{YEARS[0]}")) & (days < np.datetime64(f"{YEARS[1] + 1}"))
+    return days if possible.all() else None
+
+
 def _csv_days(path, words, line_of) -> np.ndarray:
     """Days of dates written year-month-day (a time of day after it is ignored)."""
-    dates = pd.to_datetime(words, format="%Y-%m-%d", errors="coerce")
-    if not dates.hasnans and all(len(word) == 10 for word in words):  # pandas takes "today" for a date
-        return _days(path, *(part.to_numpy(float) for part in (dates.year, dates.month, dates.day)), line_of)
+    if words.dtype.kind == "S":
+        days = _regular_days(words)
+        if days is not None:
+            return _in_order(path, days, line_of)
+        words = [word.decode("utf-8", "replace") for word in words]
     found = [DATE.fullmatch(str(word).strip(BLANKS)) for word in words]
     if None in found:
         i = found.index(None)
