@@ -997,6 +997,7 @@ def test_concept_layouts(tmp_path, text):
         ("x,date\n1,\n2,\n", "line 2: '' is not a date"),
         ("date,x\n2001-01-01,1\ntoday,2\n", "line 3: 'today' is not a date"),
         ("date,x\n2001-01-01\u00a0,1\n", r"line 2: '2001-01-01\\xa0' is not a date"),
+        (f"date,x\n2001-01-01 00:00:00.{40 * '0'}x,1\n", "line 2: '2001-01-01 00:00:00.0000000000' is not a date"),
         ("date,x\n2001-01-01,1,2\n", "line 2: 3 fields instead of 2"),
         ("date,x\n2001-01-01,1\n2001", "line 3: 1 fields instead of 2"),
         ("date,x\n2001-01-01\n2001-01-02,1,2\n", "line 2: 1 fields instead of 2"),
