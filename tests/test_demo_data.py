@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import attributes
 import demo_data
 import files
 import hydrodata_tf
