@@ -14,34 +14,11 @@ from files import InputError, some, write_csv
 from readers import read_attribute_table, read_basins
 
 ATTRIBUTES = (
-    "elev_mean",
-    "slope_mean",
-    "area_gages2",
-    "p_mean",
-    "pet_mean",
-    "aridity",
-    "p_seasonality",
-    "frac_snow",
-    "high_prec_freq",
-    "high_prec_dur",
-    "low_prec_freq",
-    "low_prec_dur",
-    "frac_forest",
-    "lai_max",
-    "lai_diff",
-    "gvf_max",
-    "gvf_diff",
-    "soil_depth_pelletier",
-    "soil_depth_statsgo",
-    "soil_porosity",
-    "soil_conductivity",
-    "max_water_content",
-    "sand_frac",
-    "silt_frac",
-    "clay_frac",
-    "organic_frac",
-    "geol_permeability",
-)
+    "elev_mean", "slope_mean", "area_gages2", "p_mean", "pet_mean", "aridity", "p_seasonality", "frac_snow",
+    "high_prec_freq", "high_prec_dur", "low_prec_freq", "low_prec_dur", "frac_forest", "lai_max", "lai_diff",
+    "gvf_max", "gvf_diff", "soil_depth_pelletier", "soil_depth_statsgo", "soil_porosity", "soil_conductivity",
+    "max_water_content", "sand_frac", "silt_frac", "clay_frac", "organic_frac", "geol_permeability",
+)  # fmt: skip
 
 
 def load_attributes(source, basins, columns=ATTRIBUTES) -> "pd.DataFrame":

@@ -155,7 +155,7 @@ class Run:
             model.load_weights(path)
         except Exception as error:  # h5py, zipfile and Keras raise many kinds
             raise InputError(
-                f"{path} does not hold the weights that settings.json describes: {reason(error)}"
+                f"{path} does not hold the weights that settings.json describes ({reason(error)}); train again."
             ) from None
         if not all(np.isfinite(weights).all() for weights in model.get_weights()):
             raise InputError(f"{path} holds weights that are not finite numbers; restore it or train again.")

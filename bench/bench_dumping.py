@@ -29,9 +29,9 @@ import LSTM_train  # noqa: E402  (its settings describe a run)
 
 @dataclass
 class Settings:
-    data_dir: str = LSTM_train.DEMO.data_dir
+    data_dir: str = LSTM_train.PRESETS["demo"].data_dir
     """CAMELS-US folder; the demo is made if it is not there."""
-    forcing: str = LSTM_train.DEMO.forcing
+    forcing: str = LSTM_train.PRESETS["demo"].forcing
     """Forcing product."""
     basins: tuple[str, ...] = ()
     """Basin ids, or one file that lists them; all basins of the data folder if empty."""
@@ -53,8 +53,9 @@ def make_run(settings, run_dir):
     """A run directory with an untrained model; returns it as the other scripts read it."""
     import hydrodata_tf as hydrodata
     import runs
+    import windows
 
-    if settings.data_dir == LSTM_train.DEMO.data_dir:
+    if settings.data_dir == LSTM_train.PRESETS["demo"].data_dir:
         from demo_data import make_demo
 
         make_demo(settings.data_dir)
@@ -62,12 +63,10 @@ def make_run(settings, run_dir):
     options = {name: getattr(settings, name) for name in shared}
     options |= {"run_dir": str(run_dir), "train_period": settings.period, "test_period": settings.period}
     options = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(LSTM_train.Settings(**options)).items()}
-    dataset = hydrodata.load_dataset(
-        settings.data_dir, settings.forcing, settings.basins or None, concepts=settings.concepts
-    )
-    normalisation = hydrodata.fit_normalisation(dataset, *settings.period)
-    runs.create_run(run_dir, options, normalisation, dataset, resume=False)
-    runs.write_model(Path(run_dir) / "seed_1" / "model.keras", runs.build_model(options, normalisation, 1))
+    data = hydrodata.open_data(settings.data_dir, settings.forcing, settings.basins or None, concepts=settings.concepts)
+    training = windows.training_set(data, *settings.period)
+    runs.create_run(run_dir, options, training, resume=False)
+    runs.write_model(Path(run_dir) / "seed_1" / "model.keras", runs.build_model(options, training.normalisation, 1))
     return runs.load_run(run_dir)
 
 
@@ -75,14 +74,12 @@ def check(run, settings, out):
     """Hold the states in the files of the first, a middle and the last basin to the model's."""
     import netCDF4
 
-    import hydrodata_tf as hydrodata
     import runs
 
-    basins = run.basins.index[[0, len(run.basins) // 2, -1]].unique()
-    dataset = run.dataset(*settings.period, basins=list(basins))
-    written = dataset["date"].values >= np.datetime64(settings.period[0])
-    arrays = hydrodata.to_arrays(dataset, run.normalisation)
-    states = np.concatenate([s["c"] for _, s in runs.simulate(run.model(1), arrays, states=True)])[:, written]
+    basins = list(run.basins.index[[0, len(run.basins) // 2, -1]].unique())
+    data = run.data(*settings.period, basins)
+    parts = runs.simulate(run.model(1), data, *settings.period, states=True)
+    states = np.concatenate([part.states["c"] for part in parts])
     for b, basin in enumerate(basins):
         if "netcdf" in settings.formats:
             with netCDF4.Dataset(out / "netcdf" / "Cn.nc") as file:

@@ -29,12 +29,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 import LSTM_train  # noqa: E402  (its settings describe a run)
 
+DEMO = LSTM_train.PRESETS["demo"]
+
 
 @dataclass
 class Settings:
-    data_dir: str = LSTM_train.DEMO.data_dir
+    data_dir: str = DEMO.data_dir
     """CAMELS-US folder; the demo is made if it is not there."""
-    forcing: str = LSTM_train.DEMO.forcing
+    forcing: str = DEMO.forcing
     """Forcing product."""
     basins: tuple[str, ...] = ()
     """Basin ids, or one file that lists them; all basins of the data folder if empty."""
@@ -57,7 +59,7 @@ def read(settings, basins):
     seconds = []
     for _ in range(2):
         began = time.perf_counter()
-        hydrodata.load_dataset(settings.data_dir, settings.forcing, basins, concepts=settings.concepts)
+        hydrodata.open_data(settings.data_dir, settings.forcing, basins, concepts=settings.concepts)
         seconds.append(time.perf_counter() - began)
     return seconds
 
@@ -77,9 +79,9 @@ def measure(settings, basins, hidden, folder):
     train = [sys.executable, ROOT / "LSTM_train.py", "--run-dir", run_dir, "--data-dir", settings.data_dir]
     train += ["--forcing", settings.forcing, "--basins", folder / "basins.txt", "--concepts", *settings.concepts]
     train += ["--hidden-size", hidden, "--batch-size", settings.batch_size, "--epochs", 2]
-    if settings.data_dir == LSTM_train.DEMO.data_dir:
-        for name in ("train", "valid", "test"):
-            train += [f"--{name}-period", *getattr(LSTM_train.DEMO, f"{name}_period")]
+    periods = DEMO if settings.data_dir == DEMO.data_dir else LSTM_train.PRESETS["camels"]
+    for name in ("train", "valid", "test"):
+        train += [f"--{name}-period", *getattr(periods, f"{name}_period")]
     _, train_memory = alone(run_command, [str(word) for word in train])
     run = json.loads((run_dir / "settings.json").read_text(encoding="utf-8"))["settings"]
     days = len(pd.date_range(*run["train_period"])) * len(basins)
@@ -128,14 +130,14 @@ def main(settings):
 
     about = machine("keras", "tensorflow")
     print(about)
-    if settings.data_dir == LSTM_train.DEMO.data_dir:
+    if settings.data_dir == DEMO.data_dir:
         from demo_data import make_demo
 
         make_demo(settings.data_dir)
     everything = (
         hydrodata.read_basins(settings.basins)
         if settings.basins
-        else [str(b) for b in hydrodata.load_dataset(settings.data_dir, settings.forcing)["basin"].values]
+        else hydrodata.open_data(settings.data_dir, settings.forcing).basins
     )
     sizes = [(number, settings.hidden[0]) for number in settings.numbers]
     sizes += [(len(everything), hidden) for hidden in settings.hidden]

@@ -55,7 +55,7 @@ def serve(settings, basins, cold, pipe):
         while pipe.recv():
             number += cold
             began = time.perf_counter()
-            hydrodata.load_dataset(
+            hydrodata.open_data(
                 settings.data_dir, settings.forcing, basins, attributes="none", cache_dir=Path(folder) / str(number)
             )
             seconds = time.perf_counter() - began
@@ -83,52 +83,60 @@ def compare(settings, basins, path):
     print(f"Both read the same {count:,} numbers (largest relative difference {worst:.0e}).")
 
 
+class Peer:
+    """NeuralHydrology's loaders in a process of another environment, asked by lines of text."""
+
+    def __init__(self, settings, camels, basins):
+        reader = Path(__file__).with_name("neuralhydrology_reader.py")
+        command = [settings.peer_python, reader, camels, settings.forcing]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        print(f"Peer: {self.ask(json.dumps(basins))}")
+
+    def ask(self, order):
+        """Send an order, give the answer."""
+        self.process.stdin.write(f"{order}\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def read(self):
+        """Seconds and peak memory (GB) of reading everything."""
+        return float(self.ask("read")), float(self.process.stdout.readline()) / 1e9
+
+
 def main(settings):
     """Check, time, print and write the table."""
     print(machine("numpy", "pandas", "xarray"))
     if settings.data_dir == Settings.data_dir:
         make_demo(settings.data_dir)
-    camels = hydrodata.find_camels(settings.data_dir)
+    camels = hydrodata.folder_with("basin_mean_forcing", settings.data_dir)
     every = [p.name[:8] for p in (camels / "basin_mean_forcing" / settings.forcing).rglob("*_forcing_leap.txt")]
     basins = sorted(hydrodata.read_basins(settings.basins) if settings.basins else every)
-    context = multiprocessing.get_context("spawn")
-    pipes = {}
+    context, pipes, memory = multiprocessing.get_context("spawn"), {}, {}
     for name in ("hydrodata_tf, cold", "hydrodata_tf, from the cache"):
         pipes[name], there = context.Pipe()
         context.Process(target=serve, args=(settings, basins, name.endswith("cold"), there)).start()
         there.close()
     times = {name: [] for name in pipes}
-    memory = dict.fromkeys(pipes, np.nan)
-    peer = None
-    if settings.peer_python:
-        reader = Path(__file__).with_name("neuralhydrology_reader.py")
-        command = [settings.peer_python, reader, camels, settings.forcing]
-        peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-        def ask(order):
-            peer.stdin.write(f"{order}\n")
-            peer.stdin.flush()
-            return peer.stdout.readline().strip()
-
-        print(f"Peer: {ask(json.dumps(basins))}")
+    peer = Peer(settings, camels, basins) if settings.peer_python else None
+    if peer:
         times["NeuralHydrology"] = []
     for number in tqdm(range(settings.rounds + 1), "rounds", disable=None):
         for name in times:
             if name in pipes:
                 pipes[name].send(True)
-                seconds, main_process, helper = pipes[name].recv()
-                memory[name] = np.nanmax([main_process, helper])
+                seconds, *peaks = pipes[name].recv()
+                memory[name] = np.nanmax(peaks)
             else:
-                seconds, memory[name] = float(ask("read")), float(peer.stdout.readline()) / 1e9
+                seconds, memory[name] = peer.read()
             if number > 0:
                 times[name].append(seconds)
     for pipe in pipes.values():
         pipe.send(False)
     if peer:
         with tempfile.TemporaryDirectory() as folder:
-            ask(f"save {Path(folder) / 'peer.npz'}")
+            peer.ask(f"save {Path(folder) / 'peer.npz'}")
             compare(settings, basins, Path(folder) / "peer.npz")
-        peer.communicate()
+        peer.process.communicate()
     table = pd.DataFrame({"seconds": {name: np.median(series) for name, series in times.items()}})
     table.insert(0, "basins", len(basins))
     table["peak memory GB"] = pd.Series(memory)

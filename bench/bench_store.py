@@ -5,23 +5,25 @@
     uv run bench/bench_store.py --gauges 60 --years 12 --few 30         # the same in small: 2 minutes
 
 The gauges are synthetic: 30 catchments of demo_data.py, whose text files stand under the names of all gauges (as hard
-links, so that the text takes no more room; the store does). stores.py prepares the store, LSTM_train.py trains one
-epoch on it, each as a process of its own. Then --few gauges are trained from the text, in memory, and from the store,
-in turn; after two epochs both must have the same weights.
+links, so that the text takes no more room; the prepared numbers do). They are prepared, and LSTM_train.py trains one
+epoch on them, each in a process of its own. Then --few gauges are trained with their days held in memory and read from
+the disk, in turn; after two epochs both must have the same weights. Memory of a process's own (anonymous) and pages of
+mapped files are told apart where the system does (Linux).
 """
 
 import os
+import re
+import subprocess
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
+import time
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import tyro
-from machine import machine, run_command
+from machine import machine
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +33,6 @@ CONCEPTS = [
     f"soil{k}=caravan:volumetric_soil_water_layer_{k}_mean*{mm}" for k, mm in enumerate((70, 210, 720, 1890), 1)
 ]
 CONCEPTS.append("swe=caravan:snow_depth_water_equivalent_mean")
-OPTIONS = ["--forcing", "caravan", "--attributes", "climate", "--concepts", *CONCEPTS]
 
 
 @dataclass
@@ -69,22 +70,42 @@ def make_text(settings, folder):
     return folder / "caravan"
 
 
-def alone(command):
-    """Seconds and peak memory (GB) of a command."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(run_command, [str(word) for word in command]).result()
+def watch(command):
+    """Seconds of a command, and its peaks (GB) of memory of its own and of mapped files."""
+    began, peaks = time.perf_counter(), {"RssAnon": np.nan, "RssFile": np.nan}
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
+    while process.poll() is None:
+        try:
+            text = Path(f"/proc/{process.pid}/status").read_text()
+        except OSError:
+            text = ""
+        for name, kilobytes in re.findall(r"(RssAnon|RssFile):\s+(\d+) kB", text):
+            peaks[name] = np.fmax(peaks[name], int(kilobytes) / 1e6)
+        time.sleep(0.1)
+    if process.returncode:
+        raise SystemExit(f"{command[0]} failed; its message stands above.")
+    return time.perf_counter() - began, *peaks.values()
 
 
-def train(settings, data, run_dir, epochs, basins=()):
-    """Train on text or a store; returns the seconds of the last epoch, validation included, and peak memory (GB)."""
+def prepare(text, period):
+    """Read all text into the cache."""
+    code = "import sys, hydrodata_tf as h; h.open_data(sys.argv[1], 'caravan', attributes='climate', "
+    code += "concepts=sys.argv[4:], climate_period=sys.argv[2:4], used_in=sys.argv[2:4], progress=False)"
+    return watch([sys.executable, "-c", code, text, *period, *CONCEPTS])
+
+
+def train(settings, data, run_dir, epochs, in_memory_bytes, basins=()):
+    """Train; seconds of the last epoch, validation included, and peaks of memory (GB)."""
     last = 2001 + settings.years
     periods = {"train": (2001, last - 4), "valid": (last - 4, last - 2), "test": (last - 2, last)}
-    command = [sys.executable, ROOT / "LSTM_train.py", "--run-dir", run_dir, "--data-dir", data, *OPTIONS]
+    code = f"import runpy, sys, windows; windows.IN_MEMORY_BYTES = {in_memory_bytes}; sys.argv = sys.argv[1:]; "
+    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-c", code, ROOT / "LSTM_train.py", "caravan", "--run-dir", run_dir, "--data-dir", data]
     for name, (first, end) in periods.items():
         command += [f"--{name}-period", f"{first}-10-01", f"{end}-09-30"]
     command += ["--hidden-size", settings.hidden_size, "--batch-size", settings.batch_size, "--epochs", epochs]
-    _, memory = alone([*command, "--basins", *basins])
-    return pd.read_csv(run_dir / "seed_1" / "history.csv")["seconds"].iloc[-1], memory
+    _, own, mapped = watch([*command, "--basins", *basins])
+    return pd.read_csv(run_dir / "seed_1" / "history.csv")["seconds"].iloc[-1], own, mapped
 
 
 def same_weights(one, other):
@@ -97,45 +118,37 @@ def same_weights(one, other):
 def main(settings):
     """Prepare, train, compare, print the table and write it."""
     print(machine("keras", "tensorflow", "numpy"))
-    last = 2001 + settings.years - 4
+    os.environ["PYTHONPATH"] = str(ROOT)
+    period = "2001-10-01", f"{2001 + settings.years - 4}-09-30"
+    days = len(pd.date_range(*period))
+    columns = ["what", "gauges", "basin-days", "seconds", "own memory GB", "mapped files GB"]
     with tempfile.TemporaryDirectory() as temporary:
         folder = settings.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["HYDRODATA_CACHE"] = str(folder / "cache")
-        text, store = make_text(settings, folder), folder / "store"
-        rows = []
-        seconds, memory = alone([
-            sys.executable, ROOT / "stores.py", "--data-dir", text, "--out", store, *OPTIONS,
-            "--climate-period", "2001-10-01", f"{last}-09-30",
-        ])  # fmt: skip
-        days = int(pd.read_csv(store / "basins.csv")["days"].sum())
-        row = {"gauges": settings.gauges, "basin-days": days, "seconds": seconds, "peak memory GB": memory}
-        rows.append({"what": "preparing the store", **row})
-        with tempfile.TemporaryDirectory() as runs:
-            seconds, memory = train(settings, store, Path(runs) / "all", 1)
-            days = settings.gauges * len(pd.date_range("2001-10-01", f"{last}-09-30"))
-            row = {"gauges": settings.gauges, "basin-days": days, "seconds": seconds, "peak memory GB": memory}
-            rows.append({"what": "one epoch from the store", **row})
-            few = [f"many_{k:05d}" for k in range(settings.few)]
-            measured = {"memory": [], "store": []}
-            for number in tqdm(range(settings.rounds), "rounds", disable=None):
-                for name, data in (("memory", text), ("store", store)):
-                    measured[name].append(train(settings, data, Path(runs) / f"{name} {number}", 2, few))
-            if not same_weights(Path(runs) / "memory 0", Path(runs) / "store 0"):
-                raise SystemExit("Not the same weights from memory and from the store, so no comparison.")
-            print("From memory and from the store come the same weights, bit for bit.")
-        days = settings.few * len(pd.date_range("2001-10-01", f"{last}-09-30"))
-        for name, each in measured.items():
-            seconds, memory = np.median(each, axis=0)
-            row = {"gauges": settings.few, "basin-days": days, "seconds": seconds, "peak memory GB": memory}
-            rows.append({"what": f"second epoch from {'the store' if name == 'store' else 'memory'}", **row})
-        size = (store / "values.f4").stat().st_size / 1e9
+        text = make_text(settings, folder)
+        whole = settings.gauges * round(settings.years * 365.25)
+        rows = [["preparing", settings.gauges, whole, *prepare(text, period)]]
+        size = sum(p.stat().st_size for p in (folder / "cache").rglob("*.npy")) / 1e9
         text_size = sum(p.stat().st_size for p in (text / "timeseries" / "csv" / "many").iterdir()) / 1e9
-    table = pd.DataFrame(rows)
+        with tempfile.TemporaryDirectory() as runs:
+            measured = train(settings, text, Path(runs) / "all", 1, 500e6)
+            rows.append(["one epoch from disk", settings.gauges, settings.gauges * days, *measured])
+            few, measured = [f"many_{k:05d}" for k in range(settings.few)], {"memory": [], "disk": []}
+            for number in tqdm(range(settings.rounds), "rounds", disable=None):
+                for name, in_memory_bytes in (("memory", 1e12), ("disk", 0)):
+                    run_dir = Path(runs) / f"{name} {number}"
+                    measured[name].append(train(settings, text, run_dir, 2, in_memory_bytes, few))
+            if not same_weights(Path(runs) / "memory 0", Path(runs) / "disk 0"):
+                raise SystemExit("Not the same weights from memory and from disk, so no comparison.")
+            print("From memory and from disk come the same weights, bit for bit.")
+        for name, each in measured.items():
+            rows.append([f"second epoch from {name}", settings.few, settings.few * days, *np.median(each, axis=0)])
+    table = pd.DataFrame(rows, columns=columns)
     table.insert(4, "basin-days per s", table["basin-days"] / table["seconds"])
     print(table.to_string(index=False, float_format="{:.4g}".format))
     ratio = table["basin-days per s"].iloc[-1] / table["basin-days per s"].iloc[-2]
-    print(f"Speed from the store / from memory: {ratio:.3f}. Text {text_size:.1f} GB, store {size:.1f} GB.")
+    print(f"Speed from disk / from memory: {ratio:.3f}. Text {text_size:.1f} GB, prepared numbers {size:.1f} GB.")
     table.to_csv(settings.out, index=False, float_format="%.4g")
     print(f"The table is in {settings.out}.")
 

@@ -62,23 +62,42 @@ class Settings(LSTM_train.Settings):
     """CSV of the table."""
 
 
+def normalised(training):
+    """What the peers train on: normalised arrays of the training period, and the mean and spread of runoff."""
+    data, statistics = training.data, training.normalisation
+    forcing, targets = data.read(slice(None), data.dates(*statistics["period"]))
+    arrays = {"basin": np.array(data.basins), "attributes": data.attributes.to_numpy(np.float32)}
+    for name, values, kind in (("forcing", forcing, "inputs"), ("attributes", arrays["attributes"], "attributes"),
+                               ("targets", targets, "targets")):  # fmt: skip
+        mean, std = np.float32(list(statistics[kind].values())).T
+        arrays[name] = (values - mean) / std
+    arrays["forcing"] = np.where(np.isfinite(forcing).all(axis=2, keepdims=True), arrays["forcing"], 0)
+    arrays["mean"], arrays["std"] = statistics["targets"]["streamflow"]
+    spread = training.basins[[f"std_{name}" for name in data.targets]].to_numpy(np.float32)
+    arrays["basin_std"] = spread / np.float32(list(statistics["targets"].values())).T[1]
+    return arrays
+
+
 def serve_ours(settings, pipe):
     """LSTM_train.py in a process of its own; a batch is trained when the pipe says so."""
-    import hydrodata_tf
     import runs
+    import windows
 
-    draw_windows, build_model = hydrodata_tf.training_windows, runs.build_model
+    draw_windows, build_model = windows.training_windows, runs.build_model
     models = []
 
     def build(*arguments):
         models.append(build_model(*arguments))
         return models[0]
 
-    def windows(arrays, window, batch_size, warmup_days, rng, **share):
-        x, y = next(draw_windows(arrays, window, batch_size, warmup_days, np.random.default_rng(0)))
+    def served(training, window, batch_size, warmup_days, rng, **share):
+        x, y = next(draw_windows(training, window, batch_size, warmup_days, np.random.default_rng(0)))
         weights = [w.numpy() for layer in (models[0].lstm, models[0].runoff) for w in layer.weights]
-        pipe.send((arrays, x, weights, np.asarray(models[0](x))[..., 0]))
-        epochs = (draw_windows(arrays, window, batch_size, warmup_days, rng) for _ in itertools.count())
+        arrays = normalised(training)
+        forcing, attributes = (np.asarray(v) for v in models[0].normalise(x))
+        runoff = (np.asarray(models[0](x, training=False))[..., 0] - arrays["mean"]) / arrays["std"]
+        pipe.send((arrays, {"forcing": forcing, "attributes": attributes}, weights, runoff))
+        epochs = (draw_windows(training, window, batch_size, warmup_days, rng) for _ in itertools.count())
         drawn = itertools.chain.from_iterable(epochs)
         while pipe.recv():
             began = time.perf_counter()
@@ -87,7 +106,7 @@ def serve_ours(settings, pipe):
             yield x, y
             pipe.send((ready - began, time.perf_counter() - ready, int(np.isfinite(y).any(axis=2).sum())))
 
-    hydrodata_tf.training_windows, runs.build_model = windows, build
+    windows.training_windows, runs.build_model = served, build
     options = {f.name: getattr(settings, f.name) for f in fields(LSTM_train.Settings)}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         run_dir = Path(folder) / "run"
@@ -188,7 +207,8 @@ def main(settings):
                 pipes[kind, size] = pipe = start(serve_peer, settings, kind, size)
                 pipe.send(sent)
                 got = pipe.recv()
-                difference = np.abs(got - expected[:, -got.shape[1] :]).max()
+                floor = -arrays["mean"] / arrays["std"]  # our runoff is not below zero
+                difference = np.abs(np.maximum(got, floor) - expected[:, -got.shape[1] :]).max()
                 print(f"{kind}, batch {size}: with our weights the predictions differ by {difference:.0e} at most")
                 if not difference < 1e-4:
                     raise SystemExit("Not the same predictions, so no comparison.")
@@ -221,5 +241,7 @@ def main(settings):
 
 if __name__ == "__main__":
     named = any(word.startswith(("--data-dir", "--data_dir")) for word in sys.argv)
-    default = {} if named else {f.name: getattr(LSTM_train.DEMO, f.name) for f in fields(LSTM_train.Settings)}
+    default = (
+        {} if named else {f.name: getattr(LSTM_train.PRESETS["demo"], f.name) for f in fields(LSTM_train.Settings)}
+    )
     main(tyro.cli(Settings, description=__doc__, default=Settings(**{**default, "run_dir": "", "epochs": 1})))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import attributes
 import demo_data
 import files
 import hydrodata_tf
@@ -254,7 +255,7 @@ def test_attribute_files(small):
     )
     assert list(read["topo"]) == "gauge_lat gauge_lon elev_mean slope_mean area_gages2".split()
     every = pd.concat(read.values(), axis=1)
-    assert set(every) == {*hydrodata_tf.ATTRIBUTES, "gauge_lat", "gauge_lon"} and every.notna().all(axis=None)
+    assert set(every) == {*attributes.ATTRIBUTES, "gauge_lat", "gauge_lon"} and every.notna().all(axis=None)
     assert (every.nunique() == 6).sum() >= 25 and every.index.tolist() == sorted(ds.basin.values)
     pd.testing.assert_frame_equal(every[list(demo_data.attributes(ds))], demo_data.attributes(ds))
     np.testing.assert_allclose(every[["sand_frac", "silt_frac", "clay_frac"]].sum(axis=1), 100)

@@ -113,7 +113,7 @@ def test_both_backends_give_the_same_outputs(alone, run_dir, tmp_path, trained_o
         done(start([sys.executable, *script, "--run-dir", run, "--out-dir", on_jax], KERAS_BACKEND="jax"))
     LSTM_output_Cn.main(LSTM_output_Cn.Settings(run, format="netcdf", out_dir=here))
     LSTM_test.main(LSTM_test.Settings(run, out_dir=here))
-    for file, tolerance in (("series.nc", 1e-5), ("Cn.nc", 5e-5)):  # rounding adds up in the states of two years
+    for file, tolerance in (("series.nc", 2e-5), ("Cn.nc", 5e-5)):  # rounding adds up over two years
         one, other = (xr.open_dataset(Path(folder) / file) for folder in (on_jax, here))
         assert set(one.data_vars) == set(other.data_vars)
         for name in one.data_vars:

@@ -215,7 +215,7 @@ def test_normalisation_of_odd_variables():
     assert training.normalisation["inputs"]["heat"] == [3.0, 1.0]
     assert np.isnan(training.basins.loc["a", "std_snow"]) and np.isfinite(training.basins.loc["b", "std_snow"])
     values[..., 3] = np.nan
-    with pytest.raises(InputError, match="snow has no value in the training period"):
+    with pytest.raises(InputError, match="snow has no value from 2001-01-01 to 2003-01-01"):
         windows.training_set(prepared(values), *period)
 
 
