@@ -488,7 +488,8 @@ def every_basin(data_dir, forcing: str, files=None) -> tuple[list[str], dict[str
 def _notes(found) -> list[str]:
     """What was missing in each source, as clauses of the report."""
     notes = []
-    for label in dict.fromkeys(label for one in found for label in one):
+    labels = list(dict.fromkeys(label for one in found for label in one))
+    for label in labels:
         heads = [one[label] for one in found if label in one]
         whole = max(h["first"] + h["days"] for h in heads) - min(h["first"] for h in heads)
         missing, lacking = sum(h["missing"] for h in heads), sum(h["missing"] > 0 for h in heads)
@@ -496,9 +497,10 @@ def _notes(found) -> list[str]:
         note = f"{label}: {missing} values missing in {lacking} basins, {gaps} days left out, {short} short records"
         if negative := sum(h.get("negative", 0) for h in heads):
             note += f", {negative} negative flows counted as missing"
-        if without := len(found) - len(heads) + sum(not h["valued"] for h in heads):
-            note += f", {without} of {len(found)} basins without a value"
         notes.append(note)
+        for name in label.split(" and ") if label in labels[1:] and "names" in heads[0] else ():  # concepts
+            if without := len(found) - sum(name in h["valued"] for h in heads):
+                notes.append(f"{name}: {without} of {len(found)} basins without a value")
     return notes
 
 

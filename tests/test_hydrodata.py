@@ -1114,7 +1114,7 @@ def test_report_counts_what_is_missing(camels, tmp_path):
     assert ds["swe"].sel(date="2001-01-05").fillna(-1).values.tolist() == [3.0, -1.0, 10.0]
     report = ds.attrs["report"]
     assert "streamflow: 1 values missing in 1 basins, 2 days left out, 1 short records" in report
-    assert "1 of 3 basins without a value" in report and "\n" not in report
+    assert "swe: 1 of 3 basins without a value" in report and "\n" not in report
     assert report == load(camels, tmp_path, concepts=["swe=swe/{number}.csv:uaz_swe"]).attrs["report"]
 
 

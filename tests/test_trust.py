@@ -143,7 +143,7 @@ def test_folders_that_cannot_be_written(run_dir, settings, tmp_path, monkeypatch
     monkeypatch.setattr(os, "replace", read_only)
     out = tmp_path / "out"
     chosen = LSTM_test.Settings(run_dir=str(run_dir), out_dir=str(out))
-    ends_with(capsys, LSTM_test.main, chosen, f"Read-only file system: {out / 'scores.csv'}")
+    ends_with(capsys, LSTM_test.main, chosen, f"Read-only file system: {out / 'series.nc'}")
     ends_with(capsys, LSTM_train.main, settings(tmp_path / "run", seed=(1,)), "Read-only", "basins.csv")
     assert not list(out.iterdir()) and not list((tmp_path / "run").iterdir())
 
@@ -280,7 +280,7 @@ def test_poor_data_train_to_finite_numbers_and_scores_say_why_they_are_missing(s
     LSTM_train.main(settings(tmp_path / "run", data_dir=str(data), seed=(1,), epochs=2))
     report = capsys.readouterr().out.splitlines()[0]
     forcing = -(-2191 // 50) + -(-2191 // 70)
-    assert f"forcing: {forcing} values missing in 2 basins" in report, report
+    assert f"daymet: {forcing} values missing in 2 basins" in report, report
     assert f"streamflow: {2191 - 2} values missing in 1 basins" in report
     assert "soil1: 1 of 4 basins without a value" in report
     history = pd.read_csv(tmp_path / "run" / "seed_1" / "history.csv")
@@ -341,7 +341,7 @@ def test_infinite_numbers_name_file_and_line(settings, data, tmp_path, capsys, k
 def test_a_concept_or_a_period_without_any_value(settings, data, tmp_path, capsys):
     for basin in BASINS:
         change(file_of(data, "concept", basin), SOIL, "")
-    ends_with(capsys, LSTM_train.main, settings(tmp_path / "run", data_dir=str(data)), "concept soil1: no value of")
+    ends_with(capsys, LSTM_train.main, settings(tmp_path / "run", data_dir=str(data)), "Concept soil1: no value of")
     for basin in BASINS:
         change(file_of(data, "streamflow", basin), 4, "-999", lambda n: n > 365 * 4)
     chosen = settings(tmp_path / "valid", data_dir=str(data), concepts=())
@@ -349,7 +349,12 @@ def test_a_concept_or_a_period_without_any_value(settings, data, tmp_path, capsy
     for basin in BASINS:
         change(file_of(data, "streamflow", basin), 4, "-999", lambda n: n > 360)
     chosen = settings(tmp_path / "train", data_dir=str(data), concepts=())
-    ends_with(capsys, LSTM_train.main, chosen, "streamflow has no value in the training period")
+    ends_with(
+        capsys,
+        LSTM_train.main,
+        chosen,
+        "4 of 4 basins cannot be used. No streamflow from 2002-10-01 to 2005-09-30: 96000001, 97000002",
+    )
 
 
 def test_attributes_far_from_those_of_the_training_are_warned_about(run_dir, data, tmp_path):
@@ -368,8 +373,9 @@ def test_no_potential_evaporation_is_no_attribute(demo, data):
     for path in (data / "caravan" / "timeseries").rglob(f"camels_{BASINS[0]}.csv"):
         change(path, "potential_evaporation_sum", "")
     options = dict(forcing="caravan", attributes="climate", climate_period=("2002-10-01", "2005-09-30"))
-    with pytest.raises(InputError, match=f"camels_{BASINS[0]}: no potential evaporation in the climate period"):
-        hydrodata.load_dataset(data / "caravan", **options)
+    gauges = [f"camels_{basin}" for basin in BASINS]
+    with pytest.raises(InputError, match=f"1 of 4 basins cannot be used. No potential evaporation .*: {gauges[0]}"):
+        hydrodata.load_dataset(data / "caravan", basins=gauges, **options)
 
 
 # Files from strangers
@@ -756,7 +762,7 @@ def test_names_of_a_strangers_gauges(data, settings, tmp_path, capsys, name):
     with pytest.raises(SystemExit) as stop:
         files.cli(LSTM_train.main, chosen)
     error = capsys.readouterr().err
-    assert stop.value.code == 2 and "is not a basin id" in error and "rename or remove the file" in error
+    assert stop.value.code == 2 and "is not a basin id" in error and "Rename or remove the file" in error
     assert not (tmp_path / "run").exists()
 
 
@@ -871,4 +877,4 @@ def test_periods_that_cannot_be_probed(run_dir, data, capsys):
     for basin in BASINS:
         change(file_of(data, "concept", basin), SOIL, "", lambda n: n > 2000)
     chosen = LSTM_probe.Settings(run_dir=str(run_dir), data_dir=str(data), period=("2007-05-01", "2007-09-30"))
-    ends_with(capsys, LSTM_probe.main, chosen, "soil1 has no value in 2002-10-01 to 2005-09-30 or in 2007-05-01")
+    ends_with(capsys, LSTM_probe.main, chosen, "soil1 has no value from 2007-05-01 to 2007-09-30")
