@@ -6,14 +6,20 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from sklearn.linear_model import Ridge
 
+import hydrodata_tf as hydrodata
 import interventions
 import LSTM_probe
 import LSTM_train
 import probe_report
 import probes
+import runs
+import windows
+from demo_data import make_demo
 from files import cli
+from libs_tf import ConceptLSTM, StateModel
 from probes import BASINS, PERIOD, REAL, SEASON, SHIFTED, SPARSE, UNTRAINED, WEATHER, Group
 
 BASIN_COUNT, UNITS = 10, 6
@@ -183,8 +189,7 @@ def test_days_of_the_year_and_their_means():
     days = {day: slots[dates.get_loc(day)] for day in ("2003-01-01", "2003-03-01", "2004-02-29", "2004-03-01")}
     assert list(days.values()) == [0, 60, 59, 60] and slots[-1] == 365
     values = np.where(dates.year == 2003, 1.0, 3.0)[None, :, None].repeat(2, axis=0)
-    values[1] = np.nan
-    values[1, dates.get_loc("2003-01-01")] = 8
+    values[1], values[1, dates.get_loc("2003-01-01")] = np.nan, 8
     found = probes.climatology(values, slots)[..., 0]
     assert found.shape == (2, 366) and found[0, 200] == pytest.approx(2)
     # One value reaches 7 days to either side, across the turn of the year.
@@ -237,8 +242,7 @@ def test_changes_of_the_states():
     change = interventions.smallest_change(weights, 2.5)
     np.testing.assert_allclose(change, weights * 2.5 / (weights**2).sum())
     together = interventions.smallest_change(weights, 2.5, covariance)
-    for one in (change, together):
-        assert one @ weights == pytest.approx(2.5)
+    np.testing.assert_allclose([change @ weights, together @ weights], 2.5)
     assert np.linalg.norm(change) < np.linalg.norm(together)
     # Any other change of the same rise is longer by Mahalanobis' distance.
     other = together + interventions.random_changes(weights, 0.3, 1)[0]
@@ -249,9 +253,7 @@ def test_changes_of_the_states():
         np.testing.assert_allclose(random @ weights, 0, atol=1e-9)
         np.testing.assert_allclose(np.linalg.norm(random, axis=1), 0.7)
     # With states that move in one direction only beside the reading, random changes are that direction.
-    flat = np.zeros((8, 8))
-    flat[0, 0] = 1
-    line = interventions.random_changes(np.eye(8)[1], 1.0, 5, covariance=flat + 1e-12 * np.eye(8))
+    line = interventions.random_changes(np.eye(8)[1], 1.0, 5, covariance=np.diag([1, *[1e-12] * 7]))
     np.testing.assert_allclose(abs(line[:, 0]), 1, atol=1e-4)
 
 
@@ -263,8 +265,6 @@ def test_memory_by_hand():
 @pytest.fixture(scope="module")
 def bucket():
     """An LSTM of two leaky buckets: forget gates 0.9 and 0.5, input and output gates open, tanh of rain as inflow."""
-    from libs_tf import ConceptLSTM
-
     model = ConceptLSTM(2, ["streamflow", "store"], ["rain"], [], dropout=0.0)
     model.build()
     statistics = {"streamflow": (5.0, 2.0), "store": (0.0, 1.0)}
@@ -280,8 +280,6 @@ def bucket():
 
 
 def test_a_leaky_bucket_answers_a_change_as_its_closed_form_does(bucket):
-    from libs_tf import StateModel
-
     rng = np.random.default_rng(0)
     forcing = abs(rng.standard_normal((3, 40, 1))).astype("float32") * 0.1
     probe = probes.Probe(np.array([4.0, 0.0]), 10.0, 0.0)
@@ -319,11 +317,6 @@ def test_groups_do_not_depend_on_the_order_of_the_basins():
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     """A run directory on few demo catchments, its LSTM made to hold nothing yet; and one of runoff alone."""
-    import hydrodata_tf as hydrodata
-    import runs
-    import windows
-    from demo_data import make_demo
-
     root = tmp_path_factory.mktemp("probe")
     data = make_demo(root / "demo", basins=4, years=6)
     periods = {"train_period": ["2002-01-01", "2003-12-31"], "test_period": ["2004-01-01", "2005-12-31"]}
@@ -339,8 +332,6 @@ def run_dir(tmp_path_factory):
 
 
 def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
-    import xarray as xr
-
     settings = LSTM_probe.Settings(run_dir=str(run_dir / "joint"), compare=str(run_dir / "alone"), random_directions=2)
     LSTM_probe.main(settings)
     out = run_dir / "joint" / "probe_2004-01-01_2005-12-31"
@@ -363,8 +354,6 @@ def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
         assert file.sizes["day_after"] == 90 and file.sizes["unit"] == 5
     nse = 1 - np.nansum((reading - observed) ** 2, 1) / np.nansum((observed - np.nanmean(observed, 1)[:, None]) ** 2, 1)
     np.testing.assert_allclose(chosen["NSE"], nse, rtol=1e-4)
-
-    import runs
 
     run, period = runs.load_run(run_dir / "joint"), ("2004-01-01", "2005-12-31")
     (simulated,) = runs.simulate(run.model(3), run.data(*period), *period)
