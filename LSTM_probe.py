@@ -59,7 +59,6 @@ def main(settings: Settings):
     import runs
     from files import InputError, replacing, write_csv
     from probes import JOINT, REAL, SEASON, SHIFTED, SPARSE, TODAY, UNTRAINED, WEATHER, Readings, fold_of_basins
-    from windows import training_set
 
     logging.getLogger("tensorflow").setLevel("ERROR")  # it warns that several models are compiled, as they must be
     run = runs.load_run(settings.run_dir)
@@ -77,19 +76,12 @@ def main(settings: Settings):
     print(data.report)
     if len(data.basins) < 2:
         raise InputError("Probes need at least two basins: their penalty is chosen by leaving basins out.")
-    fitted, scored = (training_set(data, *span).basins for span in (fit_period, period))
-    counted = runs.scored_basins(fitted, data)  # snow where the fitting period has it
-    for name in names:
-        if not counted[name].any() or scored.loc[counted[name], f"mean_{name}"].isna().all():
-            raise InputError(
-                f"No basin counts for {name}: it has no value there from {' to '.join(period)}, or too little."
-            )
+    fitted, counted = judge(data, fit_period, period)
     days = start_days(settings, dates) if settings.intervention_basins else None
 
     model = run.model(seed)
     untrained = runs.build_model(run.settings, run.normalisation, seed)  # the weights this member began with
     joint = joint_probes(model, names)
-    means = [run.normalisation["inputs"][name][0] for name in data.inputs]
     readers = [REAL, SPARSE, *([JOINT] if joint else []), UNTRAINED, TODAY, WEATHER, SHIFTED, SEASON]
     if settings.compare:
         other = runs.load_run(settings.compare)
@@ -102,17 +94,16 @@ def main(settings: Settings):
               "fit_period": " to ".join(fit_period), **runs.origin(run)}  # fmt: skip
     with replacing(out / "probe.nc") as path, results.create(path, data, dates, origin) as file:
         report.describe(file, data, readers)
-        table = Readings(
-            names, fold_of_basins(data.basins, settings.draw), fit_dates, dates, report.keeper(file, readers)
-        )
+        fold = fold_of_basins(data.basins, settings.draw)
+        table = Readings(names, fold, fit_dates, dates, report.keeper(file, readers), folder=out)
         table.add(REAL, states(model, data, fit_period, REAL), states(model, data, period, REAL),
                   extra=(SPARSE, SHIFTED), joint=joint)  # fmt: skip
         if settings.compare:
             table.add(label, *(states(other_model, other_data, span, label) for span in (fit_period, period)))
         table.add(UNTRAINED, *(states(untrained, data, span, UNTRAINED) for span in (fit_period, period)))
         for name, windows in ((TODAY, ()), (WEATHER, WINDOWS)):
-            table.add(name, *(weather(data, span, windows, means) for span in (fit_period, period)))
-        table.add_season(weather(data, period, (), means))
+            table.add(name, *(weather(model, data, span, windows) for span in (fit_period, period)))
+        table.add_season(weather(model, data, period, ()))
 
         note = f"mean below {runs.SNOW_MM:g} mm: not in the summary"
         scores = table.scores(data.basins, counted, note)
@@ -155,6 +146,33 @@ def check(settings, period, fit_period):
         raise InputError("--intervention-basins and --draw must not be below 0, --random-directions not below 1.")
 
 
+def judge(data, fit_period, period):
+    """Statistics of the fitting period, and for each target which basins count: snow where that period has it."""
+    from files import InputError
+    from runs import scored_basins
+
+    fitted, scored = statistics_of(data, fit_period), statistics_of(data, period)
+    counted = scored_basins(fitted, data)
+    for name in data.targets[1:]:
+        for table, span in ((fitted, fit_period), (scored, period)):
+            if table.loc[counted[name], f"mean_{name}"].isna().all():
+                days = " to ".join(span)
+                raise InputError(f"No basin counts for {name}: none has enough of it, or none a value from {days}.")
+    return fitted, counted
+
+
+def statistics_of(data, period):
+    """Mean and standard deviation of every target over a period, as a table (basin; mean_<target>, std_<target>)."""
+    import pandas as pd
+
+    rows, dates = [], data.dates(*period)
+    for b in range(len(data.basins)):
+        _, targets = data.read([b], dates)
+        series = pd.DataFrame(targets[0].astype(np.float64), columns=data.targets)
+        rows.append(pd.concat([series.mean().add_prefix("mean_"), series.std(ddof=0).add_prefix("std_")]))
+    return pd.DataFrame(rows, index=data.basins)
+
+
 def joint_probes(model, names):
     """The probe that was trained with the model, per concept, as a reading in the concept's unit."""
     from probes import Probe
@@ -177,8 +195,8 @@ def states(model, data, period, label):
         yield Group(part.basins, part.states["c"], part.observed[..., 1:], part.valid)
 
 
-def weather(data, period, windows, means):
-    """Forcing of the day and its trailing means, with the catchment attributes; a missing day is mean weather."""
+def weather(model, data, period, windows):
+    """What the model is given: normalised forcing of the day and its trailing means, with the catchment attributes."""
     from probes import Group, trailing_means
 
     dates, size = data.dates(*period, spinup_days=max(windows, default=0)), 20
@@ -187,12 +205,12 @@ def weather(data, period, windows, means):
         basins = slice(first, min(first + size, len(data.basins)))
         forcing, targets = data.read(basins, dates)
         valid = np.isfinite(forcing).all(axis=2)
-        forcing = np.where(valid[..., None], forcing, np.float32(means))
-        attributes = data.attributes.to_numpy(np.float32)[basins]
+        inputs = {"forcing": forcing, "attributes": data.attributes.to_numpy(np.float32)[basins]}
+        forcing, attributes = map(np.array, model.normalise(inputs))  # a missing day is mean weather
         parts = [forcing, *([trailing_means(forcing, windows)] if windows else [])]
         parts.append(np.repeat(attributes[:, None], len(dates), axis=1))
         features = np.concatenate(parts, axis=2)[:, begin:]
-        yield Group(basins, features.astype(np.float32), targets[:, begin:, 1:], valid[:, begin:])
+        yield Group(basins, features, targets[:, begin:, 1:], valid[:, begin:])
 
 
 def unit_statistics_of(model, data, period, names):
@@ -209,14 +227,11 @@ def start_days(settings, dates):
     """Positions, in the scored period, of the days at whose end the states are changed."""
     from files import InputError
     from interventions import HORIZONS
+    from windows import parse_day
 
     ahead = max(HORIZONS)
     if settings.intervention_days:
-        try:
-            chosen = np.array(settings.intervention_days, "datetime64[D]")
-        except ValueError as error:
-            raise InputError(f"--intervention-days takes dates as 2005-03-01 ({error}).") from None
-        days = (chosen - dates[0]).astype(int)
+        days = (np.array([parse_day(day) for day in settings.intervention_days]) - dates[0]).astype(int)
         if (days < 0).any() or (days >= len(dates) - ahead).any():
             raise InputError(f"--intervention-days must lie {ahead} days before the end of {dates[0]} to {dates[-1]}.")
         return days

@@ -370,7 +370,7 @@ class Fits:
 class Readings:
     """What each reader (a kind of features with its probe, or a control) reads for each concept, and its scores.
 
-    Basins come group by group; features are never kept, but for their climatologies, which lie in a temporary file.
+    Basins come group by group; features are not kept, but for their climatologies, which lie in a temporary file.
 
     Parameters
     ----------
@@ -380,7 +380,9 @@ class Readings:
     fit_dates, dates : array (day,) of datetime64
         Days of the fitting and of the scoring period.
     keep : function (reader, concept, basins, reading (basin, day))
-        Takes the readings of the scoring period by probes fitted on all basins; controls without a reading come as NaN.
+        Takes the readings of the scoring period by probes fitted on all basins, NaN where there is none.
+    folder : path, optional
+        Of the temporary file; the system's own, which may lie in memory, if not given.
 
     Attributes
     ----------
@@ -389,8 +391,8 @@ class Readings:
         Climatology in the fitting period.
     """
 
-    def __init__(self, concepts, fold, fit_dates, dates, keep):
-        self.concepts, self.fold, self.keep = concepts, fold, keep
+    def __init__(self, concepts, fold, fit_dates, dates, keep, folder=None):
+        self.concepts, self.fold, self.keep, self.folder = concepts, fold, keep, folder
         self.fit_slots, self.slots = season_slots(fit_dates), season_slots(dates)
         self.fits, self.tables = {}, []
         self.season = {name: np.full((len(fold), 366), np.nan, np.float32) for name in concepts}
@@ -409,8 +411,8 @@ class Readings:
             The probe that was trained with the model, as the reader JOINT.
         """
         kinds = [reader, *([SHIFTED] if SHIFTED in extra else [])]
-        with tempfile.TemporaryFile() as file:
-            grams, seasons = self._products(fit_groups, kinds, file)
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            grams = self._products(fit_groups, kinds, file)
             found = {job: Fits(fit(gram), [fit(np.delete(gram, k, 0)) for k in range(len(gram))])
                      for job, gram in grams.items()}  # fmt: skip
             for name in self.concepts if SPARSE in extra else ():
@@ -420,19 +422,19 @@ class Readings:
             found |= {(name, JOINT): Fits(probe, []) for name, probe in (joint or {}).items()}
             self.fits |= found
             for group in groups:
+                seasons = self._seasons(group, file)
                 for (name, kind), fits in found.items():
-                    self._read(name, kind, fits, group, seasons[group.basins])
+                    self._read(name, kind, fits, group, seasons)
 
     def _products(self, groups, kinds, file):
         """Sums of products of every fit, by groups of basins, and the climatology of the features, in a file."""
-        grams, seasons = {}, None
+        grams = {}
         for group in groups:
-            if seasons is None:
+            if not grams:
                 number, folds = group.features.shape[2], self.fold.max() + 1
-                seasons = np.memmap(file, np.float32, "w+", shape=(len(self.fold), 366, number))
                 jobs = [(name, kind) for kind in kinds for name in self.concepts]
                 grams = {job: np.zeros((folds, number + 2, number + 2)) for job in jobs}
-            seasons[group.basins] = climatology(group.features, self.fit_slots)
+            self._seasons(group, file)[:] = climatology(group.features, self.fit_slots)
             fold = self.fold[group.basins]
             for k, name in enumerate(self.concepts):
                 target = group.targets[..., k]
@@ -441,7 +443,14 @@ class Readings:
                     aim = shift_years(target) if kind == SHIFTED else target
                     for g in np.unique(fold):
                         grams[name, kind][g] += moments(group.features[fold == g], aim[fold == g])
-        return grams, seasons
+        return grams
+
+    def _seasons(self, group, file):
+        """Climatology (basin, 366, feature) of a group's features, in a file of those of all basins.
+
+        Mapped anew each time: the pages that were touched then do not pile up as memory of this process.
+        """
+        return np.memmap(file, np.float32, "r+", shape=(len(self.fold), 366, group.features.shape[2]))[group.basins]
 
     def _read(self, name, kind, fits, group, seasons):
         """Read one concept in a group of basins, keep the reading and score it."""

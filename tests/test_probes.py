@@ -1,18 +1,29 @@
 """The probes: planted concepts are found and controls are not fooled, interventions have their closed form."""
 
+import re
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from sklearn.linear_model import Ridge
 
+import hydrodata_tf as hydrodata
 import interventions
 import LSTM_probe
+import LSTM_train
 import probe_report
 import probes
-from files import InputError
+import runs
+import windows
+from demo_data import make_demo
+from files import cli
+from libs_tf import ConceptLSTM, StateModel
 from probes import BASINS, PERIOD, REAL, SEASON, SHIFTED, SPARSE, UNTRAINED, WEATHER, Group
 
 BASIN_COUNT, UNITS = 10, 6
+*_, SOIL4, SWE = LSTM_train.PRESETS["demo"].concepts
 
 
 def red_noise(rng, days, units, memory=0.9):
@@ -178,8 +189,7 @@ def test_days_of_the_year_and_their_means():
     days = {day: slots[dates.get_loc(day)] for day in ("2003-01-01", "2003-03-01", "2004-02-29", "2004-03-01")}
     assert list(days.values()) == [0, 60, 59, 60] and slots[-1] == 365
     values = np.where(dates.year == 2003, 1.0, 3.0)[None, :, None].repeat(2, axis=0)
-    values[1] = np.nan
-    values[1, dates.get_loc("2003-01-01")] = 8
+    values[1], values[1, dates.get_loc("2003-01-01")] = np.nan, 8
     found = probes.climatology(values, slots)[..., 0]
     assert found.shape == (2, 366) and found[0, 200] == pytest.approx(2)
     # One value reaches 7 days to either side, across the turn of the year.
@@ -209,11 +219,8 @@ def test_trailing_means_are_pandas():
 def test_medians_and_their_intervals():
     values = np.append(np.random.default_rng(0).standard_normal(400) + 2, np.nan)
     median, low, high, number = probes.median_interval(values)
-    assert (
-        median == np.nanmedian(values)
-        and number == 400
-        and (median, low, high, number) == probes.median_interval(values)
-    )
+    assert median == np.nanmedian(values) and number == 400
+    assert (median, low, high, number) == probes.median_interval(values)
     # The standard error of a median of normal values is 1.253 / sqrt(n).
     assert high - low == pytest.approx(2 * 1.96 * 1.253 / 20, rel=0.25)
     assert probes.median_interval(np.array([np.nan]))[3] == 0
@@ -235,8 +242,7 @@ def test_changes_of_the_states():
     change = interventions.smallest_change(weights, 2.5)
     np.testing.assert_allclose(change, weights * 2.5 / (weights**2).sum())
     together = interventions.smallest_change(weights, 2.5, covariance)
-    for one in (change, together):
-        assert one @ weights == pytest.approx(2.5)
+    np.testing.assert_allclose([change @ weights, together @ weights], 2.5)
     assert np.linalg.norm(change) < np.linalg.norm(together)
     # Any other change of the same rise is longer by Mahalanobis' distance.
     other = together + interventions.random_changes(weights, 0.3, 1)[0]
@@ -247,9 +253,7 @@ def test_changes_of_the_states():
         np.testing.assert_allclose(random @ weights, 0, atol=1e-9)
         np.testing.assert_allclose(np.linalg.norm(random, axis=1), 0.7)
     # With states that move in one direction only beside the reading, random changes are that direction.
-    flat = np.zeros((8, 8))
-    flat[0, 0] = 1
-    line = interventions.random_changes(np.eye(8)[1], 1.0, 5, covariance=flat + 1e-12 * np.eye(8))
+    line = interventions.random_changes(np.eye(8)[1], 1.0, 5, covariance=np.diag([1, *[1e-12] * 7]))
     np.testing.assert_allclose(abs(line[:, 0]), 1, atol=1e-4)
 
 
@@ -261,8 +265,6 @@ def test_memory_by_hand():
 @pytest.fixture(scope="module")
 def bucket():
     """An LSTM of two leaky buckets: forget gates 0.9 and 0.5, input and output gates open, tanh of rain as inflow."""
-    from libs_tf import ConceptLSTM
-
     model = ConceptLSTM(2, ["streamflow", "store"], ["rain"], [], dropout=0.0)
     model.build()
     statistics = {"streamflow": (5.0, 2.0), "store": (0.0, 1.0)}
@@ -278,8 +280,6 @@ def bucket():
 
 
 def test_a_leaky_bucket_answers_a_change_as_its_closed_form_does(bucket):
-    from libs_tf import StateModel
-
     rng = np.random.default_rng(0)
     forcing = abs(rng.standard_normal((3, 40, 1))).astype("float32") * 0.1
     probe = probes.Probe(np.array([4.0, 0.0]), 10.0, 0.0)
@@ -317,16 +317,10 @@ def test_groups_do_not_depend_on_the_order_of_the_basins():
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     """A run directory on few demo catchments, its LSTM made to hold nothing yet; and one of runoff alone."""
-    import hydrodata_tf as hydrodata
-    import LSTM_train
-    import runs
-    import windows
-    from demo_data import make_demo
-
     root = tmp_path_factory.mktemp("probe")
     data = make_demo(root / "demo", basins=4, years=6)
     periods = {"train_period": ["2002-01-01", "2003-12-31"], "test_period": ["2004-01-01", "2005-12-31"]}
-    for name, concepts in (("joint", list(LSTM_train.PRESETS["demo"].concepts)[3:]), ("alone", [])):
+    for name, concepts in (("joint", [SOIL4, SWE]), ("alone", [])):
         settings = {"data_dir": str(data), "forcing": "daymet", "attributes": "auto", "concepts": concepts,
                     "hidden_size": 5, "dropout": 0.2, "forcing_noise": 0.0, "seed": [3], **periods}  # fmt: skip
         data_set = hydrodata.open_data(data, concepts=concepts, cache_dir=root / "cache")
@@ -338,8 +332,6 @@ def run_dir(tmp_path_factory):
 
 
 def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
-    import xarray as xr
-
     settings = LSTM_probe.Settings(run_dir=str(run_dir / "joint"), compare=str(run_dir / "alone"), random_directions=2)
     LSTM_probe.main(settings)
     out = run_dir / "joint" / "probe_2004-01-01_2005-12-31"
@@ -363,18 +355,17 @@ def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
     nse = 1 - np.nansum((reading - observed) ** 2, 1) / np.nansum((observed - np.nanmean(observed, 1)[:, None]) ** 2, 1)
     np.testing.assert_allclose(chosen["NSE"], nse, rtol=1e-4)
 
-    import runs
-
     run, period = runs.load_run(run_dir / "joint"), ("2004-01-01", "2005-12-31")
     (simulated,) = runs.simulate(run.model(3), run.data(*period), *period)
     np.testing.assert_allclose(joint, simulated.prediction[..., run.targets.index("soil4")], rtol=1e-4)
 
 
-def test_a_run_of_runoff_alone_is_probed_for_given_concepts(run_dir, capsys):
-    import LSTM_train
-
+def test_a_run_of_runoff_alone_is_probed_for_given_concepts_where_no_flow_was_measured(run_dir, capsys):
+    data = shutil.copytree(run_dir / "demo", run_dir / "dry")
+    for file in (data / "camels" / "usgs_streamflow").rglob("*_streamflow_qc.txt"):
+        file.write_text(re.sub(r"(200[45] \d\d \d\d) .*", r"\1 -999.00 M", file.read_text()))
     settings = LSTM_probe.Settings(
-        run_dir=str(run_dir / "alone"), concepts=LSTM_train.PRESETS["demo"].concepts[4:], intervention_basins=0,
+        run_dir=str(run_dir / "alone"), concepts=(SWE,), intervention_basins=0, data_dir=str(data),
         out_dir=str(run_dir / "swe"), period=("2004-06-01", "2005-12-31"), fit_period=("2002-01-01", "2004-05-31"),
     )  # fmt: skip
     LSTM_probe.main(settings)
@@ -392,17 +383,18 @@ def test_a_run_of_runoff_alone_is_probed_for_given_concepts(run_dir, capsys):
         ({"run_dir": "alone"}, "trained on runoff alone: say what to look for with --concepts"),
         ({"period": ("2003-06-01", "2004-12-31")}, "share days"),
         ({"seed": 9}, "no member of seed 9"),
-        ({"basins": ("98000001",)}, ""),
+        ({"basins": ("96000001",)}, "at least two basins"),
+        ({"fit_period": ("1990-01-01", "1991-12-31")}, "The period 1990-01-01 to 1991-12-31 has no day in the data"),
+        ({"concepts": (SWE.replace("[mm]", "*0.001[mm]"),)}, "No basin counts for swe: none has enough of it"),
         ({"random_directions": 0}, "--random-directions not below 1"),
         ({"draw": -1}, "--draw must not be below 0"),
         ({"intervention_days": ("2005-12-01",)}, "must lie 90 days before the end"),
-        ({"intervention_days": ("soon",)}, "--intervention-days takes dates"),
+        ({"intervention_days": ("soon",)}, "'soon' is not a date"),
     ],
 )
-def test_bad_settings_end_in_a_sentence(run_dir, options, sentence):
-    name = options.pop("run_dir", "joint")
-    if "basins" in options:
-        basins = pd.read_csv(run_dir / name / "basins.csv", dtype={"basin": str})["basin"]
-        options, sentence = {"basins": tuple(basins[:1])}, "at least two basins"
-    with pytest.raises(InputError, match=sentence):
-        LSTM_probe.main(LSTM_probe.Settings(run_dir=str(run_dir / name), **options))
+def test_bad_settings_end_in_a_sentence(run_dir, options, sentence, capsys):
+    settings = LSTM_probe.Settings(**options | {"run_dir": str(run_dir / options.get("run_dir", "joint"))})
+    with pytest.raises(SystemExit) as stop:
+        cli(LSTM_probe.main, settings)
+    said = capsys.readouterr().err.strip()
+    assert stop.value.code == 2 and sentence in said and said.endswith(".") and len(said.splitlines()) == 1
