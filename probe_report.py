@@ -9,6 +9,12 @@ import results
 from interventions import HORIZONS, SHORTEST, TOGETHER, response_rows, verdict
 from probes import BASINS, JOINT, PERIOD, REAL, SCORES, SPARSE, TODAY, WEATHER, median_interval
 
+PER_DEVIATION = "unit of the concept per standard deviation of the cell state"
+UNIT_COLUMNS = {
+    "weight": f"weight in the probe, {PER_DEVIATION}",
+    "sparse_weight": f"weight in the probe of few cell states, {PER_DEVIATION}",
+    "median_r": "median over basins of r of the cell state with the concept",
+}
 MEMORIES = {"memory_days": "all days", "memory_stored_days": "days weighted by what is stored"}
 
 
@@ -182,9 +188,9 @@ def write(file, data, readers, scores, units, curves):
     for (split, name, reader), group in scores.groupby(["split", "concept", "reader"]):
         values[[PERIOD, BASINS].index(split), names.index(name), readers.index(reader)] = group[list(SCORES)]
     results.add_table(file, "score", ("split", "concept", "reader", "basin", "metric"), values, units="1")
-    for column in ("weight", "sparse_weight", "median_r"):
+    for column in UNIT_COLUMNS:
         of_units = units[column].to_numpy().reshape(len(names), -1)
-        results.add_table(file, column, ("concept", "unit"), of_units)
+        results.add_table(file, column, ("concept", "unit"), of_units, long_name=UNIT_COLUMNS[column])
     for column, days in MEMORIES.items():
         memory, words = units[column].to_numpy()[: len(file.dimensions["unit"])], f"e-folding time of the unit, {days}"
         results.add_table(file, column, ("unit",), memory, units="days", long_name=words)

@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -174,9 +175,11 @@ def parse_day(text) -> np.datetime64:
     Raises
     ------
     InputError
-        If it is no date.
+        If it is written otherwise, or no date.
     """
     try:
+        if isinstance(text, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            raise ValueError
         day = np.datetime64(text, "D")
     except ValueError:
         day = np.datetime64("NaT")

@@ -178,6 +178,8 @@ def test_periods():
         (("1990-01-01", "1990-12-31"), "no day in the data, which run from 2001-01-01 to 2003-09-27"),
         (("2002-01-02", "2002-01-01"), "ends before it starts"),
         (("x", "2002-01-01"), "'x' is not a date"),
+        (("20010101", "2002-01-01"), "'20010101' is not a date; write dates as 1981-10-01"),
+        (("2001", "2002"), "'2001' is not a date"),
         (("2002-01-01", "NaT"), "is not a date"),
     ):
         with pytest.raises(InputError, match=sentence):
