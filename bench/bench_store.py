@@ -1,7 +1,7 @@
 """A data set of Caravan's size on disk: how it is prepared and trained on in bounded memory, and at which speed.
 
     uv run bench/bench_store.py                                         # 6,800 gauges x 40 years: about a quarter of an
-                                                                        # hour on 2 cores, 20 GB of disk
+                                                                        # hour on 2 cores, 5 GB of disk
     uv run bench/bench_store.py --gauges 60 --years 12 --few 30         # the same in small: 2 minutes
 
 The gauges are synthetic: 30 catchments of demo_data.py, whose text files stand under the names of all gauges (as hard
