@@ -19,22 +19,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tyro
-from machine import machine, run_command
+from machine import ROOT, DataSettings, LSTM_train, machine, make_demo_data, run_command
 from tqdm import tqdm
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-import LSTM_train  # noqa: E402  (its settings describe a run)
 
 
 @dataclass
-class Settings:
-    data_dir: str = LSTM_train.PRESETS["demo"].data_dir
-    """CAMELS-US folder; the demo is made if it is not there."""
-    forcing: str = LSTM_train.PRESETS["demo"].forcing
-    """Forcing product."""
-    basins: tuple[str, ...] = ()
-    """Basin ids, or one file that lists them; all basins of the data folder if empty."""
+class Settings(DataSettings):
     concepts: tuple[str, ...] = ()
     """Concepts as LSTM_train.py takes them."""
     period: tuple[str, str] = ("2002-10-01", "2010-09-30")
@@ -55,10 +45,7 @@ def make_run(settings, run_dir):
     import runs
     import windows
 
-    if settings.data_dir == LSTM_train.PRESETS["demo"].data_dir:
-        from demo_data import make_demo
-
-        make_demo(settings.data_dir)
+    make_demo_data(settings.data_dir)
     shared = {f.name for f in fields(Settings)} & {f.name for f in fields(LSTM_train.Settings)}
     options = {name: getattr(settings, name) for name in shared}
     options |= {"run_dir": str(run_dir), "train_period": settings.period, "test_period": settings.period}

@@ -22,24 +22,12 @@ from pathlib import Path
 
 import pandas as pd
 import tyro
-from machine import machine, run_command
+from machine import DEMO, ROOT, DataSettings, LSTM_train, machine, make_demo_data, run_command
 from tqdm import tqdm
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-import LSTM_train  # noqa: E402  (its settings describe a run)
-
-DEMO = LSTM_train.PRESETS["demo"]
 
 
 @dataclass
-class Settings:
-    data_dir: str = DEMO.data_dir
-    """CAMELS-US folder; the demo is made if it is not there."""
-    forcing: str = DEMO.forcing
-    """Forcing product."""
-    basins: tuple[str, ...] = ()
-    """Basin ids, or one file that lists them; all basins of the data folder if empty."""
+class Settings(DataSettings):
     concepts: tuple[str, ...] = ()
     """Concepts as LSTM_train.py takes them."""
     numbers: tuple[int, ...] = (4, 8, 15, 30)
@@ -130,10 +118,7 @@ def main(settings):
 
     about = machine("keras", "tensorflow")
     print(about)
-    if settings.data_dir == DEMO.data_dir:
-        from demo_data import make_demo
-
-        make_demo(settings.data_dir)
+    make_demo_data(settings.data_dir)
     everything = (
         hydrodata.read_basins(settings.basins)
         if settings.basins

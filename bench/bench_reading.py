@@ -5,15 +5,15 @@
     python bench/bench_reading.py --data-dir camels_us --forcing maurer_extended --basins s_391attrs.csv
         --peer-python nhenv/bin/python                                        # the 391 catchments (one line)
 
-Forcing and streamflow of all basins. Cold: our cache is empty, the system's file cache is not (everything is read once
-before the clock counts). From the cache: the same call again. Each reader has a process of its own; in every round one
-after the other reads while the rest wait. Imports are not counted. The numbers of both are compared one by one.
+Forcing and streamflow of all basins, into memory. Cold: our cache is empty and is written, the system's file cache is
+not empty (everything is read once before the clock counts). From the cache: the same again. Each reader has a process
+of its own; in every round one after the other reads while the rest wait. Imports are not counted. With --peer-python
+the numbers of both are compared one by one.
 """
 
 import json
 import multiprocessing
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -22,22 +22,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tyro
-from machine import machine, peak_gb
+from machine import DataSettings, machine, make_demo_data, peak_gb
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import hydrodata_tf as hydrodata  # noqa: E402
-from demo_data import make_demo  # noqa: E402
+OURS = "hydrodata_tf, cold"
 
 
 @dataclass
-class Settings:
-    data_dir: str = "demo"
-    """CAMELS-US folder; the demo is made if it is not there."""
-    forcing: str = "daymet"
-    """Forcing product."""
-    basins: tuple[str, ...] = ()
-    """Basin ids, or one file that lists them; all basins of the data folder if empty."""
+class Settings(DataSettings):
     peer_python: Path | None = None
     """Python of an environment with neuralhydrology; without it ours is timed alone."""
     rounds: int = 5
@@ -48,23 +40,25 @@ class Settings:
 
 def serve(settings, basins, cold, pipe):
     """Our reader in a process of its own; answers every order with seconds and peak memory (GB)."""
-    import xarray  # noqa: F401  (imports are not counted)
+    import hydrodata_tf as hydrodata
 
     with tempfile.TemporaryDirectory() as folder:
         number = 0
         while pipe.recv():
             number += cold
+            place = {"attributes": "none", "cache_dir": Path(folder) / str(number)}
             began = time.perf_counter()
-            hydrodata.open_data(
-                settings.data_dir, settings.forcing, basins, attributes="none", cache_dir=Path(folder) / str(number)
-            )
+            data = hydrodata.open_data(settings.data_dir, settings.forcing, basins, **place)
+            arrays = data.read(slice(None), data.dates(data.first_day, data.last_day))
             seconds = time.perf_counter() - began
-            helpers = peak_gb(children=True)
-            pipe.send((seconds, peak_gb(), helpers))
+            pipe.send((seconds, peak_gb()))
+            del data, arrays
 
 
 def compare(settings, basins, path):
     """Largest difference from the peer's numbers, relative to the larger of the number and 1; days must be the same."""
+    import hydrodata_tf as hydrodata
+
     dataset = hydrodata.load_dataset(settings.data_dir, settings.forcing, basins, attributes="none")
     names, worst, count = [*hydrodata.FORCING, "streamflow"], 0.0, 0
     with np.load(path) as theirs:
@@ -103,35 +97,44 @@ class Peer:
         return float(self.ask("read")), float(self.process.stdout.readline()) / 1e9
 
 
-def main(settings):
-    """Check, time, print and write the table."""
-    print(machine("numpy", "pandas", "xarray"))
-    if settings.data_dir == Settings.data_dir:
-        make_demo(settings.data_dir)
-    camels = hydrodata.folder_with("basin_mean_forcing", settings.data_dir)
-    every = [p.name[:8] for p in (camels / "basin_mean_forcing" / settings.forcing).rglob("*_forcing_leap.txt")]
-    basins = sorted(hydrodata.read_basins(settings.basins) if settings.basins else every)
-    context, pipes, memory = multiprocessing.get_context("spawn"), {}, {}
-    for name in ("hydrodata_tf, cold", "hydrodata_tf, from the cache"):
-        pipes[name], there = context.Pipe()
-        context.Process(target=serve, args=(settings, basins, name.endswith("cold"), there)).start()
-        there.close()
-    times = {name: [] for name in pipes}
-    peer = Peer(settings, camels, basins) if settings.peer_python else None
-    if peer:
-        times["NeuralHydrology"] = []
+def time_readers(settings, basins, peer):
+    """Seconds of every timed round and the peak memory (GB), by reader."""
+    context, readers = multiprocessing.get_context("spawn"), {}
+    for name, cold in ((OURS, True), ("hydrodata_tf, from the cache", False)):
+        pipe, there = context.Pipe()
+        context.Process(target=serve, args=(settings, basins, cold, there), daemon=True).start()
+        there.close()  # so that a process that died ends the script instead of leaving it waiting
+        readers[name] = pipe
+    times, memory = {name: [] for name in [*readers, *(["NeuralHydrology"] if peer else [])]}, {}
     for number in tqdm(range(settings.rounds + 1), "rounds", disable=None):
-        for name in times:
-            if name in pipes:
-                pipes[name].send(True)
-                seconds, *peaks = pipes[name].recv()
-                memory[name] = np.nanmax(peaks)
+        for name, series in times.items():
+            if name in readers:
+                readers[name].send(True)
+                seconds, memory[name] = readers[name].recv()
             else:
                 seconds, memory[name] = peer.read()
             if number > 0:
-                times[name].append(seconds)
-    for pipe in pipes.values():
+                series.append(seconds)
+    for pipe in readers.values():
         pipe.send(False)
+    return times, memory
+
+
+def main(settings):
+    """Check, time, print and write the table."""
+    print(machine("numpy", "pandas"))
+    make_demo_data(settings.data_dir)
+    import hydrodata_tf as hydrodata
+
+    camels = hydrodata.folder_with("basin_mean_forcing", settings.data_dir)
+    every = [p.name[:8] for p in (camels / "basin_mean_forcing" / settings.forcing).rglob("*_forcing_leap.txt")]
+    basins = sorted(hydrodata.read_basins(settings.basins) if settings.basins else every)
+    if settings.peer_python:
+        peer = Peer(settings, camels, basins)
+    else:
+        peer = None
+        print("No --peer-python: NeuralHydrology is missing from the table.")
+    times, memory = time_readers(settings, basins, peer)
     if peer:
         with tempfile.TemporaryDirectory() as folder:
             peer.ask(f"save {Path(folder) / 'peer.npz'}")
@@ -140,7 +143,7 @@ def main(settings):
     table = pd.DataFrame({"seconds": {name: np.median(series) for name, series in times.items()}})
     table.insert(0, "basins", len(basins))
     table["peak memory GB"] = pd.Series(memory)
-    table["seconds / ours, cold"] = table["seconds"] / table["seconds"].iloc[0]
+    table["seconds / ours, cold"] = table["seconds"] / table.loc[OURS, "seconds"]
     print(table.to_string(float_format="{:.4g}".format))
     table.to_csv(settings.out, index_label="reader", float_format="%.4g")
     print(f"The table is in {settings.out}.")

@@ -5,10 +5,14 @@
     uv run bench/bench_store.py --gauges 60 --years 12 --few 30         # the same in small: 2 minutes
 
 The gauges are synthetic: 30 catchments of demo_data.py, whose text files stand under the names of all gauges (as hard
-links, so that the text takes no more room; the prepared numbers do). They are prepared, and LSTM_train.py trains one
-epoch on them, each in a process of its own. Then --few gauges are trained with their days held in memory and read from
-the disk, in turn; after two epochs both must have the same weights. Memory of a process's own (anonymous) and pages of
-mapped files are told apart where the system does (Linux).
+links, so that the text takes no more room, and the system has it in its file cache; the prepared numbers take theirs).
+They are prepared, the start of the process included, and LSTM_train.py trains one epoch on them from the prepared
+files, each in a process of its own. Then --few gauges are trained with their days held in memory and read from the
+files, in turn; after two epochs both must have the same weights. Epochs include validation, and the first one includes
+building TensorFlow's graphs. The files of a few gauges stay in the system's file cache: reading them needs no disk.
+
+The most memory of a process's own (anonymous) and the most pages of mapped files, TensorFlow's libraries among them,
+are looked up ten times a second where the system tells them apart (Linux), and not measured elsewhere.
 """
 
 import os
@@ -23,12 +27,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tyro
-from machine import machine
+from machine import ROOT, machine
 from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
+IN_MEMORY, FROM_FILES = 1e12, 0  # windows.IN_MEMORY_BYTES: a training set below it is held in memory
 CONCEPTS = [
     f"soil{k}=caravan:volumetric_soil_water_layer_{k}_mean*{mm}" for k, mm in enumerate((70, 210, 720, 1890), 1)
 ]
@@ -46,11 +48,11 @@ class Settings:
     batch_size: int = 256
     """Windows per step."""
     few: int = 400
-    """Gauges that are trained from memory, too."""
+    """Gauges that are trained from memory, too; all if there are fewer."""
     rounds: int = 2
     """Times that these are trained from each; the table holds medians."""
     folder: Path | None = None
-    """Where the data are made, and kept; a temporary folder that is removed if not given."""
+    """Where the text is made, and kept, and the rest is for a time; a temporary folder if not given."""
     out: Path = Path("bench_store.csv")
     """CSV of the table."""
 
@@ -63,6 +65,8 @@ def make_text(settings, folder):
     texts = sorted((demo / "caravan" / "timeseries" / "csv" / "camels").glob("*.csv"))
     place = folder / "caravan" / "timeseries" / "csv" / "many"
     place.mkdir(parents=True, exist_ok=True)
+    if len(list(place.glob("*.csv"))) > settings.gauges:
+        raise SystemExit(f"{place} holds more than {settings.gauges} gauges: give another --folder.")
     for k in range(settings.gauges):
         path = place / f"many_{k:05d}.csv"
         if not path.exists():
@@ -83,7 +87,7 @@ def watch(command):
             peaks[name] = np.fmax(peaks[name], int(kilobytes) / 1e6)
         time.sleep(0.1)
     if process.returncode:
-        raise SystemExit(f"{command[0]} failed; its message stands above.")
+        raise SystemExit("A process failed; its message stands above.")
     return time.perf_counter() - began, *peaks.values()
 
 
@@ -117,38 +121,42 @@ def same_weights(one, other):
 
 def main(settings):
     """Prepare, train, compare, print the table and write it."""
+    if settings.years < 5:
+        raise SystemExit(f"--years must be at least 5, not {settings.years}: the last four are not trained on.")
+    settings.few = min(settings.few, settings.gauges)
     print(machine("keras", "tensorflow", "numpy"))
     os.environ["PYTHONPATH"] = str(ROOT)
     period = "2001-10-01", f"{2001 + settings.years - 4}-09-30"
     days = len(pd.date_range(*period))
     columns = ["what", "gauges", "basin-days", "seconds", "own memory GB", "mapped files GB"]
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = settings.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
+    if settings.folder:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.folder) as temporary:
+        folder = Path(temporary)  # a new one each time: an empty cache
         os.environ["HYDRODATA_CACHE"] = str(folder / "cache")
-        text = make_text(settings, folder)
+        text = make_text(settings, settings.folder or folder)
         whole = settings.gauges * round(settings.years * 365.25)
         rows = [["preparing", settings.gauges, whole, *prepare(text, period)]]
         size = sum(p.stat().st_size for p in (folder / "cache").rglob("*.npy")) / 1e9
         text_size = sum(p.stat().st_size for p in (text / "timeseries" / "csv" / "many").iterdir()) / 1e9
-        with tempfile.TemporaryDirectory() as runs:
-            measured = train(settings, text, Path(runs) / "all", 1, 500e6)
-            rows.append(["one epoch from disk", settings.gauges, settings.gauges * days, *measured])
-            few, measured = [f"many_{k:05d}" for k in range(settings.few)], {"memory": [], "disk": []}
-            for number in tqdm(range(settings.rounds), "rounds", disable=None):
-                for name, in_memory_bytes in (("memory", 1e12), ("disk", 0)):
-                    run_dir = Path(runs) / f"{name} {number}"
-                    measured[name].append(train(settings, text, run_dir, 2, in_memory_bytes, few))
-            if not same_weights(Path(runs) / "memory 0", Path(runs) / "disk 0"):
-                raise SystemExit("Not the same weights from memory and from disk, so no comparison.")
-            print("From memory and from disk come the same weights, bit for bit.")
+        measured = train(settings, text, folder / "all", 1, FROM_FILES)
+        rows.append(["first epoch from files", settings.gauges, settings.gauges * days, *measured])
+        few, measured = [f"many_{k:05d}" for k in range(settings.few)], {"memory": [], "files": []}
+        for number in tqdm(range(settings.rounds), "rounds", disable=None):
+            for name, in_memory_bytes in (("memory", IN_MEMORY), ("files", FROM_FILES)):
+                measured[name].append(train(settings, text, folder / f"{name} {number}", 2, in_memory_bytes, few))
+        if not same_weights(folder / "memory 0", folder / "files 0"):
+            raise SystemExit("Not the same weights from memory and from files, so no comparison.")
+        print("From memory and from files come the same weights, bit for bit.")
         for name, each in measured.items():
             rows.append([f"second epoch from {name}", settings.few, settings.few * days, *np.median(each, axis=0)])
     table = pd.DataFrame(rows, columns=columns)
     table.insert(4, "basin-days per s", table["basin-days"] / table["seconds"])
     print(table.to_string(index=False, float_format="{:.4g}".format))
     ratio = table["basin-days per s"].iloc[-1] / table["basin-days per s"].iloc[-2]
-    print(f"Speed from disk / from memory: {ratio:.3f}. Text {text_size:.1f} GB, prepared numbers {size:.1f} GB.")
+    print(f"Speed from files / from memory: {ratio:.3f}. Text {text_size:.3g} GB, prepared numbers {size:.3g} GB.")
+    if table["own memory GB"].isna().all():
+        print("Memory is not measured on this system.")
     table.to_csv(settings.out, index=False, float_format="%.4g")
     print(f"The table is in {settings.out}.")
 

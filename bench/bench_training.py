@@ -32,11 +32,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tyro
-from machine import machine, peak_gb
+from machine import DEMO, LSTM_train, machine, peak_gb
 from tqdm import tqdm
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import LSTM_train  # noqa: E402  (the script that is timed)
 
 ONE_DAY, ALL_DAYS = "PyTorch, one target day per sample", "PyTorch, all days as targets"
 FIRST = 3  # batches before the clock counts: they compile
@@ -62,17 +59,29 @@ class Settings(LSTM_train.Settings):
     """CSV of the table."""
 
 
-def normalised(training):
-    """What the peers train on: normalised arrays of the training period, and the mean and spread of runoff."""
-    data, statistics = training.data, training.normalisation
+def normalised(settings, statistics, basins):
+    """What the peers train on: arrays of the training period, normalised as our model does, and each basin's spread."""
+    import hydrodata_tf as hydrodata
+    import windows
+
+    data = hydrodata.open_data(
+        settings.data_dir,
+        settings.forcing,
+        basins,
+        attributes=settings.attributes,
+        concepts=settings.concepts,
+        climate_period=settings.train_period,
+    )
+    training = windows.training_set(data, *settings.train_period, settings.warmup_days)
+    if training.normalisation != statistics:
+        raise SystemExit("Not the training period of LSTM_train.py, so no comparison.")
     forcing, targets = data.read(slice(None), data.dates(*statistics["period"]))
-    arrays = {"basin": np.array(data.basins), "attributes": data.attributes.to_numpy(np.float32)}
+    arrays = {"attributes": data.attributes.to_numpy(np.float32)}
     for name, values, kind in (("forcing", forcing, "inputs"), ("attributes", arrays["attributes"], "attributes"),
                                ("targets", targets, "targets")):  # fmt: skip
-        mean, std = np.float32(list(statistics[kind].values())).T
+        mean, std = np.float32(list(statistics[kind].values())).reshape(-1, 2).T
         arrays[name] = (values - mean) / std
     arrays["forcing"] = np.where(np.isfinite(forcing).all(axis=2, keepdims=True), arrays["forcing"], 0)
-    arrays["mean"], arrays["std"] = statistics["targets"]["streamflow"]
     spread = training.basins[[f"std_{name}" for name in data.targets]].to_numpy(np.float32)
     arrays["basin_std"] = spread / np.float32(list(statistics["targets"].values())).T[1]
     return arrays
@@ -93,10 +102,10 @@ def serve_ours(settings, pipe):
     def served(training, window, batch_size, warmup_days, rng, **share):
         x, y = next(draw_windows(training, window, batch_size, warmup_days, np.random.default_rng(0)))
         weights = [w.numpy() for layer in (models[0].lstm, models[0].runoff) for w in layer.weights]
-        arrays = normalised(training)
         forcing, attributes = (np.asarray(v) for v in models[0].normalise(x))
-        runoff = (np.asarray(models[0](x, training=False))[..., 0] - arrays["mean"]) / arrays["std"]
-        pipe.send((arrays, {"forcing": forcing, "attributes": attributes}, weights, runoff))
+        runoff = np.asarray(models[0](x, training=False))[..., 0]
+        about = training.normalisation, training.data.basins, training.scored
+        pipe.send((about, {"forcing": forcing, "attributes": attributes}, weights, runoff))
         epochs = (draw_windows(training, window, batch_size, warmup_days, rng) for _ in itertools.count())
         drawn = itertools.chain.from_iterable(epochs)
         while pipe.recv():
@@ -119,7 +128,7 @@ def serve_peer(settings, kind, batch_size, pipe):
     import torch
     from torch.utils.data import DataLoader, Dataset
 
-    arrays, x, weights, _ = pipe.recv()
+    arrays, x, weights = pipe.recv()
     forcing, attributes, std = (torch.from_numpy(arrays[n]) for n in ("forcing", "attributes", "basin_std"))
     runoff = torch.from_numpy(np.ascontiguousarray(arrays["targets"][..., 0]))
     length, last_only = settings.window, kind == ONE_DAY
@@ -199,15 +208,18 @@ def main(settings):
             return here
 
         pipes = {("LSTM_train.py", settings.batch_size): start(serve_ours, settings)}
-        sent = pipes["LSTM_train.py", settings.batch_size].recv()
-        arrays, _, _, expected = sent
+        (statistics, basins, whole), x, weights, expected = pipes["LSTM_train.py", settings.batch_size].recv()
         if peers:
+            # Made here, so that they are not in the memory that ours is said to take.
+            arrays = normalised(settings, statistics, basins)
+            mean, std = statistics["targets"]["streamflow"]
+            expected = (expected - mean) / std
             kinds = dict.fromkeys([(ONE_DAY, settings.batch_size), (ONE_DAY, settings.peer_batch)])
             for kind, size in [*kinds, (ALL_DAYS, settings.batch_size)]:
                 pipes[kind, size] = pipe = start(serve_peer, settings, kind, size)
-                pipe.send(sent)
+                pipe.send((arrays, x, weights))
                 got = pipe.recv()
-                floor = -arrays["mean"] / arrays["std"]  # our runoff is not below zero
+                floor = -mean / std  # our runoff is not below zero
                 difference = np.abs(np.maximum(got, floor) - expected[:, -got.shape[1] :]).max()
                 print(f"{kind}, batch {size}: with our weights the predictions differ by {difference:.0e} at most")
                 if not difference < 1e-4:
@@ -219,7 +231,6 @@ def main(settings):
                 measured = pipe.recv()
                 if number >= FIRST:
                     times[trainer].append(measured)
-        whole = int(np.isfinite(arrays["targets"]).any(axis=2).sum())
         rows = []
         for (trainer, size), pipe in pipes.items():
             pipe.send(False)
@@ -227,7 +238,7 @@ def main(settings):
             draw, step, days = np.array(times[trainer, size]).T
             per_day = np.median((draw + step) / days)
             rows.append({
-                "trainer": trainer, "hidden": settings.hidden_size, "batch": size, "basins": len(arrays["basin"]),
+                "trainer": trainer, "hidden": settings.hidden_size, "batch": size, "basins": len(basins),
                 "basin-days": whole, "batches": settings.batches, "s per batch": np.median(draw + step),
                 "s per epoch": per_day * whole, "basin-days per s": 1 / per_day,
                 "waits for data %": 100 * np.median(draw / (draw + step)), "peak memory GB": memory,
@@ -241,7 +252,5 @@ def main(settings):
 
 if __name__ == "__main__":
     named = any(word.startswith(("--data-dir", "--data_dir")) for word in sys.argv)
-    default = (
-        {} if named else {f.name: getattr(LSTM_train.PRESETS["demo"], f.name) for f in fields(LSTM_train.Settings)}
-    )
+    default = {} if named else {f.name: getattr(DEMO, f.name) for f in fields(LSTM_train.Settings)}
     main(tyro.cli(Settings, description=__doc__, default=Settings(**{**default, "run_dir": "", "epochs": 1})))

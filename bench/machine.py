@@ -1,4 +1,4 @@
-"""What a benchmark says about the machine it ran on, and how much memory a process took. Shared by the scripts here."""
+"""What the scripts here share: which data they take, what they say about the machine, what memory a process took."""
 
 import datetime
 import importlib.metadata
@@ -7,9 +7,36 @@ import platform
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+import LSTM_train  # noqa: E402  (its presets)
+
+DEMO = LSTM_train.PRESETS["demo"]
+
+
+@dataclass
+class DataSettings:
+    """Which catchments a benchmark takes; the options of a script begin with these."""
+
+    data_dir: str = DEMO.data_dir
+    """CAMELS-US folder; the demo is made if it is not there."""
+    forcing: str = DEMO.forcing
+    """Forcing product."""
+    basins: tuple[str, ...] = ()
+    """Basin ids, or one file that lists them; all basins of the data folder if empty."""
+
+
+def make_demo_data(data_dir):
+    """Make the demo catchments if the data folder is theirs and they are not there."""
+    if data_dir == DEMO.data_dir:
+        from demo_data import make_demo
+
+        make_demo(data_dir)
 
 
 def machine(*packages):
