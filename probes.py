@@ -309,7 +309,8 @@ def median_interval(values, resamples=1000, seed=0) -> Interval:
     if len(values) < 2:
         value = float(values[0]) if len(values) else np.nan
         return Interval(value, value, value, len(values))
-    options = {"n_resamples": resamples, "method": "percentile", "rng": np.random.default_rng(seed)}
+    # In batches, because a resample is as long as the list of basins; the numbers drawn are the same.
+    options = {"n_resamples": resamples, "batch": 100, "method": "percentile", "rng": np.random.default_rng(seed)}
     interval = bootstrap((values,), np.median, **options).confidence_interval
     return Interval(float(np.median(values)), float(interval.low), float(interval.high), len(values))
 
