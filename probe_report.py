@@ -109,7 +109,7 @@ def unit_tables(table, statistics, counted):
         frame["memory_days"], frame["memory_stored_days"] = statistics.memory_days, statistics.memory_stored_days
         tables.append(frame)
         unit = int(np.nanargmax(np.nan_to_num(abs(median))))
-        distance = abs(abs(r[:, unit]) - abs(median[unit]))
+        distance = abs(abs(r[:, unit]) - (np.nanmedian(abs(filled[:, unit])) if len(filled) else 0))
         basin = int(np.argmin(np.nan_to_num(distance, nan=np.inf)))
         best[name] = {"unit": unit, "basin": basin, "r": r[basin, unit]}
     return pd.concat(tables), best

@@ -380,7 +380,7 @@ def scored_basins(table, data):
         scored[name] = np.ones(len(data.basins), bool)
         if not is_snow(data, name):
             continue
-        mean = table[f"mean_{name}"].reindex(data.basins).to_numpy(float)
+        mean = table[f"mean_{name}"].reindex(data.basins).to_numpy(float, copy=True)
         for b in np.flatnonzero(np.isnan(mean)):
             record = data.days(b, data.first_days[b], int(data.lengths[b]))[:, len(data.inputs) + k]
             mean[b] = record[np.isfinite(record)].mean() if np.isfinite(record).any() else np.nan

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -255,6 +256,16 @@ def test_changes_of_the_states():
     # With states that move in one direction only beside the reading, random changes are that direction.
     line = interventions.random_changes(np.eye(8)[1], 1.0, 5, covariance=np.diag([1, *[1e-12] * 7]))
     np.testing.assert_allclose(abs(line[:, 0]), 1, atol=1e-4)
+
+
+def test_the_best_unit_is_shown_where_its_r_has_the_median_size():
+    r = np.array([[0.9], [-0.8], [0.1], [0.5], [-0.3]])
+    found = probes.Probe(np.ones(1), 0.0, 0.0)
+    table = SimpleNamespace(concepts=["store"], fits=dict.fromkeys([("store", REAL), ("store", SPARSE)],
+                            probes.Fits(found, [])))  # fmt: skip
+    statistics = probes.UnitStatistics({"store": r}, np.ones(1), np.ones(1), np.ones(1), np.ones((1, 1)))
+    _, best = probe_report.unit_tables(table, statistics, {"store": np.ones(5, bool)})
+    assert best["store"] == {"unit": 0, "basin": 3, "r": 0.5}
 
 
 def test_memory_by_hand():

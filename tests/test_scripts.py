@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -108,6 +109,18 @@ def test_snow_is_summarised_only_where_there_is_snow(tested, run_dir):
     summary = pd.read_csv(tested / "summary.csv").set_index(["target", "member", "metric"])
     assert summary.loc[("swe", "seed 1", "NSE"), "basins"] == snowy
     assert "FHV" not in summary.loc[("swe", "seed 1")].index
+
+
+def test_a_basin_that_the_run_does_not_know_is_judged_by_its_own_snow(run_dir, tmp_path):
+    """Its training-period mean is in no table: the mean of its whole record says whether its snow counts."""
+    path = shutil.copytree(run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("test_*", "states_*"))
+    table = pd.read_csv(path / "basins.csv", dtype={"basin": str})
+    snowy = table["basin"][table["mean_swe"] > 5].tolist()
+    table[~table["basin"].isin(snowy)].to_csv(path / "basins.csv", index=False)
+    LSTM_test.main(LSTM_test.Settings(run_dir=str(path), basins=tuple(table["basin"]), metrics=("NSE",)))
+    scores = pd.read_csv(path / "test_2006-10-01_2007-09-30" / "scores.csv", dtype={"basin": str})
+    counted = scores[scores["target"].eq("swe") & scores["note"].isna()]["basin"].unique()
+    assert snowy and sorted(counted) == sorted(snowy)
 
 
 def test_observations_are_those_of_the_files(tested, demo):
@@ -303,8 +316,6 @@ def test_bad_training_settings_end_in_a_sentence_and_write_nothing(settings, tmp
 def test_bad_runs_end_in_a_sentence(run_dir, tmp_path, capsys):
     def copy(name, **changes):
         path = tmp_path / name
-        import shutil
-
         shutil.copytree(run_dir, path, ignore=shutil.ignore_patterns("test_*", "states_*"))
         for file, content in changes.items():
             (path / file.replace("_json", ".json").replace("_csv", ".csv")).write_text(content, encoding="utf-8")
