@@ -877,4 +877,9 @@ def test_periods_that_cannot_be_probed(run_dir, data, capsys):
     for basin in BASINS:
         change(file_of(data, "concept", basin), SOIL, "", lambda n: n > 2000)
     chosen = LSTM_probe.Settings(run_dir=str(run_dir), data_dir=str(data), period=("2007-05-01", "2007-09-30"))
-    ends_with(capsys, LSTM_probe.main, chosen, "soil1 has no value from 2007-05-01 to 2007-09-30")
+    ends_with(
+        capsys,
+        LSTM_probe.main,
+        chosen,
+        "No basin counts for soil1: none has enough of it, or none a value from 2007-05-01 to 2007-09-30.",
+    )
