@@ -8,7 +8,7 @@ in the cache folder::
 
 A basin is whole or not there, so preparing can be stopped at any time and goes on with the next basin, two runs may
 prepare the same basins at once, and the folder may be deleted whenever nothing runs. Everything else goes through the
-basins by opening these arrays as memory maps: 6,800 gauges take the same road as 24.
+basins and reads the days that it needs: 6,800 gauges take the same road as 24.
 """
 
 import atexit
@@ -112,12 +112,15 @@ class Prepared:
         ahead = int((first - self.first_days[position]).astype(int))
         begin, end = max(ahead, 0), min(ahead + number, int(self.lengths[position]))
         if begin < end:
-            array, shape = self.arrays[position], (int(self.lengths[position]), values.shape[1])
-            if isinstance(array, Path):
-                # Opened anew each time: the pages that were touched then do not pile up as memory of this process.
-                # (numpy.load would read the header again, three times as long as the days themselves.)
-                array = np.memmap(array, np.float32, "r", NPY_HEADER, shape)
-            values[begin - ahead : end - ahead] = array[begin:end]
+            array, kept = self.arrays[position], values[begin - ahead : end - ahead]
+            if not isinstance(array, Path):
+                kept[:] = array[begin:end]
+                return values
+            # A plain read takes a third of the time of opening a memory map, and no pages pile up as memory.
+            with array.open("rb") as file:
+                file.seek(NPY_HEADER + begin * values.shape[1] * values.itemsize)
+                if file.readinto(kept) != kept.nbytes:
+                    raise InputError(f"{array} has been cut since it was written: start again, it is made anew.")
         return values
 
     def read(self, positions, dates):
