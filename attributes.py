@@ -21,7 +21,7 @@ ATTRIBUTES = (
 )  # fmt: skip
 
 
-def load_attributes(source, basins, columns=ATTRIBUTES) -> "pd.DataFrame":
+def load_attributes(source, basins, columns=ATTRIBUTES) -> pd.DataFrame:
     """Catchment attributes as they stand in the files (Addor et al. 2017, doi:10.5194/hess-21-5293-2017).
 
     Parameters

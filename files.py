@@ -109,14 +109,6 @@ def write_csv(path, frame, **options):
         frame.to_csv(temporary, encoding="utf-8", lineterminator="\n", **options)
 
 
-def write_netcdf(path, dataset):
-    """Write an xarray.Dataset as compressed netCDF, all or nothing; dates are written as whole days (int32)."""
-    encoding = {name: {"zlib": True, "complevel": 1} for name, v in dataset.data_vars.items() if v.dtype.kind == "f"}
-    encoding |= {name: {"dtype": "int32"} for name, v in dataset.coords.items() if v.dtype.kind == "M"}
-    with replacing(path) as temporary:
-        dataset.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
-
-
 def read_json(path):
     """A JSON file that must hold an object.
 

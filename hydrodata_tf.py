@@ -343,8 +343,10 @@ def _sources(data_dir, forcing: str, basins, concepts):
     """Basins in order, those left out with the reason, and the files of each basin."""
     caravan = forcing == "caravan"
     main, flows = _main_files(data_dir, forcing)
-    every, left_out = every_basin(data_dir, forcing, (main, flows))
-    order = every if basins is None else read_basins(basins)
+    if basins is None:
+        order, left_out = _every_basin(data_dir, forcing, main, flows)
+    else:
+        order, left_out = read_basins(basins), {}
     for files, what in ((main, f"{forcing} forcing"), (flows, "streamflow")):
         if absent := [b for b in order if b not in files]:
             raise InputError(f"{data_dir}: no {what} file for {len(absent)} of {len(order)} basins: {some(absent)}.")
@@ -370,7 +372,7 @@ def _sources(data_dir, forcing: str, basins, concepts):
         for basin, path in paths.items():
             factors = tuple(c.factor for c in members)
             sources[basin].append(Source(" and ".join(names), path, columns, names, factors))
-    return order, left_out if basins is None else {}, sources
+    return order, left_out, sources
 
 
 def read_basin(basin: str, sources: list[Source], variables: list[str]):
@@ -470,9 +472,8 @@ def _main_files(data_dir, forcing: str) -> tuple[dict[str, Path], dict[str, Path
     return forcing_files(data_dir, forcing), streamflow_files(data_dir)
 
 
-def every_basin(data_dir, forcing: str, files=None) -> tuple[list[str], dict[str, str]]:
+def _every_basin(data_dir, forcing: str, main, flows) -> tuple[list[str], dict[str, str]]:
     """Ids of all basins that have forcing and streamflow, sorted, and the others with what they lack."""
-    main, flows = files or _main_files(data_dir, forcing)
     order = sorted(set(main) & set(flows))
     if not order:
         raise InputError(f"{data_dir}: no basin has {forcing} forcing and streamflow.")
@@ -514,7 +515,7 @@ def _check_caravan(heads, keys, columns, data_dir) -> None:
         raise InputError(f"{data_dir}: the gauges have different potential evaporation ({some(sorted(kinds))}).")
 
 
-def _places(data_dir, basins, caravan: bool, heads) -> "pd.DataFrame":
+def _places(data_dir, basins, caravan: bool, heads) -> pd.DataFrame:
     """Latitude, longitude and area (km2) by basin, NaN where unknown."""
     found: dict[str, dict[str, float]] = {}
     columns = {"gauge_lat": "lat", "gauge_lon": "lon", "area": "area_km2"}

@@ -167,7 +167,7 @@ class Caravan(Csv):
         return hd.load_caravan(self.path.parents[3], "camels_01022500", self.wanted)
 
 
-# ---- mutations: each returns what the loader must do with the text ---------------------------------------------------
+# Mutations: each returns what the loader must do with the text
 # 'equal': load to the truth; 'refuse': raise; 'true': raise, or whatever loads is the truth or missing
 
 

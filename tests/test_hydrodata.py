@@ -144,7 +144,7 @@ def test_basin_list_that_is_not_there(tmp_path):
             hd.read_basins(spec)
 
 
-# ---- CAMELS-US, real numbers ----------------------------------------------------------------------------------------
+# CAMELS-US, real numbers
 
 LEAP_DAY = {  # 02064000 on 2000-02-29, in FORCING's order, copied by hand from the four files
     "daymet": (0.00, -2.00, 16.84, 422.33, 520.26),
@@ -228,7 +228,7 @@ def test_attribute_table_of_the_project():
     np.testing.assert_allclose(table.std(ddof=0), 1, atol=1e-8)
 
 
-# ---- CAMELS-US, hand-written ----------------------------------------------------------------------------------------
+# CAMELS-US, hand-written
 
 
 @pytest.mark.parametrize("days", [1, 2, 10])
@@ -1235,6 +1235,14 @@ def test_gauges_that_cannot_be_used_are_left_out_or_listed(tmp_path):
     assert words.startswith("2 of 4 basins cannot be used. No streamflow from 2001-01-01 to 2001-12-31: x_2; No temp")
     flow_only = hd.open_data(tmp_path / "c", basins=["x_2"], forcing="caravan", attributes="none")
     assert flow_only.left_out == {}  # without a period nothing is asked of the flow
+
+
+def test_a_strange_file_does_not_matter_to_basins_that_are_named(caravan, tmp_path):
+    folder = caravan / "timeseries" / "csv" / "lamah"
+    shutil.copy(folder / "lamah_1145.csv", folder / "x y_1.csv")
+    assert load(caravan, tmp_path, forcing="caravan", basins=[GAUGES[1]])["basin"].values.tolist() == [GAUGES[1]]
+    with pytest.raises(hd.InputError, match="is not a basin id.* Rename or remove the file"):
+        load(caravan, tmp_path, forcing="caravan")
 
 
 @pytest.mark.parametrize("inner", ["", "camels", "caravan"])
