@@ -1,11 +1,14 @@
-"""Score a run over a chosen period with chosen metrics: a table, a CSV, a netCDF and figures.
+"""Score a run, or the mean of several, over a chosen period with chosen metrics: a table, a CSV, a netCDF and figures.
 
     python LSTM_test.py                                                   # the demo run over its test period
     python LSTM_test.py --run-dir runs/camels --period 2004-10-01 2008-09-30 --metrics NSE KGE FHV
+    python LSTM_test.py --run-dir runs/daymet runs/maurer                 # the mean of both, as if members of one run
+    python LSTM_test.py --run-dir runs/folds                              # each basin by the fold that never saw it
 
 Everything about the model and its data comes from the run directory. Each basin is simulated as one sequence with a
 spin-up year before the period, which is not scored. With several members each is scored, and the mean of their
-simulations. Basins are gone through some at a time, so that memory does not grow with their number.
+simulations; several runs may differ in their forcing. Basins are gone through some at a time, so that memory does not
+grow with their number.
 """
 
 from dataclasses import dataclass
@@ -19,10 +22,11 @@ MEAN = "mean of members"
 
 @dataclass
 class Settings:
-    run_dir: str = "runs/demo"
-    """Run directory that LSTM_train.py wrote."""
+    run_dir: tuple[str, ...] = ("runs/demo",)
+    """Run directory that LSTM_train.py wrote, or several whose simulations are averaged."""
     period: tuple[str, str] | None = None
-    """First and last day to score; the test period stored with the run if not given."""
+    """First and last day to score; if not given the test period stored with the run, which basins may have of their
+    own."""
     metrics: tuple[str, ...] = ("NSE", "KGE", "alpha-NSE", "beta-NSE", "FHV", "FLV", "r", "RMSE")
     """Any of NSE, KGE, KGE2012, MSE, RMSE, r, alpha-NSE, beta-NSE, log-NSE, PBIAS, FHV, FLV, FMS."""
     basins: tuple[str, ...] = ()
@@ -30,7 +34,7 @@ class Settings:
     data_dir: str | None = None
     """Where the data are now, if not where they were in training."""
     out_dir: str | None = None
-    """Folder for the results; test_<start>_<end> in the run directory if not given."""
+    """Folder for the results; if not given test_<start>_<end> in the run directory, or beside it in mean_of_<runs>."""
 
 
 def main(settings: Settings):
@@ -44,39 +48,42 @@ def main(settings: Settings):
 
     if unknown := [name for name in settings.metrics if name not in cn_loss.METRICS]:
         raise InputError(f"There is no metric {unknown[0]}: choose from {', '.join(cn_loss.METRICS)}.")
-    run = runs.load_run(settings.run_dir)
+    group = runs.load_group(settings.run_dir)
+    run = group.runs[0]
     start, end = settings.period or run.settings["test_period"]
-    out = Path(settings.out_dir or run.path / f"test_{start}_{end}")
-    data = run.data(start, end, settings.basins, data_dir=settings.data_dir)
-    print(data.report)
-    counted = runs.scored_basins(run.basins, data)
-    models = [run.model(seed) for seed in run.seeds]
-    members = [f"seed {seed}" for seed in run.seeds] + [MEAN] * (len(models) > 1)
+    several = group.data(start, end, settings.basins, settings.data_dir)
+    data = several[0]
+    for one in several[: 1 if group.folds else None]:
+        print(one.report)
+    counted = runs.scored_basins(group.basins, data)
+    within = None if settings.period else data.period("test", start, end)
+    start, end = (start, end) if settings.period else (within[0].min(), within[1].max())
+    dates = group.dates(several, start, end)
+    out = Path(settings.out_dir or group.folder / f"test_{start}_{end}")
+    members = group.members + [MEAN] * (len(group.members) > 1)
     shown = members[-1]
 
     scores, nse = [], {name: np.full(len(data.basins), np.nan) for name in data.targets}
     origin = {"title": f"Simulated and observed series of {run.path.name}", **runs.origin(run)}
-    with replacing(out / "series.nc") as path, results.create(path, data, data.dates(start, end), origin) as file:
+    with replacing(out / "series.nc") as path, results.create(path, data, dates, origin) as file:
         results.add_index(file, "member", members, "member of the run, or their mean")
         for name in data.targets:
             results.add_series(file, f"{name}_observed", data.about[name], f"{name}, observed")
             results.add_series(file, f"{name}_simulated", data.about[name], f"{name}, simulated", before=["member"])
-        for parts in runs.simulate_members(models, data, start, end, progress="simulating"):
-            part = parts[0]
+        for basins, parts in group.simulate(several, start, end, within, progress="simulating"):
             simulated = [one.prediction for one in parts]
-            simulated += [np.mean(simulated, axis=0)] * (len(models) > 1)
+            simulated += [np.mean(simulated, axis=0)] * (len(parts) > 1)
             for k, name in enumerate(data.targets):
-                observed = part.observed[..., k]
-                file[f"{name}_observed"][part.basins] = observed
+                observed = parts[0].observed[..., k]
+                file[f"{name}_observed"][basins] = observed
                 for m, member in enumerate(members):
-                    file[f"{name}_simulated"][m, part.basins] = simulated[m][..., k]
-                    table = score_basins(settings.metrics, data, part.basins, name, observed, simulated[m][..., k])
-                    table.loc[~counted[name][part.basins], "note"] = (
-                        f"mean below {runs.SNOW_MM:g} mm: not in the summary"
-                    )
+                    file[f"{name}_simulated"][m, basins] = simulated[m][..., k]
+                    names = [data.basins[b] for b in basins]
+                    table = score_basins(settings.metrics, names, name, observed, simulated[m][..., k])
+                    table.loc[~counted[name][basins], "note"] = f"mean below {runs.SNOW_MM:g} mm: not in the summary"
                     scores.append(table.assign(target=name, member=member))
                 one = cn_loss.score(observed, simulated[-1][..., k], ["NSE"])["NSE"]
-                nse[name][part.basins] = one.where(counted[name][part.basins])
+                nse[name][basins] = one.where(counted[name][basins])
 
     scores = pd.concat(scores).set_index(["target", "member", "basin"])
     order = pd.MultiIndex.from_product([data.targets, members, data.basins], names=scores.index.names)
@@ -91,12 +98,12 @@ def main(settings: Settings):
     print(f"\nScores, series and figures in {out}")
 
 
-def score_basins(metrics, data, basins, name, observed, simulated):
+def score_basins(metrics, basins, name, observed, simulated):
     """Scores of some basins for one target, a row each, and in words why a score has no value."""
     import cn_loss
 
     metrics = [metric for metric in metrics if name == "streamflow" or metric not in FLOW_METRICS]
-    table = cn_loss.score(observed, simulated, metrics, index=data.basins[basins])
+    table = cn_loss.score(observed, simulated, metrics, index=basins)
     notes = []
     for (_, row), *pair in zip(table.iterrows(), observed, simulated, strict=True):
         reasons = {}

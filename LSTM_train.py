@@ -16,6 +16,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tyro
@@ -30,10 +31,12 @@ class Settings:
     """Folder for the trained model and everything the other scripts need; a new or an empty one."""
     data_dir: str = "camels_us"
     """CAMELS-US folder or, with --forcing caravan, a Caravan folder."""
-    forcing: str = "daymet"
-    """Forcing product: daymet, maurer, maurer_extended, nldas, nldas_extended, or caravan."""
+    forcing: tuple[str, ...] = ("daymet",)
+    """Forcing product: daymet, maurer, maurer_extended, nldas, nldas_extended, or caravan. Of several of CAMELS-US the
+    model gets all inputs: prcp_daymet, prcp_maurer and so on."""
     basins: tuple[str, ...] = ()
-    """Basin ids, or one file that lists them; if empty, all basins of the data folder that can be used."""
+    """Basin ids, or one file that lists them; if empty, all basins of the data folder that can be used. A table with
+    columns such as train_start and train_end gives single basins periods of their own."""
     attributes: str = "auto"
     """Catchment attributes: auto (the 27 of the CAMELS files, Caravan's own), a CSV table, climate (computed from the
     forcing of the training period), or none."""
@@ -80,6 +83,14 @@ class Settings:
     """Largest norm of the gradient of one step, over all weights together."""
     patience: int = 15
     """Stop after this many epochs without a better validation score."""
+    start_from: str | None = None
+    """Run directory whose settings, weights and statistics this run begins with. A concept that it does not know gets a
+    new column of the probe."""
+    train_only: Literal["all", "heads", "probe"] = "all"
+    """What is trained: all weights, the probe and the runoff layer, or the probe; the rest stays as it is."""
+    folds: int = 0
+    """Number of parts that the basins are divided into: one run for each part, without its basins, so that LSTM_test.py
+    can score every basin as ungauged. 0: one run with all basins."""
     seed: tuple[int, ...] = (1,)
     """Seed of the weights and of the order of the windows; several train one member each."""
     resume: bool = False
@@ -94,7 +105,7 @@ PRESETS = {
     "demo": Settings(
         run_dir="runs/demo",
         data_dir="demo",
-        forcing="daymet",
+        forcing=("daymet",),
         concepts=(
             f"soil1={GAUGE}:volumetric_soil_water_layer_1_mean*70[mm]",
             f"soil2={GAUGE}:volumetric_soil_water_layer_2_mean*210[mm]",
@@ -112,7 +123,7 @@ PRESETS = {
     "camels": Settings(
         run_dir="runs/camels",
         data_dir="camels_us",
-        forcing="maurer_extended",
+        forcing=("maurer_extended",),
         basins=("s_391attrs.csv",),
         concepts=("swe=swe/{number}.csv:uaz_swe[mm]",),
         train_period=("1981-10-01", "2000-09-30"),
@@ -122,7 +133,7 @@ PRESETS = {
     "caravan": Settings(
         run_dir="runs/caravan",
         data_dir="Caravan",
-        forcing="caravan",
+        forcing=("caravan",),
         attributes="climate",
         concepts=(
             "soil1=caravan:volumetric_soil_water_layer_1_mean*70",
@@ -155,7 +166,6 @@ def train(settings, team):
     """Read the data, begin the run directory and train every member."""
     import hydrodata_tf as hydrodata
     import runs
-    import windows
     from files import InputError
 
     if settings.batch_size % team.devices:
@@ -174,28 +184,57 @@ def train(settings, team):
         concepts=settings.concepts,
         climate_period=settings.train_period,
         used_in=settings.train_period,
+        own_periods=hydrodata.read_periods(settings.basins),
     )
     print(data.report)
+    check_own_periods(settings, data)
     for reason in dict.fromkeys(data.left_out.values()):
         number = sum(reason == other for other in data.left_out.values())
         print(f"{number} basins left out. {reason} (left_out.csv in {settings.run_dir} names them).")
-    training = windows.training_set(data, *settings.train_period, settings.warmup_days)
-    valid = data.select(range(len(data.basins))[team.index :: team.count])
+    base = runs.load_run(settings.start_from) if settings.start_from else None
+    if base:
+        base.fit(data)
+    if settings.folds > len(data.basins):
+        raise InputError(f"--folds {settings.folds} needs as many basins, not {len(data.basins)}.")
+    if settings.folds and (Path(settings.run_dir) / "settings.json").exists():
+        raise InputError(f"{settings.run_dir} already holds a run of all basins: name another --run-dir.")
+    if not settings.folds:
+        train_run(settings, team, data, base)
+    for fold, kept in enumerate(kept_in_folds(settings.folds, len(data.basins)), start=1):
+        print(f"Fold {fold} of {settings.folds}: {len(kept)} basins")
+        of_fold = replace(settings, run_dir=str(Path(settings.run_dir) / f"fold_{fold}"))
+        train_run(of_fold, team, data.select(kept), base)
+    print(f"Next: python LSTM_test.py --run-dir {settings.run_dir}")
 
+
+def kept_in_folds(folds, basins):
+    """Positions of the basins that each fold's run is trained on; every basin is missing in one of them."""
+    order = np.random.default_rng(folds).permutation(basins)
+    return [sorted(set(range(basins)) - set(order[fold::folds])) for fold in range(folds)]
+
+
+def train_run(settings, team, data, base):
+    """Begin or resume one run directory and train its members."""
+    import runs
+    import windows
+
+    training = windows.training_set(data, *data.period("train", *settings.train_period), settings.warmup_days)
+    if base:
+        training = replace(training, normalisation=base.statistics_with(training.normalisation))
+    valid = data.select(range(len(data.basins))[team.index :: team.count])
     apart = ("resume", "distribute")  # these change how a run is made, not what comes out
     options = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items() if k not in apart}
     if team.first:
         runs.create_run(settings.run_dir, options, training, resume=settings.resume)
     team.wait()
     for seed in settings.seed:
-        train_member(settings, team, seed, training, valid)
-    print(f"Next: python LSTM_test.py --run-dir {settings.run_dir}")
+        train_member(settings, team, seed, training, valid, base)
 
 
 def check(settings):
     """Refuse settings that cannot work before anything is read."""
     from files import InputError
-    from runs import MOST_SEED, MOST_UNITS
+    from runs import MOST_UNITS
 
     for name in ("hidden_size", "epochs", "batch_size", "window", "learning_rate", "clip_norm", "patience"):
         if not getattr(settings, name) > 0:
@@ -209,12 +248,34 @@ def check(settings):
         raise InputError(f"--forcing-noise must not be above 1, not {settings.forcing_noise}.")
     if not 0 <= settings.dropout < 1:
         raise InputError(f"--dropout must be at least 0 and below 1, not {settings.dropout}.")
+    check_members(settings)
+    check_periods(settings)
+
+
+def check_members(settings):
+    """Refuse seeds, folds and parts to train that cannot be."""
+    from files import InputError
+    from runs import MOST_SEED
+
+    if settings.folds == 1 or settings.folds < 0:
+        raise InputError(f"--folds must be 0 or at least 2, not {settings.folds}.")
+    if settings.train_only == "probe" and not settings.concepts:
+        raise InputError("--train-only probe needs --concepts.")
     if len(set(settings.seed)) < max(1, len(settings.seed)) or not all(
         0 <= seed <= MOST_SEED for seed in settings.seed
     ):
         given = " ".join(map(str, settings.seed))
         raise InputError(f"--seed takes different whole numbers from 0 to {MOST_SEED}, not {given}.")
-    check_periods(settings)
+
+
+def check_own_periods(settings, data):
+    """Refuse basins whose own periods share days."""
+    from files import InputError
+
+    spans = [data.period(name, *getattr(settings, f"{name}_period")) for name in ("train", "valid", "test")]
+    for (first, last), (later, end) in itertools.combinations(spans, 2):
+        if (both := np.flatnonzero((first <= end) & (later <= last))).size:
+            raise InputError(f"Basin {data.basins[both[0]]}: two of its periods share days; mend the basin list.")
 
 
 def check_periods(settings):
@@ -233,7 +294,7 @@ def check_periods(settings):
             raise InputError(f"{one} ({first} to {last}) and {other} ({later} to {end}) share days.")
 
 
-def train_member(settings, team, seed, training, valid):
+def train_member(settings, team, seed, training, valid, base):
     """Train the member of one seed, from its last checkpoint if it has one, and leave its best weights in the run."""
     import pandas as pd
 
@@ -244,7 +305,7 @@ def train_member(settings, team, seed, training, valid):
     folder = Path(settings.run_dir) / f"seed_{seed}"
     build_model = functools.partial(runs.build_model, asdict(settings), training.normalisation, seed)
     with team.training():
-        model = build_model()
+        model = first_model(settings, build_model, seed, base)
     weights = loss_weights(settings, model.targets)
     done, history, best = 0, [], {"score": -np.inf, "epoch": 0}
     with team.training():
@@ -255,7 +316,7 @@ def train_member(settings, team, seed, training, valid):
     # A shared model cannot simulate other basins in every process; a model of its own can.
     judged = build_model() if team.distribution else model
     number = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    print(f"Seed {seed}: {settings.hidden_size} cell states, {number:,} weights" +
+    print(f"Seed {seed}: {settings.hidden_size} cell states, {number:,} weights to train" +
           (f", going on after epoch {done}" if done else ""))  # fmt: skip
 
     print(f"{'epoch':>5} {'seconds':>8} {'loss':>8}  validation NSE, median over basins")
@@ -294,6 +355,15 @@ def train_member(settings, team, seed, training, valid):
     if team.first:
         plots.history(pd.DataFrame(history), folder / "history.png")
     print(f"Seed {seed}: best weights from epoch {best['epoch']}, in {folder / 'model.keras'}")
+
+
+def first_model(settings, build_model, seed, base):
+    """The model as it is before the first epoch: drawn from the seed or taken from another run, in part frozen."""
+    model = build_model()
+    if base:
+        base.give_weights(model, seed)
+    model.lstm.trainable, model.runoff.trainable = settings.train_only == "all", settings.train_only != "probe"
+    return model
 
 
 def train_epoch(settings, team, model, training, seed, epoch):
@@ -367,7 +437,8 @@ def median_nse(model, team, data, period, table):
 
     counted = scored_basins(table, data)
     rows = [np.empty((0, len(model.targets)))]
-    for part in simulate(model, data, *period):
+    within = data.period("valid", *period)
+    for part in simulate(model, data, within[0].min(), within[1].max(), within=within):
         nse = [
             score(part.observed[..., k], part.prediction[..., k], ["NSE"])["NSE"].where(counted[name][part.basins])
             for k, name in enumerate(model.targets)
@@ -379,21 +450,23 @@ def median_nse(model, team, data, period, table):
 def from_command_line(words):
     """Settings from the words of a command: a preset's name, if the first word is one, then options.
 
-    With --resume the settings kept in the run directory take the place of the preset's.
+    With --resume or --start-from the settings kept in that run directory take the place of the preset's.
     """
     preset = words[0] if words and words[0] in PRESETS else "demo"
     words = words[1:] if words and words[0] in PRESETS else words
     described = {"description": __doc__, "prog": f"LSTM_train.py {preset}", "args": words}
     chosen = tyro.cli(Settings, default=PRESETS[preset], **described)
-    if not chosen.resume:
+    if not (chosen.resume or chosen.start_from):
         return chosen
     from runs import stored_settings
 
-    stored = stored_settings(chosen.run_dir)
+    stored = stored_settings(chosen.run_dir) if chosen.resume else stored_settings(chosen.start_from)
     if stored is None:
         return chosen
     stored = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
     stored["run_dir"] = chosen.run_dir  # it may have been moved
+    if not chosen.resume:
+        stored |= {"train_only": "all", "folds": 0}
     return tyro.cli(Settings, default=replace(Settings(), **stored), **described)
 
 

@@ -8,6 +8,7 @@ through basin by basin. What a folder holds, and the z-scored attribute table:
     python hydrodata_tf.py attributes --data-dir CAMELS_FOLDER --basins BASIN_LIST --out s_391attrs.csv
 """
 
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -33,12 +34,15 @@ from readers import (
     read_columns,
     read_forcing,
     read_streamflow,
+    read_table,
+    text_of,
 )
 
 if TYPE_CHECKING:  # imported where it is used: it takes as long as reading a small data set
     import xarray as xr
 
 PLACE = {"lat": "degrees_north", "lon": "degrees_east", "area_km2": "km2"}
+PERIODS = [f"{name}_{end}" for name in ("train", "valid", "test") for end in ("start", "end")]
 READER_VERSION = 3  # part of the cache key: raise it when a file would be read to other numbers
 
 
@@ -195,6 +199,41 @@ def load_concept(concept: Concept | str, basin, data_dir=None) -> pd.Series:
     return series
 
 
+def read_periods(spec) -> pd.DataFrame:
+    """The periods of single basins, where a basin list gives them.
+
+    Parameters
+    ----------
+    spec : sequence of str
+        As `read_basins` takes it. A table may have the columns train_start, train_end, valid_start, valid_end,
+        test_start and test_end, with dates as 1981-10-01; where a field is empty the basin is as the others.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index basin; those of the columns that are there, NaT where empty; without columns if no table has one.
+
+    Raises
+    ------
+    InputError
+        If a table cannot be read or a field is no date.
+    """
+    rows: dict[str, dict[str, pd.Timestamp]] = {}
+    for path in (Path(str(item)) for item in spec if Path(str(item)).is_file()):
+        if not re.search(rb"(train|valid|test)_(start|end)", text_of(path).partition(b"\n")[0]):
+            continue
+        names, lines = read_table(path)
+        key = next((names.index(name) for name in ("basin_id", "gauge_id") if name in names), 0)
+        columns = [(i, name) for i, name in enumerate(names) if name in PERIODS]
+        for line, fields in lines:
+            try:
+                row = {name: pd.Timestamp(windows.parse_day(fields[i])) for i, name in columns if fields[i]}
+            except InputError as problem:
+                raise InputError(f"{path}, line {line}: {problem}") from None
+            rows[basin_id(fields[key])] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
 class Source(NamedTuple):
     """One file of one basin: which of its columns become which variables, times which factors."""
 
@@ -250,12 +289,13 @@ def load_dataset(data_dir, *arguments, **options) -> "xr.Dataset":
 
 def open_data(
     data_dir,
-    forcing: str = "daymet",
+    forcing="daymet",
     basins=None,
     attributes="auto",
     concepts=(),
     climate_period=None,
     used_in=None,
+    own_periods=None,
     cache_dir=None,
     progress: bool = True,
 ) -> windows.Prepared:
@@ -265,8 +305,9 @@ def open_data(
     ----------
     data_dir : path
         CAMELS-US folder, or Caravan folder when `forcing` is 'caravan'.
-    forcing : str, default 'daymet'
-        One of PRODUCTS, or 'caravan' for Caravan's own forcing and streamflow (CARAVAN_FORCING).
+    forcing : str or sequence of str, default 'daymet'
+        One of PRODUCTS, or 'caravan' for Caravan's own forcing and streamflow (CARAVAN_FORCING). Of several products
+        each gives its inputs, with its name behind theirs: prcp_daymet, prcp_maurer.
     basins : path, id or list, default None
         As read_basins takes them; None: every basin of the folder that can be used.
     attributes : str or path, default 'auto'
@@ -278,6 +319,8 @@ def open_data(
         Days that 'climate' is computed from; give the training period.
     used_in : (start, end), default None
         Days in which a basin needs forcing and streamflow to be of use; give the training period.
+    own_periods : DataFrame, default None
+        Basins whose periods differ, as `readers.read_periods` gives them; they hold for the two options above too.
     cache_dir : path, default None
         As `windows.cache_folder` takes it. Deleting it is safe.
     progress : bool, default True
@@ -298,8 +341,13 @@ def open_data(
     names = [c.name for c in concepts]
     if len(set(names)) < len(names):
         raise InputError(f"Two concepts have the same name ({some(names, 8)}); name them apart.")
-    inputs = CARAVAN_FORCING if forcing == "caravan" else FORCING
-    order, left_out, sources = _sources(data_dir, forcing, basins, concepts)
+    products = [forcing] if isinstance(forcing, str) else list(forcing)
+    if len(set(products)) < len(products) or not products or ("caravan" in products and len(products) > 1):
+        raise InputError(f"Forcing {' '.join(products)}: name one product, or several different ones of CAMELS-US.")
+    forcing, inputs = "+".join(products), [name for names in input_names(products).values() for name in names]
+    if taken := set(names) & set(inputs):
+        raise InputError(f"Concept {min(taken)} has the name of an input; give it another.")
+    order, left_out, sources = _sources(data_dir, products, basins, concepts)
 
     request = [READER_VERSION, forcing, [[c.name, c.template, c.column, c.factor] for c in concepts]]
     folder = f"{forcing}-{windows.digest(request)}"
@@ -310,19 +358,20 @@ def open_data(
         f"reading {forcing}", progress,
     )  # fmt: skip
     arrays, first_days, lengths, found = zip(*kept, strict=True)
-    _check_found(data_dir, forcing, order, found, concepts)
+    _check_found(data_dir, products, order, found, concepts)
     data = windows.Prepared(
         basins=order,
-        inputs=list(inputs),
+        inputs=inputs,
         targets=["streamflow", *names],
-        about=_about(inputs, concepts),
-        place=_places(data_dir, order, forcing == "caravan", [one[forcing] for one in found]),
+        about=_about(products, concepts),
+        place=_places(data_dir, order, forcing == "caravan", [one[products[0]] for one in found]),
         attributes=pd.DataFrame(index=order),
         arrays=list(arrays),
         first_days=np.array(first_days),
         lengths=np.array(lengths),
         forcing=forcing,
         left_out=left_out,
+        own_periods=pd.DataFrame() if own_periods is None else own_periods,
         synthetic=any((folder / "demo.json").is_file() for folder in (Path(data_dir), Path(data_dir).parent)),
     )
     named = basins is not None
@@ -339,30 +388,43 @@ def _state(path: Path) -> list:
     return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
 
 
-def _sources(data_dir, forcing: str, basins, concepts):
+def input_names(products) -> dict[str, list[str]]:
+    """Names of the inputs that each forcing product gives: prcp, or prcp_daymet where there are several products."""
+    of = {product: CARAVAN_FORCING if product == "caravan" else FORCING for product in products}
+    if len(products) == 1:
+        return {product: list(names) for product, names in of.items()}
+    return {product: [f"{name}_{product}" for name in names] for product, names in of.items()}
+
+
+def _sources(data_dir, products, basins, concepts):
     """Basins in order, those left out with the reason, and the files of each basin."""
-    caravan = forcing == "caravan"
-    main, flows = _main_files(data_dir, forcing)
+    caravan = products == ["caravan"]
+    # A Caravan file holds forcing and streamflow.
+    main = {name: caravan_files(data_dir) if caravan else forcing_files(data_dir, name) for name in products}
+    flows = main["caravan"] if caravan else streamflow_files(data_dir)
+    files_of = {f"{name} forcing": files for name, files in main.items()} | {"streamflow": flows}
     if basins is None:
-        order, left_out = _every_basin(data_dir, forcing, main, flows)
+        order, left_out = _every_basin(data_dir, files_of)
     else:
         order, left_out = read_basins(basins), {}
-    for files, what in ((main, f"{forcing} forcing"), (flows, "streamflow")):
+    for what, files in files_of.items():
         if absent := [b for b in order if b not in files]:
             raise InputError(f"{data_dir}: no {what} file for {len(absent)} of {len(order)} basins: {some(absent)}.")
+    names_of = input_names(products)
     sources = {}
     for basin in order:
         if caravan:
             columns = (*CARAVAN_FORCING, "streamflow")
-            sources[basin] = [Source(forcing, main[basin], columns, columns, (1.0,) * len(columns))]
-        else:
-            sources[basin] = [
-                Source(forcing, main[basin], FORCING, FORCING, (1.0,) * len(FORCING)),
-                Source("streamflow", flows[basin], ("streamflow",), ("streamflow",), (1.0,)),
-            ]
+            sources[basin] = [Source("caravan", flows[basin], columns, columns, (1.0,) * len(columns))]
+            continue
+        sources[basin] = [
+            Source(product, main[product][basin], FORCING, tuple(names_of[product]), (1.0,) * len(FORCING))
+            for product in products
+        ]
+        sources[basin].append(Source("streamflow", flows[basin], ("streamflow",), ("streamflow",), (1.0,)))
     for template in dict.fromkeys(c.template for c in concepts):
         members = [c for c in concepts if c.template == template]
-        index = (main if caravan else caravan_files(data_dir)) if template == "caravan" else None
+        index = (flows if caravan else caravan_files(data_dir)) if template == "caravan" else None
         paths = {b: p for b in order if (p := concept_path(template, b, data_dir, index)) is not None}
         if not paths:
             raise InputError(
@@ -407,13 +469,14 @@ def read_basin(basin: str, sources: list[Source], variables: list[str]):
     return start, table, found
 
 
-def _check_found(data_dir, forcing, basins, found, concepts) -> None:
+def _check_found(data_dir, products, basins, found, concepts) -> None:
     """Warn of temperatures that are means, refuse columns and concepts that are nowhere."""
-    main = [one[forcing] for one in found]
-    if forcing == "caravan":
-        _check_caravan(main, basins, (*CARAVAN_FORCING, "streamflow"), data_dir)
-    elif all(head["equal_temperatures"] for head in main):
-        _warn_equal_temperatures(forcing)
+    for product in products:
+        heads = [one[product] for one in found]
+        if product == "caravan":
+            _check_caravan(heads, basins, (*CARAVAN_FORCING, "streamflow"), data_dir)
+        elif all(head["equal_temperatures"] for head in heads):
+            _warn_equal_temperatures(product)
     for concept in concepts:
         heads = [head for one in found for head in one.values() if "names" in head and concept.name in head["valued"]]
         if not heads:
@@ -424,9 +487,13 @@ def _check_found(data_dir, forcing, basins, found, concepts) -> None:
             )
 
 
-def _about(inputs, concepts) -> dict:
+def _about(products, concepts) -> dict:
     """Units, meaning and source of each variable."""
-    about = {name: {"units": KNOWN[name].units, "long_name": KNOWN[name].label} for name in (*inputs, "streamflow")}
+    about = {}
+    for product, names in input_names(products).items():
+        for name, column in zip(names, CARAVAN_FORCING if product == "caravan" else FORCING, strict=True):
+            about[name] = {"units": KNOWN[column].units, "long_name": KNOWN[column].label}
+    about["streamflow"] = {"units": KNOWN["streamflow"].units, "long_name": KNOWN["streamflow"].label}
     for concept in concepts:
         times = f"*{concept.factor:g}" if concept.factor != 1 else ""
         source = f"{concept.template}:{concept.column}{times}"
@@ -449,41 +516,35 @@ def _without(data, reasons: dict[str, str], named: bool):
 
 
 def _not_usable(data, start, end) -> dict[str, str]:
-    """Basins without forcing or streamflow in a period, and why."""
+    """Basins without forcing or streamflow in the training period, and why."""
     reasons = {}
-    dates = data.dates(start, end)
-    for b, basin in enumerate(data.basins):
-        forcing, targets = data.read([b], dates)
+    data.dates(start, end)
+    for b, (basin, first, last) in enumerate(zip(data.basins, *data.period("train", start, end), strict=True)):
+        forcing, targets = data.read([b], np.arange(first, last + 1))
         there = np.isfinite(forcing[0]).any(axis=0)
         if not there.any():
-            reasons[basin] = f"No forcing from {start} to {end}"
+            reasons[basin] = f"No forcing from {first} to {last}"
         elif not there.all():
-            reasons[basin] = f"No {data.inputs[int(np.argmin(there))]} from {start} to {end}"
+            reasons[basin] = f"No {data.inputs[int(np.argmin(there))]} from {first} to {last}"
         elif not np.isfinite(targets[0, :, 0]).any():
-            reasons[basin] = f"No streamflow from {start} to {end}"
+            reasons[basin] = f"No streamflow from {first} to {last}"
     return reasons
 
 
-def _main_files(data_dir, forcing: str) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Files of the forcing and of streamflow by basin; for Caravan they are the same."""
-    if forcing == "caravan":
-        files = caravan_files(data_dir)
-        return files, files
-    return forcing_files(data_dir, forcing), streamflow_files(data_dir)
-
-
-def _every_basin(data_dir, forcing: str, main, flows) -> tuple[list[str], dict[str, str]]:
-    """Ids of all basins that have forcing and streamflow, sorted, and the others with what they lack."""
-    order = sorted(set(main) & set(flows))
+def _every_basin(data_dir, files_of) -> tuple[list[str], dict[str, str]]:
+    """Ids of all basins that have all files, sorted, and the others with what they lack first."""
+    everywhere = [set(files) for files in files_of.values()]
+    order = sorted(set.intersection(*everywhere))
     if not order:
-        raise InputError(f"{data_dir}: no basin has {forcing} forcing and streamflow.")
+        raise InputError(f"{data_dir}: no basin has {' and '.join(files_of)}.")
     for basin in order:  # file names become ids, and ids the names of other files
         try:
             basin_id(basin)
         except InputError as problem:
-            raise InputError(f"{main[basin]}: {problem} Rename or remove the file.") from None
-    lacking = {b: "No streamflow file" for b in sorted(set(main) - set(flows))}
-    return order, lacking | {b: f"No {forcing} forcing file" for b in sorted(set(flows) - set(main))}
+            path = next(iter(files_of.values()))[basin]
+            raise InputError(f"{path}: {problem} Rename or remove the file.") from None
+    others = sorted(set.union(*everywhere) - set(order))
+    return order, {b: f"No {next(w for w, files in files_of.items() if b not in files)} file" for b in others}
 
 
 def _notes(found) -> list[str]:
@@ -568,20 +629,22 @@ def _attributes_for(data_dir, data, attributes, climate_period):
 
 
 def _climate(data, period):
-    """Climate indices of each basin from its forcing in a period, and the basins for which there are none."""
+    """Climate indices of each basin from its forcing in the training period, and the basins without any."""
     caravan = data.forcing == "caravan"
-    low, high = ("temperature_2m_min", "temperature_2m_max") if caravan else ("tmin", "tmax")
-    dates, rows, reasons = data.dates(*period), {}, {}
-    for b, basin in enumerate(data.basins):
+    data.dates(*period)
+    rows, reasons = {}, {}
+    for b, (basin, first, last) in enumerate(zip(data.basins, *data.period("train", *period), strict=True)):
+        dates = np.arange(first, last + 1)
         forcing, _ = data.read([b], dates)
         series = dict(zip(data.inputs, forcing[0].astype(np.float64).T, strict=True))
-        rain, temperature = series[data.inputs[0]], (series[low] + series[high]) / 2
+        rain, low, high = (series[name] for name in data.inputs[:3])  # of the first product, if there are several
+        temperature = (low + high) / 2
         known = np.isfinite(rain) & np.isfinite(temperature)
         pet = series[PET][known] if caravan else None
         if not known.any() or not rain[known].any():
-            reasons[basin] = f"No precipitation from {period[0]} to {period[1]}"
+            reasons[basin] = f"No precipitation from {first} to {last}"
         elif caravan and not np.isfinite(pet).any():
-            reasons[basin] = f"No potential evaporation from {period[0]} to {period[1]}"
+            reasons[basin] = f"No potential evaporation from {first} to {last}"
         else:
             rows[basin] = climate_indices(rain[known], temperature[known], dates[known], pet)
     return pd.DataFrame.from_dict(rows, orient="index").reindex(data.basins), reasons

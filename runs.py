@@ -44,7 +44,8 @@ PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
 
 def origin(run):
     """What made an output file, as netCDF attributes."""
-    made = {"source": f"LSTM with {run.settings['hidden_size']} cell states, forcing {run.settings['forcing']}"}
+    chosen = run.settings
+    made = {"source": f"LSTM with {chosen['hidden_size']} cell states, forcing {' '.join(chosen['forcing'])}"}
     if run.synthetic:
         made["comment"] = "synthetic catchments, not observations"
     return made | {"run": run.path.name, "git_commit": provenance()["git_commit"]}
@@ -126,26 +127,60 @@ class Run:
             attributes=chosen["attributes"],
             concepts=chosen["concepts"] if concepts is None else concepts,
             climate_period=tuple(chosen["train_period"]),
+            own_periods=self.basins[self.basins.columns.intersection(hydrodata.PERIODS)],
         )
         data.dates(start, end)
-        for kind, names in (("inputs", data.inputs), ("attributes", data.attributes.columns)):
-            if set(names) != set(self.normalisation[kind]):
+        self.fit(data)
+        return data
+
+    def fit(self, data):
+        """Put the attributes of data in the model's order; refuse data with other inputs than those of the training."""
+        for kind, names in (("inputs", data.inputs), ("attributes", sorted(data.attributes.columns))):
+            known = list(self.normalisation[kind])
+            if names != (known if kind == "inputs" else sorted(known)):
                 raise InputError(
                     f"The data have the {kind} {some(names, 8)}, the run {self.path} was trained with "
                     f"{some(self.normalisation[kind], 8)}: give it the same data as in training."
                 )
         data.attributes = data.attributes[list(self.normalisation["attributes"])]
-        self._warn_of_strange(data.attributes)
-        return data
-
-    def _warn_of_strange(self, attributes):
         for name, (low, high) in self.normalisation["attribute_range"].items():
-            reach = high - low
-            far = attributes.index[(attributes[name] < low - reach) | (attributes[name] > high + reach)]
+            values, reach = data.attributes[name], high - low
+            far = values.index[(values < low - reach) | (values > high + reach)]
             if len(far):
                 warnings.warn(
                     f"{name} of basins {some(far)} is far outside the training range {low:g} to {high:g}.", stacklevel=3
                 )
+
+    def statistics_with(self, normalisation):
+        """The statistics for a training that goes on from this run: this run's; of new concepts those given."""
+        mine, ranges = self.normalisation, {}
+        for name, (low, high) in normalisation["attribute_range"].items():
+            ranges[name] = [min(low, mine["attribute_range"][name][0]), max(high, mine["attribute_range"][name][1])]
+        targets = {name: mine["targets"].get(name, new) for name, new in normalisation["targets"].items()}
+        return {**mine, "period": normalisation["period"], "targets": targets, "attribute_range": ranges}
+
+    def give_weights(self, model, seed):
+        """Give a new model the weights of the member of this seed, or of the first; new concepts keep their own.
+
+        Raises
+        ------
+        InputError
+            If the model has another number of cell states.
+        """
+        mine = self.model(seed if seed in self.seeds else self.seeds[0])
+        if model.units != mine.units:
+            raise InputError(f"{self.path} has {mine.units} cell states, --hidden-size must be the same.")
+        model.lstm.set_weights(mine.lstm.get_weights())
+        model.runoff.set_weights(mine.runoff.get_weights())
+        if model.probe and mine.probe:
+            kernel, bias = model.probe.get_weights()
+            known, given = [], []
+            for k, name in enumerate(model.targets[1:]):
+                if name in mine.targets:
+                    known.append(k)
+                    given.append(mine.targets.index(name) - 1)
+            kernel[:, known], bias[known] = (values[..., given] for values in mine.probe.get_weights())
+            model.probe.set_weights([kernel, bias])
 
     def model(self, seed):
         """The trained model of one member, built from the settings; its weights are checked one by one."""
@@ -184,8 +219,10 @@ def build_model(settings, normalisation, seed):
 
 def stored_settings(run_dir):
     """The training options kept in a run directory, or None if it holds no run."""
-    path = Path(run_dir)
-    return _read_settings(path)["settings"] if (path / "settings.json").exists() else None
+    for path in (Path(run_dir), Path(run_dir) / "fold_1"):
+        if (path / "settings.json").exists():
+            return _read_settings(path)["settings"]
+    return None
 
 
 def create_run(run_dir, settings, training, resume):
@@ -211,7 +248,8 @@ def create_run(run_dir, settings, training, resume):
     if before is None:
         if there - {"normalisation.json", "basins.csv", "left_out.csv"}:  # these: stopped before its first epoch
             raise InputError(f"{path} holds other files and no run: name a new or an empty folder with --run-dir.")
-        table = pd.concat([data.place, training.basins], axis=1)
+        own_periods = data.own_periods.reindex(data.basins)
+        table = pd.concat([data.place, own_periods, training.basins], axis=1)
         write_csv(path / "basins.csv", table, index_label="basin")
         if data.left_out:
             left_out = pd.Series(data.left_out, name="reason").rename_axis("basin").reset_index()
@@ -254,6 +292,9 @@ def _read_settings(path):
     settings = content.get("settings")
     if not isinstance(settings, dict):
         raise InputError(f"{file} holds no settings; restore it or train again.")
+    if _is_text(settings.get("forcing")):  # as version 0.2.0 wrote it, which knew one product
+        settings["forcing"] = [settings["forcing"]]
+    content["settings"] = settings = {"start_from": None, "train_only": "all", "folds": 0, **settings}
     if missing := set(USED) - set(settings):
         raise InputError(f"{file} lacks {', '.join(sorted(missing))}; restore it or train again.")
     for name, (fits, words) in USED.items():
@@ -280,8 +321,8 @@ def _is_number(value, low, high):
 
 # The options in settings.json that are used after the training: what they must be, and its words.
 USED = {
-    **dict.fromkeys(("data_dir", "forcing", "attributes"), (_is_text, "a text")),
-    "concepts": (_are_texts, "a list of texts"),
+    **dict.fromkeys(("data_dir", "attributes"), (_is_text, "a text")),
+    **dict.fromkeys(("forcing", "concepts"), (_are_texts, "a list of texts")),
     **dict.fromkeys(("train_period", "test_period"), (_is_period, "two dates")),
     "hidden_size": (
         lambda value: _is_number(value, 1, MOST_UNITS) and type(value) is int,
@@ -350,6 +391,8 @@ def load_basins(run_dir, targets):
         if basins.index.has_duplicates:
             raise ValueError(f"basin {basins.index[basins.index.duplicated()][0]} stands there twice")
         basins = basins.astype({f"mean_{name}": float for name in targets})
+        own_periods = basins.columns.intersection(hydrodata.PERIODS)
+        basins[own_periods] = basins[own_periods].apply(pd.to_datetime, format="%Y-%m-%d")
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path} is missing or not readable ({reason(error)}); restore it or train again.") from None
     return basins
@@ -419,14 +462,23 @@ class Simulated:
     states: dict
 
 
-def simulate(model, data, start, end, states=False, gates=False, memory_mb=96, progress=None, spinup_days=SPINUP_DAYS):
+def basins_at_once(model, data, start, end, memory_mb, spinup_days):
+    """How many basins `simulate` takes at a time; without states the LSTM still holds its states and gates."""
+    size = max(1, math.floor(memory_mb * 2**20 / (len(data.dates(start, end, spinup_days)) * model.units * 4 * 8)))
+    return math.ceil(len(data.basins) / math.ceil(len(data.basins) / size))
+
+
+def simulate(
+    model, data, start, end, states=False, gates=False, memory_mb=96, progress=None, spinup_days=SPINUP_DAYS,
+    within=None, at_once=0,
+):  # fmt: skip
     """Run a model over every basin's whole sequence from zero states, some basins at a time.
 
     Parameters
     ----------
     model : ConceptLSTM
     data : windows.Prepared
-    start, end : str
+    start, end : str or datetime64[D]
         First and last day of the period. Up to `spinup_days` days before it are simulated too and cut off.
     states, gates : bool
         Give hidden and cell states, and the four gates, as well.
@@ -435,6 +487,10 @@ def simulate(model, data, start, end, states=False, gates=False, memory_mb=96, p
     progress : str, optional
         Label of a progress bar.
     spinup_days : int, default 365
+    within : two arrays (basin,) of datetime64[D], optional
+        First and last day of each basin's own period; on other days nothing counts as observed.
+    at_once : int, default 0
+        Number of basins at a time in place of what `memory_mb` allows.
 
     Yields
     ------
@@ -448,13 +504,13 @@ def simulate(model, data, start, end, states=False, gates=False, memory_mb=96, p
     kept = slice(int((dates < parse_day(start)).sum()), None)
     attributes = data.attributes.to_numpy(np.float32)
     runner = StateModel(model, gates=gates) if states or gates else model
-    # Without states the LSTM still holds its states and gates while it runs.
-    basins = len(data.basins)
-    size = max(1, math.floor(memory_mb * 2**20 / (len(dates) * model.units * 4 * 8)))
-    size = math.ceil(basins / math.ceil(basins / size))
+    basins, size = len(data.basins), at_once or basins_at_once(model, data, start, end, memory_mb, spinup_days)
     for first in tqdm(range(0, basins, size), desc=progress, disable=None if progress else True, unit="batch"):
         part = slice(first, min(first + size, basins))
         forcing, observed = data.read(part, dates)
+        if within is not None:
+            first_days, last_days = (days[part, None] for days in within)
+            observed[(dates < first_days) | (dates > last_days)] = np.nan
         inputs = {"forcing": forcing, "attributes": attributes[part]}
         if runner is model:
             out = {"prediction": np.array(model.predict_on_batch(inputs))}
@@ -468,12 +524,113 @@ def simulate(model, data, start, end, states=False, gates=False, memory_mb=96, p
         yield Simulated(part, dates[kept], forcing[:, kept], observed[:, kept], valid[:, kept], prediction, out)
 
 
-def simulate_members(models, data, start, end, progress=None):
-    """As `simulate`, for several models side by side: yields a list with one `Simulated` for each of them."""
-    labels = [progress, *[None] * (len(models) - 1)]
-    yield from zip(
-        *(simulate(m, data, start, end, progress=label) for m, label in zip(models, labels, strict=True)), strict=True
-    )
+@dataclass
+class Group:
+    """Runs that are scored together: the folds of one run, or runs whose simulations are averaged.
+
+    Attributes
+    ----------
+    runs : list of Run
+    folds : bool
+        Whether every basin is simulated by the one run that was not trained on it; else by all of them.
+    basins : pandas.DataFrame
+        basins.csv of the runs together.
+    """
+
+    runs: list
+    folds: bool
+    basins: pd.DataFrame
+
+    @property
+    def members(self):
+        """Name of every simulation of a basin."""
+        if self.folds or len(self.runs) == 1:
+            return [f"seed {seed}" for seed in self.runs[0].seeds]
+        return [f"{run.path.name} seed {seed}" for run in self.runs for seed in run.seeds]
+
+    def data(self, start, end, basins=None, data_dir=None):
+        """As `Run.data`, for each of the runs; the basins are those that all know, or of folds those that any knows."""
+        if not basins:
+            tables = [run.basins.index for run in self.runs]
+            basins = [b for b in self.basins.index if self.folds or all(b in table for table in tables)]
+            if not basins:
+                raise InputError(f"{self.runs[0].path} and {self.runs[1].path} have no basin in common.")
+        # The data of folds are the same.
+        several = [run.data(start, end, basins, data_dir=data_dir) for run in self.runs[: 1 if self.folds else None]]
+        return several * (len(self.runs) if self.folds else 1)
+
+    @property
+    def folder(self):
+        """Where results belong: in the run or the folder of the folds, or beside several runs."""
+        first = self.runs[0].path
+        if self.folds:
+            return first.parent
+        names = [run.path.name for run in self.runs]
+        return first if len(names) == 1 else first.parent / f"mean_of_{'_'.join(names)}"
+
+    def dates(self, several, start, end):
+        """The days of a period, which must be the same in the data of all runs."""
+        dates = [data.dates(start, end) for data in several]
+        for run, others in zip(self.runs, dates, strict=True):
+            if (others[0], others[-1]) != (dates[0][0], dates[0][-1]):
+                raise InputError(
+                    f"The data of {self.runs[0].path} hold {dates[0][0]} to {dates[0][-1]} of the period, those of "
+                    f"{run.path} {others[0]} to {others[-1]}: choose a --period that both hold."
+                )
+        return dates[0]
+
+    def simulate(self, several, start, end, within=None, progress=None):
+        """Simulate all members, some basins at a time, as `simulate` does.
+
+        Yields
+        ------
+        (positions, list of Simulated)
+            Positions of the basins in the data, and what each member gave.
+        """
+        groups = [(range(len(several[0].basins)), list(zip(self.runs, several, strict=True)))]
+        if self.folds:
+            groups = []
+            for run, data in zip(self.runs, several, strict=True):
+                positions = [b for b, basin in enumerate(data.basins) if basin not in run.basins.index]
+                if positions:
+                    groups.append((positions, [(run, data.select(positions))]))
+        for positions, pairs in groups:
+            models = [(run.model(seed), data) for run, data in pairs for seed in run.seeds]
+            at_once = min(basins_at_once(model, data, start, end, 96, SPINUP_DAYS) for model, data in models)
+            labels = [progress, *[None] * (len(models) - 1)]
+            own = None if within is None else [days[list(positions)] for days in within]
+            simulations = [
+                simulate(model, data, start, end, progress=label, within=own, at_once=at_once)
+                for (model, data), label in zip(models, labels, strict=True)
+            ]
+            for parts in zip(*simulations, strict=True):
+                yield np.array(positions)[parts[0].basins], list(parts)
+
+
+def load_group(run_dirs):
+    """The run or runs of one or several run directories, of which one may hold the folds of a training.
+
+    Raises
+    ------
+    InputError
+        As `load_run`; if runs differ in their targets, or a basin of folds is in all or missing in several of them.
+    """
+    paths = [Path(path) for path in ([run_dirs] if isinstance(run_dirs, str | os.PathLike) else run_dirs)]
+    folds = len(paths) == 1 and not (paths[0] / "settings.json").exists() and (paths[0] / "fold_1").is_dir()
+    if folds:
+        paths = sorted(paths[0].glob("fold_*"), key=lambda path: int(path.name.removeprefix("fold_")))
+    group = [load_run(path) for path in paths]
+    for run in group[1:]:
+        if run.targets != group[0].targets or (folds and run.seeds != group[0].seeds):
+            raise InputError(f"{run.path} and {group[0].path} have other targets or, as folds, other seeds.")
+    basins = pd.concat([run.basins for run in group])
+    if folds:
+        if len(group) != group[0].settings["folds"]:
+            raise InputError(f"{paths[0].parent} has {len(group)} of {group[0].settings['folds']} folds: go on with "
+                             f"LSTM_train.py --resume --run-dir {paths[0].parent}.")  # fmt: skip
+        if (basins.index.value_counts() != len(group) - 1).any():
+            raise InputError(f"{paths[0].parent}: a basin is not missing in exactly one fold; train again.")
+    return Group(group, folds, basins[~basins.index.duplicated()].sort_index())
 
 
 def write_model(path, model):

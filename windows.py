@@ -63,6 +63,8 @@ class Prepared:
         Basins of the folder that cannot be used, and why.
     synthetic : bool
         Whether the folder says that its catchments are synthetic.
+    own_periods : DataFrame (basin; train_start, train_end, valid_start, ... test_end)
+        Periods of single basins; some of these columns, or none; NaT: as the other basins.
     """
 
     basins: list
@@ -78,6 +80,7 @@ class Prepared:
     report: str = ""
     left_out: dict = field(default_factory=dict)
     synthetic: bool = False
+    own_periods: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def first_day(self):
@@ -106,6 +109,24 @@ class Prepared:
                 f"{self.last_day}."
             )
         return np.arange(max(first - int(spinup_days), self.first_day), min(last, self.last_day) + 1)
+
+    def period(self, name, start, end):
+        """First and last day (basin,) of the period ``train``, ``valid`` or ``test``: a basin's own, else those given.
+
+        Raises
+        ------
+        InputError
+            If start or end is no date or a basin's period ends before it starts.
+        """
+        own = self.own_periods.reindex(self.basins)
+        days = []
+        for part, day in (("start", parse_day(start)), ("end", parse_day(end))):
+            column = own.get(f"{name}_{part}", pd.Series(pd.NaT, own.index))
+            days.append(column.fillna(pd.Timestamp(day)).to_numpy("datetime64[D]"))
+        if (wrong := np.flatnonzero(days[1] < days[0])).size:
+            basin, first, last = self.basins[wrong[0]], days[0][wrong[0]], days[1][wrong[0]]
+            raise InputError(f"Basin {basin}: its {name} period {first} to {last} ends before it starts.")
+        return days
 
     def days(self, position, first, number):
         """The series (number, variable) of one basin from the day `first` on; NaN outside its record."""
@@ -356,8 +377,8 @@ def training_set(data, start, end, warmup_days=0):
     Parameters
     ----------
     data : Prepared
-    start, end : str
-        First and last day of the training period.
+    start, end : str, or arrays (basin,) of datetime64[D]
+        First and last day of the training period, or of each basin's own.
     warmup_days : int, default 0
         Days before `start` that may be simulated; they count for nothing else.
 
@@ -370,16 +391,18 @@ def training_set(data, start, end, warmup_days=0):
     InputError
         If the period has no day in the data or a variable no value in it.
     """
-    dates = data.dates(start, end, warmup_days)
+    days = (day if isinstance(day, np.ndarray) else parse_day(day) for day in (start, end))
+    starts, ends = (np.broadcast_to(day, len(data.basins)) for day in days)
+    dates = data.dates(starts.min(), ends.max(), warmup_days)
     if len(data.basins) * len(dates) * (len(data.inputs) + len(data.targets)) * 4 < IN_MEMORY_BYTES:
         data = data.in_memory(dates)
-    before = int((dates < parse_day(start)).sum())
     inputs, targets = ({name: Moments() for name in names} for names in (data.inputs, data.targets))
     rows, spans, scored = [], np.zeros((len(data.basins), 3), int), 0
     for b in range(len(data.basins)):
         forcing, observed = (values[0] for values in data.read([b], dates))
-        observed[:before] = np.nan
-        for moments, values in ((inputs, forcing[before:]), (targets, observed)):
+        inside = (dates >= starts[b]) & (dates <= ends[b])
+        observed[~inside] = np.nan
+        for moments, values in ((inputs, forcing[inside]), (targets, observed)):
             for one, series in zip(moments.values(), values.T, strict=True):
                 one.add(series)
         row = [Moments() for _ in data.targets]
@@ -392,13 +415,14 @@ def training_set(data, start, end, warmup_days=0):
             spans[b] = np.argmax(np.isfinite(forcing).all(axis=1)), there[0], there[-1] + 1
             scored += len(there)
     columns = [f"{statistic}_{name}" for statistic in ("mean", "std") for name in data.targets]
-    normalisation = {"period": [str(parse_day(start)), str(parse_day(end))], "attributes": {}, "attribute_range": {}}
+    period = [str(starts.min()), str(ends.max())]
+    normalisation = {"period": period, "attributes": {}, "attribute_range": {}}
     for kind, of in (("inputs", inputs), ("targets", targets)):
-        normalisation[kind] = {name: one.mean_and_std(name, normalisation["period"]) for name, one in of.items()}
+        normalisation[kind] = {name: one.mean_and_std(name, period) for name, one in of.items()}
     for name, values in data.attributes.items():
         one = Moments()
         one.add(values.to_numpy())
-        normalisation["attributes"][str(name)] = one.mean_and_std(f"Attribute {name}", normalisation["period"])
+        normalisation["attributes"][str(name)] = one.mean_and_std(f"Attribute {name}", period)
         normalisation["attribute_range"][str(name)] = [float(values.min()), float(values.max())]
     return TrainingSet(
         data, dates[0], normalisation, pd.DataFrame(rows, index=data.basins, columns=columns), spans, scored
