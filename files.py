@@ -40,11 +40,12 @@ def cli(main, *arguments, **options):
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # what a screen of ASCII cannot show
+        with contextlib.suppress(AttributeError, OSError):  # of a stream that is closed, or a notebook's
+            stream.reconfigure(errors="backslashreplace")  # what a screen of ASCII cannot show
     try:
         sys.argv[1:] = map(home_written_out, sys.argv[1:])
         main(*arguments, **options)
-        sys.stdout.flush()
+        print(end="", flush=True)
         return
     except InputError as error:
         message, code = str(error), 2
@@ -53,7 +54,7 @@ def cli(main, *arguments, **options):
     except KeyboardInterrupt as stop:
         message, code = str(stop) or "Stopped.", 130
     try:
-        sys.stdout.flush()
+        print(end="", flush=True)
     except OSError:
         sys.stdout = None  # a full disk or a closed pipe, of which Python would complain again at its end
     print(printable(message), file=sys.stderr)

@@ -8,20 +8,21 @@ from files import InputError, some
 PRODUCTS = ("daymet", "maurer", "maurer_extended", "nldas", "nldas_extended")
 
 
-def folder_with(name: str, data_dir) -> Path:
+def folder_with(name: str, data_dir, needed: bool = True) -> Path | None:
     """The folder that holds the folder `name`: data_dir, or one folder below it as zip files unpack.
 
     Raises
     ------
     InputError
-        If there is none, or several below data_dir.
+        If there are several below data_dir, or none and one is needed.
     """
     root = Path(data_dir)
     if not root.is_dir():
         raise InputError(f"{root.absolute()}: no such folder; give the data folder (--data-dir) that holds {name}.")
-    if folder := only_folder(name, root, [root, *sorted(root.iterdir())]):
-        return folder
-    raise InputError(f"{root}: no folder {name} in it or one level below; give the data folder that holds it.")
+    folder = only_folder(name, root, [root, *sorted(root.iterdir())])
+    if needed and folder is None:
+        raise InputError(f"{root}: no folder {name} in it or one level below; give the data folder that holds it.")
+    return folder
 
 
 def only_folder(name: str, root, places) -> Path | None:
