@@ -137,9 +137,9 @@ def main(settings: Settings):
 def check(settings, period, fit_period):
     """Refuse settings that cannot work before anything is read."""
     from files import InputError
-    from windows import parse_day
+    from windows import parse_period
 
-    (_, earlier_end), (later_start, _) = sorted(tuple(map(parse_day, span)) for span in (period, fit_period))
+    (_, earlier_end), (later_start, _) = sorted(parse_period(*span) for span in (period, fit_period))
     if later_start <= earlier_end:
         raise InputError(f"--period {' '.join(period)} and --fit-period {' '.join(fit_period)} share days.")
     if settings.intervention_basins < 0 or settings.random_directions < 1 or settings.draw < 0:

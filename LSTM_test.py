@@ -44,6 +44,7 @@ def main(settings: Settings):
     import cn_loss
     import results
     import runs
+    from concepts import why_snow
     from files import InputError, replacing, write_csv
 
     if unknown := [name for name in settings.metrics if name not in cn_loss.METRICS]:
@@ -63,7 +64,8 @@ def main(settings: Settings):
     members = group.members + [MEAN] * (len(group.members) > 1)
     shown = members[-1]
 
-    scores, nse = [], {name: np.full(len(data.basins), np.nan) for name in data.targets}
+    scores, days = [], dict.fromkeys(data.targets, 0)
+    nse = {name: np.full(len(data.basins), np.nan) for name in data.targets}
     origin = {"title": f"Simulated and observed series of {run.path.name}", **runs.origin(run)}
     with replacing(out / "series.nc") as path, results.create(path, data, dates, origin) as file:
         results.add_index(file, "member", members, "member of the run, or their mean")
@@ -82,8 +84,11 @@ def main(settings: Settings):
                     table = score_basins(settings.metrics, names, name, observed, simulated[m][..., k])
                     table.loc[~counted[name][basins], "note"] = f"mean below {runs.SNOW_MM:g} mm: not in the summary"
                     scores.append(table.assign(target=name, member=member))
+                days[name] += int((np.isfinite(observed) & np.isfinite(simulated[-1][..., k])).sum())
                 one = cn_loss.score(observed, simulated[-1][..., k], ["NSE"])["NSE"]
                 nse[name][basins] = one.where(counted[name][basins])
+        if not any(days.values()):
+            raise InputError(f"Nothing was observed on any day from {start} to {end}: choose another --period.")
 
     scores = pd.concat(scores).set_index(["target", "member", "basin"])
     order = pd.MultiIndex.from_product([data.targets, members, data.basins], names=scores.index.names)
@@ -92,6 +97,10 @@ def main(settings: Settings):
     units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
     print(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
     print(summary.to_string(float_format=lambda value: f"{value:.3f}"))
+    print("Basin-days with an observation: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
+    for name in filter(lambda name: runs.is_snow(data, name), data.targets):
+        why = f"as its {why_snow(name, data.about[name])} says"
+        print(f"{name} is snow, {why}: it counts where its training-period mean exceeds {runs.SNOW_MM:g} mm.")
     write_csv(out / "scores.csv", scores, index=False)
     write_csv(out / "summary.csv", summary)
     figures(out, data, nse, shown, note=f"{shown}, {start} to {end}")

@@ -9,6 +9,7 @@ Then score the run with LSTM_test.py and write its cell states with LSTM_output_
 presets below: edit them, or give any setting as an option.
 """
 
+import contextlib
 import functools
 import itertools
 import math
@@ -186,6 +187,8 @@ def train(settings, team):
         used_in=settings.train_period,
         own_periods=hydrodata.read_periods(settings.basins),
     )
+    for period in (settings.train_period, settings.valid_period, settings.test_period):
+        data.dates(*period)
     print(data.report)
     check_own_periods(settings, data)
     for reason in dict.fromkeys(data.left_out.values()):
@@ -228,7 +231,8 @@ def train_run(settings, team, data, base):
         runs.create_run(settings.run_dir, options, training, resume=settings.resume)
     team.wait()
     for seed in settings.seed:
-        train_member(settings, team, seed, training, valid, base)
+        with runs.only_training(settings.run_dir, seed) if team.first else contextlib.nullcontext():
+            train_member(settings, team, seed, training, valid, base)
 
 
 def check(settings):
@@ -281,14 +285,12 @@ def check_own_periods(settings, data):
 def check_periods(settings):
     """Refuse periods that are no periods or share days."""
     from files import InputError
-    from windows import parse_day
+    from windows import parse_period
 
     periods = []
     for name in ("train", "valid", "test"):
-        first, last = map(parse_day, getattr(settings, f"{name}_period"))
-        if last < first:
-            raise InputError(f"--{name}-period {first} {last} ends before it starts.")
-        periods.append((first, last, f"--{name}-period"))
+        option = f"--{name}-period"
+        periods.append((*parse_period(*getattr(settings, f"{name}_period"), option), option))
     for (first, last, one), (later, end, other) in itertools.pairwise(sorted(periods)):
         if later <= last:
             raise InputError(f"{one} ({first} to {last}) and {other} ({later} to {end}) share days.")

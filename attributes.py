@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from files import InputError, some, write_csv
+from folders import only_folder
 from readers import read_attribute_table, read_basins
 
 ATTRIBUTES = (
@@ -71,12 +72,11 @@ def load_attributes(source, basins, columns=ATTRIBUTES) -> pd.DataFrame:
 
 def attribute_folder(data_dir: Path) -> Path:
     """The folder of camels_*.txt: data_dir, camels_attributes_v2.0 in it, or beside or above the forcing folder."""
-    places = [data_dir, data_dir / "camels_attributes_v2.0"]
-    places += [p for p in sorted(data_dir.iterdir()) if p.is_dir()]
-    places += [p / "camels_attributes_v2.0" for p in sorted(data_dir.iterdir()) if p.is_dir()]
-    for folder in places:
-        if (folder / "camels_clim.txt").is_file():
-            return folder
+    own, name = data_dir / "camels_attributes_v2.0", "camels_clim.txt"
+    below = [place for folder in sorted(data_dir.iterdir()) for place in (folder, folder / own.name)]
+    places = dict.fromkeys([own if (own / name).is_file() else data_dir, *below])
+    if folder := only_folder(name, data_dir, list(places)):
+        return folder
     raise InputError(f"{data_dir}: no camels_attributes_v2.0/camels_clim.txt; unpack the CAMELS attributes there.")
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from files import InputError
+from files import InputError, some
 from readers import FORCING, KNOWN, NUMBER, PET, basin_number
 
 CARAVAN_FORCING = (
@@ -16,6 +16,10 @@ CARAVAN_FORCING = (
 )
 # Thickness in mm of the four ERA5-Land soil layers: volumetric water times this is mm of water.
 SOIL_LAYER_MM = {1: 70.0, 2: 210.0, 3: 720.0, 4: 1890.0}
+MM_PER_UNIT = {"mm": 1, "cm": 10, "m": 1000, "inch": 25.4, "in": 25.4, "ft": 304.8, "kg/m2": 1, "kg m-2": 1}
+# Units of what is said of snow and is no amount of it: cover, temperature, density, melt.
+NO_AMOUNT = ("%", "1", "-", "K", "degC", "kg/m3", "mm/day", "cm/day", "m/day")
+LONGEST = 500  # characters of a concept as it is written
 
 
 class Concept(NamedTuple):
@@ -33,6 +37,23 @@ class Concept(NamedTuple):
         return known.label if known else self.column
 
 
+def why_snow(name, about) -> str:
+    """What says that a variable is snow: "name", "column" or "unit", or "" if nothing does; never its file's path.
+
+    `about` holds its units, long_name and source, as `windows.Prepared` does.
+    """
+    column = f"{about.get('source', '').rpartition(':')[2]} {about['long_name']}"
+    for what, words in (("name", name), ("column", column), ("unit", about["units"])):
+        if re.search("snow|(?<![a-z])swe(?![a-z])", words.lower()):
+            return what
+    return ""
+
+
+def millimetres(units) -> float | None:
+    """How many mm a unit of snow is ('cm of water': 10), or None if it is no length."""
+    return MM_PER_UNIT.get(units.partition(" of ")[0].strip())
+
+
 _TAKEN = {
     *FORCING,
     *CARAVAN_FORCING,
@@ -44,6 +65,15 @@ _TAKEN = {
     "lat",
     "lon",
     "area_km2",
+    *"cifgho",  # of what the scripts write: states and gates, dimensions
+    "unit",
+    "member",
+    "reader",
+    "metric",
+    "split",
+    "concept",
+    "day_after",
+    *("score", "weight", "sparse_weight", "median_r", "memory_days", "memory_stored_days"),
 }
 
 
@@ -66,10 +96,12 @@ def parse_concept(text: str) -> Concept:
     Raises
     ------
     InputError
-        If the text has another form.
+        If the text has another form, or is snow in a unit that is no length.
     """
-    form = "name=template:column, for example swe=swe/{number}.csv:uaz_swe"
-    name, equals, rest = str(text).partition("=")
+    form = "name=template:column, for example swe=swe/{number}.csv:uaz_swe[mm]"
+    if len(text) > LONGEST or not text.isprintable():
+        raise InputError(f"Concept {text[:60]!r}: write at most {LONGEST} printable characters, as in {form}.")
+    name, equals, rest = text.partition("=")
     template, colon, last = rest.rpartition(":")
     match = re.fullmatch(r"(?P<column>[^*\[\]]+)(\*(?P<factor>[^*\[\]]+))?(\[(?P<units>[^\[\]]*)\])?", last.strip())
     name, template = name.strip(), template.strip()
@@ -91,7 +123,14 @@ def parse_concept(text: str) -> Concept:
             f"Concept {text!r}: swe(mm) of the CAMELS forcing is 0 everywhere, not snow; use a snow data set."
         )
     factor = float(factor_text) if factor_text else 1.0
-    return Concept(name, template, column, factor, _units(column, factor) if units is None else units.strip())
+    concept = Concept(name, template, column, factor, _units(column, factor) if units is None else units.strip())
+    snow = why_snow(name, {"source": column, "long_name": concept.label, "units": concept.units})
+    if snow and millimetres(concept.units) is None and concept.units not in NO_AMOUNT:
+        raise InputError(
+            f"Concept {text!r} is snow, as its {snow} says, but {concept.units!r} is no length known here: write "
+            f"{some([f'[{unit}]' for unit in MM_PER_UNIT], 5)} behind the column."
+        )
+    return concept
 
 
 def _units(column: str, factor: float) -> str:

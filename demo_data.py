@@ -12,14 +12,13 @@ store). Nothing here was observed; it stands in for real data in the examples an
 
 import os
 import shutil
-import uuid
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from files import InputError, cli, read_json, write_csv, write_json, write_text
+from files import InputError, cli, read_json, unfinished, write_csv, write_json, write_text
 from hydrodata_tf import climate_indices
 
 START = "2001-10-01"
@@ -454,18 +453,18 @@ def make_demo(root: str | Path = "demo", basins: int = 30, years: int = 12, seed
         return root
     ds = simulate(basins, years, seed)
     place = root.resolve()
-    unfinished = place.with_name(f".{place.name}-{uuid.uuid4().hex[:8]}")
+    temporary = unfinished(place)
     try:
         for basin, folder in zip(ds["basin"].values.tolist(), _folders(ds), strict=True):
-            _write_basin(unfinished, ds.sel(basin=basin), basin, folder)
-        _write_attributes(unfinished, attributes(ds))
-        write_text(unfinished / "README.txt", README.format(**settings))
-        write_json(unfinished / "demo.json", settings | {"files": len(_files(unfinished)) + 1})
+            _write_basin(temporary, ds.sel(basin=basin), basin, folder)
+        _write_attributes(temporary, attributes(ds))
+        write_text(temporary / "README.txt", README.format(**settings))
+        write_json(temporary / "demo.json", settings | {"files": len(_files(temporary)) + 1})
         if place.is_dir():
             place.rmdir()
-        os.replace(unfinished, place)
+        os.replace(temporary, place)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return root
 
 

@@ -2,12 +2,27 @@
 
 import contextlib
 import errno
+import functools
 import json
 import os
+import re
+import shutil
+import signal
+import stat
 import sys
 import tempfile
+import time
 import uuid
 from pathlib import Path
+
+if os.name == "nt":
+    import msvcrt
+else:
+    import fcntl
+
+MOST_BYTES = 500e6  # of a file that is read whole; text of one basin has a few million
+UNFINISHED = ".unfinished_"  # how the names of files and folders begin that are being written
+DAY = 86400  # seconds
 
 # Lines that TensorFlow's libraries write on any machine, and the one that they write where no GPU driver is installed.
 NOTES = (b"I0000", b"WARNING: All log messages before absl")
@@ -19,17 +34,51 @@ class InputError(ValueError):
 
 
 def cli(main, *arguments, **options):
-    """Run a script's main function: bad input ends in one sentence and exit code 2, Ctrl-C in exit code 130."""
+    """Run a script's main function: bad input ends in one sentence and exit code 2, Ctrl-C in exit code 130.
+
+    A request to end (SIGTERM, as a batch system sends it) counts as Ctrl-C, so that what is half written is removed.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError):  # of a stream that is closed, or a notebook's
+            stream.reconfigure(errors="backslashreplace")  # what a screen of ASCII cannot show
     try:
-        return main(*arguments, **options)
+        sys.argv[1:] = map(home_written_out, sys.argv[1:])
+        main(*arguments, **options)
+        print(end="", flush=True)
+        return
     except InputError as error:
         message, code = str(error), 2
     except OSError as error:  # a full disk, a read-only folder
         message, code = f"{error.strerror or error}: {error.filename or 'while reading or writing files'}.", 2
     except KeyboardInterrupt as stop:
         message, code = str(stop) or "Stopped.", 130
-    print(message, file=sys.stderr)
+    try:
+        print(end="", flush=True)
+    except OSError:
+        sys.stdout = None  # a full disk or a closed pipe, of which Python would complain again at its end
+    print(printable(message), file=sys.stderr)
     sys.exit(code)
+
+
+def home_written_out(word):
+    """A word of a command with the `~` at its start or behind a `=` written out; shells do that at its start only."""
+
+    if not word.isprintable():
+        raise InputError(f"{word!r:.60}: only printable characters can be used here.")
+
+    def home(match):
+        folder = os.path.expanduser(match[0])
+        if folder == match[0]:
+            raise InputError(f"{word}: there is no home folder {match[0]} here; write the path in full.")
+        return folder
+
+    return re.sub(r"(?<![^=])~[^/\\]*(?=[/\\]|$)", home, word)
+
+
+def printable(text) -> str:
+    """Text without what would steer a terminal, such as the names of columns in a file from elsewhere."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
 @contextlib.contextmanager
@@ -57,8 +106,8 @@ def quiet_start():
 
 def some(names, limit=3) -> str:
     """The first names of a long list, for a message: 'a, b, c and 4 more'."""
-    names = list(names)
-    return ", ".join(map(str, names[:limit])) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    names = [printable(str(name)[:200]) for name in names]
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def reason(error) -> str:
@@ -77,7 +126,8 @@ def replacing(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}_{uuid.uuid4().hex[:8]}{path.suffix}")
+    _sweep(path.parent)
+    temporary = unfinished(path)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -90,6 +140,67 @@ def replacing(path):
         raise OSError(code or errno.EIO, words, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def unfinished(path):
+    """The name beside `path` under which it is written before it is whole."""
+    return path.with_name(f"{UNFINISHED}{uuid.uuid4().hex[:8]}_{path.name}")
+
+
+@functools.cache  # once for each folder
+def _sweep(folder):
+    """Remove what processes that were killed left unfinished in a folder more than a day ago."""
+    remove_unfinished(folder, older_than=DAY)
+
+
+def remove_unfinished(folder, older_than=0):
+    """Remove what has been left unfinished in a folder and not been written to for some seconds."""
+    for path in folder.glob(f"{UNFINISHED}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.lstat().st_mtime >= older_than:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+@contextlib.contextmanager
+def locked(path, busy, wait=0):
+    """Hold the file `path` as a lock that ends with this process, however that ends.
+
+    Raises
+    ------
+    InputError
+        With the words `busy`, if another process still holds it after `wait` seconds.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + wait
+    while (file := _lock(path)) is None:
+        if time.monotonic() > until:
+            raise InputError(busy)
+        time.sleep(0.1)
+    with file:
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows keeps an open file
+                path.unlink()
+
+
+def _lock(path):
+    """The open file if this process has the lock on it, None if another one has."""
+    file = path.open("ab")
+    try:
+        if os.name == "nt":
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            file.close()
+            return None
+        # else a network disk that knows no locks: go on without
+    if os.name != "nt" and os.fstat(file.fileno()).st_nlink == 0:  # removed by the process that had it
+        file.close()
+        return None
+    return file
 
 
 def write_text(path, text):
@@ -109,16 +220,37 @@ def write_csv(path, frame, **options):
         frame.to_csv(temporary, encoding="utf-8", lineterminator="\n", **options)
 
 
+def regular(path, most=MOST_BYTES):
+    """The path of a file that may be read whole.
+
+    Raises
+    ------
+    InputError
+        If it is a pipe, a device or a folder, which could be read for ever, or larger than `most` bytes.
+    FileNotFoundError
+        If it is not there.
+    """
+    path = Path(path)
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise InputError(f"{path} is no regular file; put the file itself there.")
+    if state.st_size > most:
+        raise InputError(f"{path} has {state.st_size:,} bytes, more than the {most:,.0f} that such a file may have.")
+    return path
+
+
 def read_json(path):
     """A JSON file that must hold an object.
 
     Raises
     ------
     InputError
-        If it does not; FileNotFoundError if it is not there.
+        If it does not, or as `regular`; FileNotFoundError if it is not there.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(regular(path).read_text(encoding="utf-8"))
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not readable JSON ({reason(error)}); restore it or train again.") from None
     if not isinstance(content, dict):

@@ -3,26 +3,40 @@
 import os
 from pathlib import Path
 
-from files import InputError
+from files import InputError, some
 
 PRODUCTS = ("daymet", "maurer", "maurer_extended", "nldas", "nldas_extended")
 
 
-def folder_with(name: str, data_dir) -> Path:
+def folder_with(name: str, data_dir, needed: bool = True) -> Path | None:
     """The folder that holds the folder `name`: data_dir, or one folder below it as zip files unpack.
 
     Raises
     ------
     InputError
-        If there is none.
+        If there are several below data_dir, or none and one is needed.
     """
     root = Path(data_dir)
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder; give the data folder that holds {name}.")
-    for folder in (root, root / "basin_dataset_public_v1p2", *sorted(p for p in root.iterdir() if p.is_dir())):
-        if (folder / name).is_dir():
-            return folder
-    raise InputError(f"{root}: no folder {name} in it or one level below; give the data folder that holds it.")
+        raise InputError(f"{root.absolute()}: no such folder; give the data folder (--data-dir) that holds {name}.")
+    folder = only_folder(name, root, [root, *sorted(root.iterdir())])
+    if needed and folder is None:
+        raise InputError(f"{root}: no folder {name} in it or one level below; give the data folder that holds it.")
+    return folder
+
+
+def only_folder(name: str, root, places) -> Path | None:
+    """Of some places, the first if `name` is in it, else the only one that has it, or None.
+
+    Raises
+    ------
+    InputError
+        If several have it: which one is meant would be a guess.
+    """
+    found = [place for place in places if (place / name).exists()]
+    if len(found) > 1 and found[0] != places[0]:
+        raise InputError(f"{root}: {name} is in {some(found)}; give one of them as the data folder.")
+    return found[0] if found else None
 
 
 def _walk(folder: Path, basin_of) -> dict[str, Path]:
@@ -30,14 +44,25 @@ def _walk(folder: Path, basin_of) -> dict[str, Path]:
 
     `basin_of` gives the basin of a file's name, or None for a file that is something else.
     """
+
+    def refuse(error):
+        raise InputError(f"{error.filename} cannot be read ({error.strerror}); its basins would be missing.") from None
+
     found: dict[str, Path] = {}
-    for where, _, names in sorted(os.walk(folder)):
-        for name in sorted(names):
+    seen = set()
+    for where, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        real = os.path.realpath(where)
+        # A link may lead back to a folder above it.
+        folders[:] = [] if real in seen else sorted(folders)
+        for name in sorted(names) if real not in seen else ():
             basin, path = basin_of(name), Path(where) / name
+            if basin is None and path.is_symlink() and not path.exists():
+                raise InputError(f"{path} is a link to nothing; its basins would be missing.")
             if basin in found:
                 raise InputError(f"{found[basin]} and {path} are both files of basin {basin}; remove one.")
             if basin is not None:
                 found[basin] = path
+        seen.add(real)
     return found
 
 

@@ -123,11 +123,14 @@ def load_streamflow(data_dir, basin, area_m2: float | None = None) -> pd.Series:
     path = _file_of(streamflow_files(data_dir), basin, "streamflow", data_dir)
     if area_m2 is None:
         folder = folder_with("basin_mean_forcing", data_dir) / "basin_mean_forcing"
-        forcing = [camels_files(folder / product, "_forcing_leap.txt").get(basin) for product in PRODUCTS]
+        there = [folder / product for product in PRODUCTS if (folder / product).exists()]
+        forcing = [camels_files(product, "_forcing_leap.txt").get(basin) for product in there]
         known = [file for file in forcing if file is not None]
         if not known:
             raise InputError(f"{folder}: no forcing file of basin {basin} to take the area from; give area_m2.")
         area_m2 = forcing_head(known[0])[0]["area_m2"]
+    if not 1e4 <= area_m2 <= 1e13:
+        raise InputError(f"The area of basin {basin} is in m2, between 1e4 and 1e13, not {area_m2}.")
     series = _daily(read_streamflow(path, basin, float(area_m2)))["streamflow"]
     series.attrs = {"units": "mm/day"}
     return series
@@ -350,6 +353,7 @@ def open_data(
     order, left_out, sources = _sources(data_dir, products, basins, concepts)
 
     request = [READER_VERSION, forcing, [[c.name, c.template, c.column, c.factor] for c in concepts]]
+    request.append(str(Path(data_dir).resolve()))  # so that nobody's copy of the data takes the place of another's
     folder = f"{forcing}-{windows.digest(request)}"
     stems = {basin: f"{folder}/{basin}-{windows.digest([_state(s.path) for s in sources[basin]])}" for basin in order}
     variables = [*inputs, "streamflow", *names]

@@ -10,14 +10,20 @@ import os
 
 import numpy as np
 
-from files import quiet_start
+from files import InputError, quiet_start
 
 # On TensorFlow the layer keeps every core busy with a part of the batch; threads inside operations would be in the way.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 with quiet_start():
-    import keras
-    from keras import ops
+    try:
+        import keras
+        from keras import ops
+    except (ImportError, ValueError) as problem:  # a backend that is not installed, or that Keras does not know
+        raise InputError(f"Keras cannot start ({problem}): set KERAS_BACKEND to tensorflow or jax.") from None
 
+    if keras.backend.backend() not in ("tensorflow", "jax"):
+        raise InputError(f"Keras starts on {keras.backend.backend()}: set KERAS_BACKEND to tensorflow or jax.")
+    keras.config.set_floatx("float32")  # a user's keras.json may say otherwise; half precision cannot hold runoff in mm
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -30,14 +30,9 @@ def look(data_dir: Path) -> None:
     """
     basins, found = set(), 0
     for name, describe in (("basin_mean_forcing", look_at_camels), ("timeseries", look_at_caravan)):
-        try:
-            folder = folder_with(name, data_dir)
-        except InputError:
-            if not Path(data_dir).is_dir():
-                raise
-            continue
-        basins |= describe(folder)
-        found += 1
+        if folder := folder_with(name, data_dir, needed=False):
+            basins |= describe(folder)
+            found += 1
     if found:
         look_at_tables(Path(data_dir), basins)
     else:

@@ -90,7 +90,7 @@ def join(distribute):
     """
     if not distribute:
         return Team()
-    import keras
+    from libs_tf import keras
 
     if keras.backend.backend() != "jax":
         raise InputError("--distribute needs the JAX backend: set the environment variable KERAS_BACKEND=jax.")

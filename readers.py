@@ -15,13 +15,14 @@ import itertools
 import os
 import re
 import threading
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from files import InputError, some
+from files import InputError, regular, some
 
 FORCING = ("prcp", "tmin", "tmax", "srad", "vp")
 PET = "potential_evaporation_sum"
@@ -29,7 +30,9 @@ PET = "potential_evaporation_sum"
 PET_NAMES = (PET, f"{PET}_ERA5_LAND", f"{PET}_FAO_PENMAN_MONTEITH")
 CUBIC_MM_PER_CUBIC_FOOT = 28316846.592
 SECONDS_PER_DAY = 86400
+MOST = 1e30  # of a number without a unit; float32 ends at 3e38
 YEARS = 1700, 2261  # of dates that can be; pandas and xarray count nanoseconds, which end in 2262
+MOST_DAYS = 366 * (YEARS[1] - YEARS[0] + 1)
 NETCDF = threading.Lock()  # its library does one thing at a time
 
 
@@ -92,10 +95,10 @@ def text_of(path) -> bytes:
     Raises
     ------
     InputError
-        If there is no such file, or nothing in it.
+        If there is no such file, or nothing in it, or as `files.regular`.
     """
     try:
-        raw = Path(path).read_bytes()
+        raw = regular(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
     raw = raw.removeprefix(b"\xef\xbb\xbf")
@@ -275,9 +278,9 @@ def _checked(path, columns, days, line_of) -> pd.DataFrame:
     negative = 0
     for name, values in columns.items():
         values[(values == -999) | (values == -9999)] = np.nan
-        known = KNOWN.get(name, Known("", "", -1e30, 1e30))
+        known = KNOWN.get(name, Known("", "", -MOST, MOST))
         if name == "streamflow":
-            below = (values < 0) & (values > -1e30)
+            below = (values < 0) & (values > -MOST)
             negative, values[below] = int(below.sum()), np.nan
         wrong = (values < known.low) | (values > known.high)
         if wrong.any():
@@ -467,11 +470,34 @@ def _read_csv(path, columns):
     return names[:date] + names[date + 1 :], found, series, days, _lines(raw, 1)
 
 
+def _alone(path):
+    """Refuse a netCDF file whose numbers lie in other files, or that declares more days than there can be."""
+    import h5py
+    import netCDF4
+
+    def elsewhere(name):
+        link = file.get(name, getlink=True)
+        one = file.get(name) if isinstance(link, h5py.HardLink) else None
+        return name if one is None or isinstance(one, h5py.Dataset) and (one.external or one.is_virtual) else None
+
+    if h5py.is_hdf5(path):
+        with h5py.File(path) as file:
+            name = file.visit_links(elsewhere)
+        if name is not None:
+            raise InputError(f"{path}: {name[:60]} lies in another file or is a link; put the numbers into this file.")
+    with netCDF4.Dataset(path) as file:
+        if large := [name for name, dimension in file.dimensions.items() if len(dimension) > MOST_DAYS]:
+            raise InputError(f"{path}: the dimension {some(large)} has more than {MOST_DAYS:,} values; fetch it again.")
+
+
 def _read_netcdf(path, columns):
     """As `_read_csv`, of a netCDF file."""
     import xarray as xr
 
+    regular(path)
     try:
+        with NETCDF:
+            _alone(path)
         with NETCDF, xr.open_dataset(path, engine="netcdf4") as file:
             date = next((d for d in ("date", "time") if d in file.dims and d in file.coords), None)
             if date is None:
@@ -520,9 +546,12 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 def table_number(path: Path, line: int, name: str, text: str) -> float:
     if text.lower() in MISSING:
         return np.nan
-    if not NUMBER.fullmatch(text) or abs(float(text)) == np.inf:
+    if not NUMBER.fullmatch(text) or abs(float(text)) > MOST:
         cut = CUT if text.endswith(CUT) else ""
-        raise InputError(f"{path}, line {line}: {name} {text.removesuffix(CUT)[:30]!r} is not a number{cut}.")
+        raise InputError(
+            f"{path}, line {line}: {name[:60]} {text.removesuffix(CUT)[:30]!r} is not a number between {-MOST:g} and "
+            f"{MOST:g} (with a decimal point){cut}."
+        )
     number = float(text)
     return np.nan if number in (-999.0, -9999.0) else number
 
@@ -546,8 +575,8 @@ def basin_id(text) -> str:
         If the id holds anything but letters, digits, '_', '-' and single dots: ids become parts of file names.
     """
     name = str(text).strip()
-    if re.fullmatch(r"[0-9]{1,8}", name):
-        return name.zfill(8)
+    if number := re.fullmatch(r"([0-9]{1,8})(\.0+)?", name):  # table programs write 1022500.0
+        return number[1].zfill(8)
     if not re.fullmatch(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+)*", name) or len(name) > 100:
         raise InputError(f"{name[:100]!r} is not a basin id; give ids such as 01022500 or hysets_01075000.")
     return name
@@ -599,7 +628,7 @@ def _refuse_repeated(basins: list[str], where) -> None:
 
 
 def _basins_in_file(path: Path) -> list[str]:
-    text = text_of(path).decode("utf-8", errors="replace")
+    text = text_of(path).decode("utf-8", errors="replace").replace('"', "")
     lines = [(i, line) for i, line in enumerate(text.split("\n"), start=1) if line.strip()]
     rows = [(i, [field.strip() for field in re.split(r"[,;\t ]", line.strip())]) for i, line in lines]
     head = [field.lower() for field in rows[0][1]]
@@ -616,6 +645,28 @@ def _basins_in_file(path: Path) -> list[str]:
     return basins
 
 
+def _numeric_columns(path, names, rows, key) -> list[str]:
+    """The columns of a table that hold numbers (with a decimal comma too, which is refused where they are read); the
+    others are named in a warning."""
+    columns, others = [], []
+    for i, name in enumerate(names):
+        texts = [fields[i] for _, fields in rows]
+        # The number of a row is no attribute: pandas and R write it under no name.
+        named = name and not name.startswith("Unnamed:")
+        if i != key and named and any(NUMBER.fullmatch(text.replace(",", ".")) for text in texts):
+            columns.append(name)
+        elif i != key:
+            others.append(name or f"column {i + 1}")
+    if not columns:
+        raise InputError(f"{path}: no column of numbers among {some(names, 8)}.")
+    if others:
+        warnings.warn(
+            f"{path}: {len(others)} of {len(names) - 1} columns are no attributes, as they hold no numbers or have no "
+            f"name: {some(others, 8)}.", stacklevel=2,
+        )  # fmt: skip
+    return columns
+
+
 def read_attribute_table(path, basins, columns=None) -> tuple[dict[str, dict[str, float]], list[str]]:
     """Numbers by basin (the listed ones) and column of a table whose id column is basin_id, gauge_id or the first."""
     names, rows = read_table(path)
@@ -624,11 +675,7 @@ def read_attribute_table(path, basins, columns=None) -> tuple[dict[str, dict[str
     if len(set(names)) < len(names):
         raise InputError(f"{path}, line 1: a column name stands twice.")
     if columns is None:
-        columns = []
-        for i, name in enumerate(names):
-            texts = [fields[i] for _, fields in rows]
-            if i != key and any(NUMBER.fullmatch(text) for text in texts):
-                columns.append(name)
+        columns = _numeric_columns(path, names, rows, key)
     here = [(i, name) for i, name in enumerate(names) if name in columns]
     table: dict[str, dict[str, float]] = {}
     wanted = set(basins)

@@ -24,20 +24,32 @@ import os
 import platform
 import subprocess
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import hydrodata_tf as hydrodata
-from files import InputError, read_json, reason, replacing, some, write_csv, write_json
-from windows import parse_day
+from concepts import millimetres, why_snow
+from files import (
+    InputError,
+    locked,
+    read_json,
+    reason,
+    regular,
+    remove_unfinished,
+    replacing,
+    some,
+    write_csv,
+    write_json,
+)
+from windows import parse_day, parse_period
 
 FORMAT = 2
 SPINUP_DAYS = 365  # simulated before a period and not scored, so that the states forget their zero start
 SNOW_MM = 5.0  # a basin with less mean snow than this has no snow score
-MOST_UNITS = 10_000  # cell states; a run directory from elsewhere shall not fill the memory
+MOST_UNITS = 2048  # cell states; a run directory from elsewhere shall not fill the memory
 MOST_SEED = 2**32 - 1
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
 
@@ -120,6 +132,7 @@ class Run:
         windows.Prepared
         """
         chosen = self.settings
+        parse_period(start, end)
         data = hydrodata.open_data(
             data_dir or chosen["data_dir"],
             forcing=chosen["forcing"],
@@ -129,9 +142,9 @@ class Run:
             climate_period=tuple(chosen["train_period"]),
             own_periods=self.basins[self.basins.columns.intersection(hydrodata.PERIODS)],
         )
-        data.dates(start, end)
+        note = _days_of(data, start, end)
         self.fit(data)
-        return data
+        return replace(data, report=f"{data.report}\n{note}")
 
     def fit(self, data):
         """Put the attributes of data in the model's order; refuse data with other inputs than those of the training."""
@@ -197,6 +210,24 @@ class Run:
         return model
 
 
+def _days_of(data, start, end):
+    """On how many days of a period there is all forcing, in words, and in which basins the spin-up is not whole."""
+    first, last = parse_period(start, end)
+    asked, dates = len(data.basins) * (int((last - first).astype(int)) + 1), data.dates(start, end, SPINUP_DAYS)
+    before, there, short = int((dates < first).sum()), 0, []
+    for b, basin in enumerate(data.basins):
+        known = np.isfinite(data.read([b], dates)[0][0]).all(axis=1)
+        there += int(known[before:].sum())
+        if known[:before].sum() < SPINUP_DAYS:
+            short.append(basin)
+    if not there:
+        raise InputError(f"No basin has all forcing on any day from {start} to {end}: choose another period.")
+    note = f"{start} to {end}: all forcing on {there:,} of {asked:,} basin-days"
+    if short:
+        note += f"; less than {SPINUP_DAYS} days of spin-up before it in {len(short)} basins: {some(short)}"
+    return note
+
+
 def build_model(settings, normalisation, seed):
     """A new model of the size that the settings ask for, with initial weights drawn from `seed`."""
     from libs_tf import ConceptLSTM, keras
@@ -241,7 +272,14 @@ def create_run(run_dir, settings, training, resume):
     InputError
         If `run_dir` holds a run and `resume` is false, or holds one with other settings or another format.
     """
-    path, data = Path(run_dir), training.data
+    _within(Path(run_dir))
+    # Of two that begin the same run at once the second finds the first one's settings.
+    with locked(Path(run_dir) / ".lock", f"Another process begins {run_dir}; try again when it is done.", wait=60):
+        _create_run(Path(run_dir), settings, training, resume)
+
+
+def _create_run(path, settings, training, resume):
+    data = training.data
     # Looked at before settings.json is: members that are started side by side begin the same run.
     there = {p.name for p in path.iterdir() if not p.name.startswith(".")} if path.exists() else set()
     before = stored_settings(path)
@@ -269,9 +307,25 @@ def create_run(run_dir, settings, training, resume):
         )
     if _read_part(path, "normalisation.json") != training.normalisation:
         raise InputError(f"The data changed since {path} was begun: resume with the same data, or begin a new run.")
-    for seed in settings["seed"]:
-        for unfinished in (path / f"seed_{seed}").glob(".*_????????.*"):  # what a killed process was writing
-            unfinished.unlink()
+
+
+@contextlib.contextmanager
+def only_training(run_dir, seed):
+    """While a member is trained: no other process trains it, and what a killed one left half written is removed."""
+    folder = Path(run_dir) / f"seed_{seed}"
+    with locked(folder / ".lock", f"Another process is training seed {seed} of {run_dir}; wait for it or stop it."):
+        remove_unfinished(folder)
+        yield
+
+
+def _within(path):
+    """Refuse a run directory in which a link leads elsewhere, or a pipe or a device stands for a file."""
+    for where, folders, names in os.walk(path):
+        for entry in (Path(where) / name for name in (*folders, *names)):
+            if not entry.resolve().is_relative_to(path.resolve()):
+                raise InputError(f"{entry} leads out of the run directory: remove it (results elsewhere: --out-dir).")
+            if not (entry.is_file() or entry.is_dir() or entry.is_symlink()):
+                raise InputError(f"{entry} is no regular file; remove it.")
 
 
 def _read_part(path, name):
@@ -370,6 +424,7 @@ def load_run(run_dir):
         raise InputError(
             f"There is no run directory {path}: train one with LSTM_train.py or name another with --run-dir."
         )
+    _within(path)
     content = _read_settings(path)
     settings = content["settings"]
     normalisation = _read_normalisation(path, settings["concepts"])
@@ -386,7 +441,7 @@ def load_basins(run_dir, targets):
     """The table basins.csv of a run, indexed by basin id, with the training-period mean of each of the targets."""
     path = Path(run_dir) / "basins.csv"
     try:
-        basins = pd.read_csv(path, dtype={"basin": str}).set_index("basin")
+        basins = pd.read_csv(regular(path), dtype={"basin": str}).set_index("basin")
         basins.index = [hydrodata.basin_id(basin) for basin in basins.index]
         if basins.index.has_duplicates:
             raise ValueError(f"basin {basins.index[basins.index.duplicated()][0]} stands there twice")
@@ -399,9 +454,8 @@ def load_basins(run_dir, targets):
 
 
 def is_snow(data, name):
-    """Whether a target is snow: its name or its source contains ``snow`` or ``swe``."""
-    words = f"{name} {data.about[name].get('source', '')}".lower()
-    return "snow" in words or "swe" in words
+    """Whether a target is an amount of snow (`concepts.why_snow`), with how many mm its unit has."""
+    return bool(why_snow(name, data.about[name])) and millimetres(data.about[name]["units"]) is not None
 
 
 def scored_basins(table, data):
@@ -427,8 +481,7 @@ def scored_basins(table, data):
         for b in np.flatnonzero(np.isnan(mean)):
             record = data.days(b, data.first_days[b], int(data.lengths[b]))[:, len(data.inputs) + k]
             mean[b] = record[np.isfinite(record)].mean() if np.isfinite(record).any() else np.nan
-        limit = SNOW_MM / (1000 if data.about[name]["units"].split()[:1] == ["m"] else 1)
-        scored[name] = ~(mean <= limit)
+        scored[name] = ~(mean * millimetres(data.about[name]["units"]) <= SNOW_MM)
     return scored
 
 
@@ -654,7 +707,10 @@ def write_checkpoint(path, model, epoch, extra):
     extra : dict
         JSON-able: history, best score and the like.
     """
+    from libs_tf import CORES
+
     arrays = {f"v{k}": np.asarray(v) for k, v in enumerate(_variables(model))}
+    extra = {**extra, "cores": CORES}
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, meta=json.dumps({"format": FORMAT, "epoch": epoch, **extra}), **arrays)
         file.flush()
@@ -663,6 +719,8 @@ def write_checkpoint(path, model, epoch, extra):
 
 def read_checkpoint(path, model):
     """Put a checkpoint back into a compiled and built model; returns (epoch, extra)."""
+    from libs_tf import CORES
+
     try:
         with np.load(path, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"]))
@@ -677,6 +735,11 @@ def read_checkpoint(path, model):
             raise ValueError(f"its history is not that of {epoch!r:.20} epochs")
         if not (_is_number(best["score"], -math.inf, math.inf) and best["epoch"] in range(epoch + 1)):
             raise ValueError(f"its best epoch is {best!r:.60}")
+        if meta.get("cores", CORES) != CORES:
+            warnings.warn(
+                f"{path} was written on {meta['cores']} cores, here are {CORES}: the batch is split otherwise, so the "
+                "weights will differ by rounding from those of a training that was never stopped.", stacklevel=2,
+            )  # fmt: skip
         return epoch, meta
     except Exception as error:  # numpy, zipfile, zlib and json raise many kinds
         raise InputError(

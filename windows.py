@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from files import InputError, replacing, write_json
+from files import InputError, read_json, replacing, write_json
 
 DIGEST = 16  # characters
 IN_MEMORY_BYTES = 500e6  # a training set smaller than this is held in memory, a larger one is read from disk
@@ -100,9 +100,7 @@ class Prepared:
         InputError
             If start or end is no date, end is before start, or no basin has a record of any day between them.
         """
-        first, last = parse_day(start), parse_day(end)
-        if last < first:
-            raise InputError(f"The period {first} to {last} ends before it starts.")
+        first, last = parse_period(start, end)
         if last < self.first_day or first > self.last_day:
             raise InputError(
                 f"The period {first} to {last} has no day in the data, which run from {self.first_day} to "
@@ -203,14 +201,20 @@ def parse_day(text) -> np.datetime64:
         If it is written otherwise, or no date.
     """
     try:
-        if isinstance(text, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        # numpy would take 2011, 2011-10 and 2011-10-01T12:00 too, for other days than meant.
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", str(text)):
             raise ValueError
-        day = np.datetime64(text, "D")
+        return np.datetime64(str(text), "D")
     except ValueError:
-        day = np.datetime64("NaT")
-    if np.isnat(day):
-        raise InputError(f"{text!r} is not a date; write dates as 1981-10-01.")
-    return day
+        raise InputError(f"{str(text)!r} is not a date; write dates as 1981-10-01.") from None
+
+
+def parse_period(start, end, what="The period"):
+    """First and last day of a period; raises InputError as `parse_day`, or if the last comes before the first."""
+    first, last = parse_day(start), parse_day(end)
+    if last < first:
+        raise InputError(f"{what} {first} to {last} ends before it starts.")
+    return first, last
 
 
 def cache_folder(cache_dir=None) -> Path:
@@ -219,13 +223,16 @@ def cache_folder(cache_dir=None) -> Path:
         return Path(cache_dir)
     if os.environ.get("HYDRODATA_CACHE"):
         return Path(os.environ["HYDRODATA_CACHE"])
+    name = "hydrological-concepts-lstm"
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user of a container may have none
+        return Path(tempfile.gettempdir()) / f"{name}-{os.getuid() if hasattr(os, 'getuid') else ''}"
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return base / "hydrological-concepts-lstm"
+        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / name
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / name
+    return Path(os.environ.get("XDG_CACHE_HOME", home / ".cache")) / name
 
 
 def digest(content) -> str:
@@ -258,9 +265,10 @@ def prepare(stems, read, variables, cache_dir=None, label="reading", progress=Tr
     """
     from tqdm import tqdm
 
-    folder = _writable(cache_folder(cache_dir))
+    request = Path(next(iter(stems.values()))).parent
+    folder = _writable(cache_folder(cache_dir), request)
     there = {}
-    for path in folder.glob(f"{Path(next(iter(stems.values()))).parent}/*-{'?' * DIGEST}.*"):
+    for path in folder.glob(f"{request}/*-{'?' * DIGEST}.*"):
         there.setdefault(path.stem[: -DIGEST - 1], []).append(path)
 
     def bring(basin):
@@ -274,7 +282,8 @@ def prepare(stems, read, variables, cache_dir=None, label="reading", progress=Tr
         with replacing(array) as temporary:
             np.save(temporary, np.ascontiguousarray(values, np.float32), allow_pickle=False)
         # The words come after the numbers: a basin that has them is whole.
-        write_json(array.with_suffix(".json"), {"first": str(first), "days": len(values), "found": found})
+        about = {"first": str(first), "days": len(values), "found": found}
+        write_json(array.with_suffix(".json"), about | {"digest": digest(about)})
         return array, first, len(values), found
 
     # Threads are enough: pandas' parser runs them side by side, and nothing stays behind when the script is stopped.
@@ -286,10 +295,11 @@ def prepare(stems, read, variables, cache_dir=None, label="reading", progress=Tr
         pool.shutdown(cancel_futures=True)
 
 
-def _writable(folder):
+def _writable(folder, request):
+    """The cache folder, or a temporary one if nothing can be written there (another user's)."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        (folder / request).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder / request).close()
         return folder
     except OSError as problem:
         reason = problem.strerror or problem
@@ -304,7 +314,9 @@ def _writable(folder):
 def _kept(array, variables):
     """First day, number of days and what was found, of a basin that is whole in the cache; else None."""
     try:
-        about = json.loads(array.with_suffix(".json").read_text(encoding="utf-8"))
+        about = read_json(array.with_suffix(".json"))
+        if about.pop("digest") != digest(about):
+            return None
         first, days, found = np.datetime64(about["first"], "D"), int(about["days"]), dict(about["found"])
         header = io.BytesIO()
         shape = {"descr": "<f4", "fortran_order": False, "shape": (days, variables)}

@@ -981,9 +981,9 @@ def test_bad_concepts(text, sentence):
 )
 def test_concept_layouts(tmp_path, text):
     write(tmp_path / "1022500.csv", text)
-    series = hd.load_concept("c={number}.csv:x*2[cm]", "01022500", tmp_path)
+    series = hd.load_concept("k={number}.csv:x*2[cm]", "01022500", tmp_path)
     np.testing.assert_array_equal(series, np.array([5, np.nan, np.nan, np.nan, 0.6], np.float32))
-    assert series.index[0] == pd.Timestamp(2001, 1, 1) and series.name == "c"
+    assert series.index[0] == pd.Timestamp(2001, 1, 1) and series.name == "k"
     assert series.attrs == {"units": "cm", "long_name": "x", "source": "1022500.csv:x"}
 
 
@@ -1013,7 +1013,7 @@ def test_concept_layouts(tmp_path, text):
 def test_bad_concept_files(tmp_path, text, sentence):
     path = write(tmp_path / "1022500.csv", text)
     with pytest.raises(hd.InputError, match=sentence) as caught:
-        hd.load_concept("c={number}.csv:x", "01022500", tmp_path)
+        hd.load_concept("k={number}.csv:x", "01022500", tmp_path)
     assert str(path) in str(caught.value)
 
 
@@ -1021,20 +1021,20 @@ def test_bad_concept_files(tmp_path, text, sentence):
 def test_ends_of_the_calendar(tmp_path, form):
     for day in ((1700, 1, 1), (2000, 2, 29), (2261, 12, 31)):
         write(tmp_path / "01022500.csv", f"date,x\n{form.format(*day)},1\n")
-        series = hd.load_concept("c={basin}.csv:x", "01022500", tmp_path)
+        series = hd.load_concept("k={basin}.csv:x", "01022500", tmp_path)
         assert (series.index[0].year, series.index[0].month, series.index[0].day) == day
     for day in ((1699, 12, 31), (2262, 1, 1), (2001, 0, 1), (2001, 13, 1), (2001, 1, 0), (2001, 1, 32), (1900, 2, 29)):
         write(tmp_path / "01022500.csv", f"date,x\n{form.format(*day)},1\n")
         with pytest.raises(hd.InputError, match="line 2: there is no date {}-{}-{}.$".format(*day)):
-            hd.load_concept("c={basin}.csv:x", "01022500", tmp_path)
+            hd.load_concept("k={basin}.csv:x", "01022500", tmp_path)
 
 
 def test_concept_without_file(tmp_path, monkeypatch):
     with pytest.raises(hd.InputError, match="no file .* for basin 01022500"):
-        hd.load_concept("c={number}.csv:x", "01022500", tmp_path)
+        hd.load_concept("k={number}.csv:x", "01022500", tmp_path)
     write(tmp_path / "01022500.csv", "date,x\n2001-01-01,1\n")
     monkeypatch.chdir(tmp_path)
-    assert hd.load_concept("c={basin}.csv:x", "01022500").tolist() == [1]
+    assert hd.load_concept("k={basin}.csv:x", "01022500").tolist() == [1]
 
 
 @needs_real
@@ -1132,7 +1132,7 @@ def test_basins_lacking_something(camels, tmp_path):
     with pytest.raises(hd.InputError, match="no file none/{number}.csv for any of the 2 basins"):
         load(camels, tmp_path, concepts=["swe=none/{number}.csv:uaz_swe"])
     with pytest.raises(hd.InputError, match="no value of none in any file .* has uaz_swe, daymet_swe"):
-        load(camels, tmp_path, concepts=["swe=swe/{number}.csv:none"])
+        load(camels, tmp_path, concepts=["swe=swe/{number}.csv:none[mm]"])
     with pytest.raises(hd.InputError, match="Two concepts have the same name"):
         load(camels, tmp_path, concepts=["swe=swe/{number}.csv:uaz_swe", "swe=swe/{number}.csv:daymet_swe"])
     shutil.rmtree(camels / "usgs_streamflow" / "01")

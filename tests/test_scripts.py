@@ -297,7 +297,7 @@ def ends_with(capsys, main, settings, sentence):
         (dict(basins=("01013500",)), "01013500"),
         (dict(basins=("no/such/list.txt",)), "no/such/list.txt"),
         (dict(attributes="none.csv"), "none.csv"),
-        (dict(concepts=("swe=nowhere/{basin}.csv:swe",)), "nowhere/{basin}.csv"),
+        (dict(concepts=("swe=nowhere/{basin}.csv:swe[mm]",)), "nowhere/{basin}.csv"),
         (dict(concepts=("swe",)), "swe"),
         (dict(train_period=("1950-10-01", "1951-09-30")), "1950-10-01"),
         (dict(train_period=("2002-10-01", "2005-13-30")), "2005-13-30"),
