@@ -42,6 +42,7 @@ def main(settings: Settings):
     import pandas as pd
 
     import cn_loss
+    import groups
     import results
     import runs
     from concepts import why_snow
@@ -49,7 +50,7 @@ def main(settings: Settings):
 
     if unknown := [name for name in settings.metrics if name not in cn_loss.METRICS]:
         raise InputError(f"There is no metric {unknown[0]}: choose from {', '.join(cn_loss.METRICS)}.")
-    group = runs.load_group(settings.run_dir)
+    group = groups.load_group(settings.run_dir)
     run = group.runs[0]
     start, end = settings.period or run.settings["test_period"]
     several = group.data(start, end, settings.basins, settings.data_dir)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+import groups
 import hydrodata_tf as hydrodata
 import LSTM_test
 import LSTM_train
@@ -105,8 +106,8 @@ def test_the_mean_of_runs_is_the_mean_of_their_simulations(by_product):
 def test_runs_that_cannot_be_scored_together(by_product, run_dir, settings, two_products, tmp_path):
     LSTM_train.main(settings(tmp_path / "flow", concepts=(), data_dir=str(two_products), **QUICK))
     with pytest.raises(InputError, match="other targets"):
-        runs.load_group([by_product / "daymet", tmp_path / "flow"])
-    group = runs.load_group([by_product / "daymet", by_product / "maurer_extended"])
+        groups.load_group([by_product / "daymet", tmp_path / "flow"])
+    group = groups.load_group([by_product / "daymet", by_product / "maurer_extended"])
     several = group.data(*TEST_PERIOD)
     short = several[1].in_memory(several[1].dates("2001-10-01", "2007-06-30"))
     with pytest.raises(InputError, match="choose a --period that both hold"):
@@ -199,7 +200,7 @@ def test_folds_score_every_basin_by_the_run_that_never_saw_it(settings, demo, tm
     LSTM_train.main(resumed)  # nothing is left to do
     with pytest.raises(InputError, match="1 of 2 folds: go on with"):
         shutil.rmtree(path / "fold_2")
-        runs.load_group([path])
+        groups.load_group([path])
 
 
 @pytest.mark.parametrize("folds", [1, -2, 5])
