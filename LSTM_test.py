@@ -29,6 +29,8 @@ class Settings:
     """Basin ids, or one file that lists them; the run's basins if empty. Basins it was not trained on are welcome."""
     data_dir: str | None = None
     """Where the data are now, if not where they were in training."""
+    begin_with: tuple[str, ...] = ()
+    """State files of LSTM_output_Cn.py to begin with in place of the spin-up year: one for each member, in order."""
     out_dir: str | None = None
     """Folder for the results; test_<start>_<end> in the run directory if not given."""
 
@@ -40,6 +42,7 @@ def main(settings: Settings):
     import cn_loss
     import results
     import runs
+    import state_files
     from files import InputError, replacing, write_csv
 
     if unknown := [name for name in settings.metrics if name not in cn_loss.METRICS]:
@@ -51,6 +54,10 @@ def main(settings: Settings):
     print(data.report)
     counted = runs.scored_basins(run.basins, data)
     models = [run.model(seed) for seed in run.seeds]
+    if settings.begin_with and len(settings.begin_with) != len(models):
+        raise InputError(f"--begin-with needs one state file for each of the {len(models)} members, in their order.")
+    first_day = data.dates(start, end)[0]
+    begin = [state_files.read(*pair, data, first_day) for pair in zip(settings.begin_with, models, strict=False)]
     members = [f"seed {seed}" for seed in run.seeds] + [MEAN] * (len(models) > 1)
     shown = members[-1]
 
@@ -61,7 +68,7 @@ def main(settings: Settings):
         for name in data.targets:
             results.add_series(file, f"{name}_observed", data.about[name], f"{name}, observed")
             results.add_series(file, f"{name}_simulated", data.about[name], f"{name}, simulated", before=["member"])
-        for parts in runs.simulate_members(models, data, start, end, progress="simulating"):
+        for parts in runs.simulate_members(models, data, start, end, progress="simulating", begin=begin):
             part = parts[0]
             simulated = [one.prediction for one in parts]
             simulated += [np.mean(simulated, axis=0)] * (len(models) > 1)

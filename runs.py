@@ -419,8 +419,10 @@ class Simulated:
     states: dict
 
 
-def simulate(model, data, start, end, states=False, gates=False, memory_mb=96, progress=None, spinup_days=SPINUP_DAYS):
-    """Run a model over every basin's whole sequence from zero states, some basins at a time.
+def simulate(
+    model, data, start, end, states=False, gates=False, memory_mb=96, progress=None, spinup_days=SPINUP_DAYS, begin=None
+):
+    """Run a model over every basin's whole sequence from zero states or given ones, some basins at a time.
 
     Parameters
     ----------
@@ -435,6 +437,8 @@ def simulate(model, data, start, end, states=False, gates=False, memory_mb=96, p
     progress : str, optional
         Label of a progress bar.
     spinup_days : int, default 365
+    begin : array (2, basin, unit), optional
+        h and c at the end of the day before `start`, from `state_files.read`; there is no spin-up then.
 
     Yields
     ------
@@ -444,12 +448,13 @@ def simulate(model, data, start, end, states=False, gates=False, memory_mb=96, p
 
     from libs_tf import StateModel
 
-    dates = data.dates(start, end, spinup_days)
+    dates = data.dates(start, end, spinup_days if begin is None else 0)
     kept = slice(int((dates < parse_day(start)).sum()), None)
     attributes = data.attributes.to_numpy(np.float32)
-    runner = StateModel(model, gates=gates) if states or gates else model
+    runner = StateModel(model, gates=gates) if states or gates or begin is not None else model
     # Without states the LSTM still holds its states and gates while it runs.
     basins = len(data.basins)
+    h, c = np.zeros((2, basins, model.units), np.float32) if begin is None else begin
     size = max(1, math.floor(memory_mb * 2**20 / (len(dates) * model.units * 4 * 8)))
     size = math.ceil(basins / math.ceil(basins / size))
     for first in tqdm(range(0, basins, size), desc=progress, disable=None if progress else True, unit="batch"):
@@ -459,8 +464,8 @@ def simulate(model, data, start, end, states=False, gates=False, memory_mb=96, p
         if runner is model:
             out = {"prediction": np.array(model.predict_on_batch(inputs))}
         else:
-            zeros = np.zeros((len(forcing), model.units), "float32")
-            out = {k: np.array(v) for k, v in runner.predict_on_batch({**inputs, "h0": zeros, "c0": zeros}).items()}
+            inputs |= {"h0": h[part], "c0": c[part]}
+            out = {k: np.array(v) for k, v in runner.predict_on_batch(inputs).items()}
         valid = np.isfinite(forcing).all(axis=2)
         out["prediction"][~valid] = np.nan
         out = {name: values[:, kept] for name, values in out.items()}
@@ -468,12 +473,17 @@ def simulate(model, data, start, end, states=False, gates=False, memory_mb=96, p
         yield Simulated(part, dates[kept], forcing[:, kept], observed[:, kept], valid[:, kept], prediction, out)
 
 
-def simulate_members(models, data, start, end, progress=None):
-    """As `simulate`, for several models side by side: yields a list with one `Simulated` for each of them."""
-    labels = [progress, *[None] * (len(models) - 1)]
-    yield from zip(
-        *(simulate(m, data, start, end, progress=label) for m, label in zip(models, labels, strict=True)), strict=True
+def simulate_members(models, data, start, end, progress=None, begin=None):
+    """As `simulate`, for several models side by side: yields a list with one `Simulated` for each of them.
+
+    `begin` holds what each of them begins with.
+    """
+    labels, begin = [progress, *[None] * (len(models) - 1)], begin or [None] * len(models)
+    parts = (
+        simulate(m, data, start, end, progress=label, begin=state)
+        for m, label, state in zip(models, labels, begin, strict=True)
     )
+    yield from zip(*parts, strict=True)
 
 
 def write_model(path, model):
