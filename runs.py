@@ -282,7 +282,7 @@ def _is_number(value, low, high):
 USED = {
     **dict.fromkeys(("data_dir", "forcing", "attributes"), (_is_text, "a text")),
     "concepts": (_are_texts, "a list of texts"),
-    **dict.fromkeys(("train_period", "test_period"), (_is_period, "two dates")),
+    **dict.fromkeys(("train_period", "valid_period", "test_period"), (_is_period, "two dates")),
     "hidden_size": (
         lambda value: _is_number(value, 1, MOST_UNITS) and type(value) is int,
         f"a whole number from 1 to {MOST_UNITS}",
