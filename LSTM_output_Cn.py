@@ -5,7 +5,12 @@
 
 CSV: one file per basin, Cn_<basin>.csv, with date, cn_1 ... cn_N (no unit) and each target in its unit.
 netCDF: one file, Cn.nc, with c and h (basin, date, unit), the gates if asked for, and each target (basin, date).
-Each basin is run as one sequence with a spin-up year before the period, which is not written.
+Each basin is run as one sequence with a spin-up year before the period, which is not written. A run can also go on
+where another one ended:
+
+    python LSTM_output_Cn.py --period 2011-10-01 2012-09-30 --save-state
+    python LSTM_output_Cn.py --period 2012-10-01 2013-09-30 \
+        --begin-with runs/demo/states_2011-10-01_2012-09-30/state_2012-09-30.nc
 """
 
 import contextlib
@@ -41,6 +46,10 @@ class Settings:
     """Basin ids, or one file that lists them; the run's basins if empty."""
     seed: int | None = None
     """Member whose states are written; the first if not given."""
+    save_state: bool = False
+    """Write the state of the last day too, state_<day>.nc, with which another run can begin."""
+    begin_with: str | None = None
+    """State file to begin with in place of the spin-up year; it must be of this member and of the day before."""
     units_shown: int = 4
     """Number of cell states in the figure: those that follow the concepts of that basin best."""
     data_dir: str | None = None
@@ -52,6 +61,7 @@ class Settings:
 def main(settings: Settings):
     import results
     import runs
+    import state_files
     from files import InputError, replacing
 
     if settings.gates and settings.format == "csv":
@@ -66,7 +76,10 @@ def main(settings: Settings):
     data = run.data(start, end, settings.basins, data_dir=settings.data_dir)
     print(data.report)
 
-    parts = runs.simulate(model, data, start, end, states=True, gates=settings.gates, progress="cell states")
+    dates = data.dates(start, end)
+    begin = state_files.read(settings.begin_with, model, data, dates[0]) if settings.begin_with else None
+    parts = runs.simulate(model, data, start, end, True, settings.gates, progress="cell states", begin=begin)
+    last = np.empty((2, len(data.basins), model.units), np.float32)  # h and c at the end of the last day
     largest = -np.inf
     with contextlib.ExitStack() as stack:
         write = functools.partial(write_tables, out, data)
@@ -74,17 +87,21 @@ def main(settings: Settings):
             path = stack.enter_context(replacing(out / "Cn.nc"))
             title = "Cell states of an LSTM and what its probe reads in them"
             origin = {"title": title, "seed": seed, **runs.origin(run)}
-            file = stack.enter_context(results.create(path, data, data.dates(start, end), origin))
+            file = stack.enter_context(results.create(path, data, dates, origin))
             describe(file, data, model.units, settings.gates)
             write = functools.partial(write_netcdf, file, data)
         for part in parts:
             write(part)
+            last[:, part.basins] = part.states["h"][:, -1], part.states["c"][:, -1]
             # The figure shows the basin with the largest mean of the last concept: of snow, if there is any.
             mean = np.nan_to_num(part.observed[..., -1]).mean(axis=1)
             b = int(np.argmax(mean))
             if mean[b] > largest:
                 largest, basin = mean[b], data.basins[part.basins][b]
                 shown = part.states["c"][b], part.observed[b], part.prediction[b]
+    if settings.save_state:
+        origin = {"seed": seed, **runs.origin(run)}
+        state_files.write(out / f"state_{dates[-1]}.nc", data, dates[-1], *last, model, origin)
     print(f"Cell states of {len(data.basins)} basins, {start} to {end}, in {out}")
     title = f"{basin}, {start} to {end}, seed {seed}"
     draw(out / f"states_{basin}.png", data, part.dates, *shown, settings.units_shown, title)

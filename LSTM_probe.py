@@ -3,6 +3,7 @@
     python LSTM_probe.py                                             # the demo run
     python LSTM_probe.py --run-dir runs/camels --compare runs/camels_runoff_only
     python LSTM_probe.py --run-dir runs/camels_runoff_only --concepts "swe=swe/{number}.csv:uaz_swe[mm]"
+    python LSTM_probe.py --run-dir runs/camels --memory swe --observer "swe=snodas/{number}.csv:snodas_swe[mm]"
 
 Every probe is a ridge regression from one day's features to one day's concept, fitted on one period and scored on
 another; as a second split it is fitted on four fifths of the basins and scored on the rest, in the other period again.
@@ -11,6 +12,9 @@ of other years, and the mean of each day of the year. What the cell states hold 
 
 Then cell states are moved along the smallest change that raises a reading by one standard deviation, the model runs
 on, and the change of runoff and of every reading is set against random changes of the same length.
+
+--memory puts an observed concept back into the cell states every few days, and exchanges the states of a wet and a dry
+year; --observer scores what is read by an observation that the model did not learn from.
 """
 
 import logging
@@ -45,6 +49,13 @@ class Settings:
     """Number of basins whose states are changed, drawn at random if there are more; 0 leaves the interventions out."""
     random_directions: int = 10
     """Number of random changes that each intervention is set against."""
+    memory: str | None = None
+    """Concept, such as swe, that is put back into the cell states as observed (how much and how often is chosen in the
+    validation period stored with the run), and whose wettest and driest year exchange their states."""
+    exchange_day: str = "04-01"
+    """Month and day at whose end they do."""
+    observer: str | None = None
+    """Another observation of one of the concepts, with that concept's name, written as for LSTM_train.py."""
     draw: int = 0
     """Seed of every random draw here: groups of basins, bootstrap, random changes."""
     data_dir: str | None = None
@@ -54,6 +65,7 @@ class Settings:
 
 
 def main(settings: Settings):
+    import memory
     import probe_report as report
     import results
     import runs
@@ -68,11 +80,14 @@ def main(settings: Settings):
         raise InputError(f"{run.path} was trained on runoff alone: say what to look for with --concepts.")
     period = settings.period or run.settings["test_period"]
     fit_period = settings.fit_period or run.settings["train_period"]
-    check(settings, period, fit_period)
+    check(settings, period, fit_period, run.settings["valid_period"])
     out = Path(settings.out_dir or run.path / f"probe_{period[0]}_{period[1]}")
 
     data = run.data(*period, settings.basins, texts, settings.data_dir)
     names, dates, fit_dates = data.targets[1:], data.dates(*period), data.dates(*fit_period)
+    data_dir = settings.data_dir or run.settings["data_dir"]
+    observed = memory.independent(settings.observer, data, dates, data_dir) if settings.observer else None
+    years = memory.exchange_days(settings.memory, settings.exchange_day, names, dates) if settings.memory else None
     print(data.report)
     if len(data.basins) < 2:
         raise InputError("Probes need at least two basins: their penalty is chosen by leaving basins out.")
@@ -131,10 +146,19 @@ def main(settings: Settings):
         (part,) = states(model, one, period, None)
         chosen["states"] = part.features[0, :, chosen["unit"]]
     report.figures(out, data, scores, summary, units, best, curves, counted)
+    if settings.observer:
+        report.observer(out, *observed, counted, settings.draw)
+    if settings.memory:
+        basins, probe = np.flatnonzero(counted[settings.memory]), table.fits[settings.memory, REAL].every
+        choice = run.settings["valid_period"]
+        covariance = unit_statistics_of(model, data, choice, names).covariance
+        parts = model, data, basins, settings.memory, probe, covariance, settings.random_directions, settings.draw
+        report.put_back(out, *memory.put_back(*parts, choice, period), settings.draw)
+        report.exchange(out, memory.exchange(*parts, years), data, settings.draw)
     print(f"\nTables, series and figures in {out}")
 
 
-def check(settings, period, fit_period):
+def check(settings, period, fit_period, valid_period):
     """Refuse settings that cannot work before anything is read."""
     from files import InputError
     from windows import parse_period
@@ -142,6 +166,9 @@ def check(settings, period, fit_period):
     (_, earlier_end), (later_start, _) = sorted(parse_period(*span) for span in (period, fit_period))
     if later_start <= earlier_end:
         raise InputError(f"--period {' '.join(period)} and --fit-period {' '.join(fit_period)} share days.")
+    (_, earlier_end), (later_start, _) = sorted(parse_period(*span) for span in (period, valid_period))
+    if settings.memory and later_start <= earlier_end:
+        raise InputError(f"--memory chooses in the validation period {' '.join(valid_period)}: score another --period.")
     if settings.intervention_basins < 0 or settings.random_directions < 1 or settings.draw < 0:
         raise InputError("--intervention-basins and --draw must not be below 0, --random-directions not below 1.")
 

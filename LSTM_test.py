@@ -33,6 +33,8 @@ class Settings:
     """Basin ids, or one file that lists them; the run's basins if empty. Basins it was not trained on are welcome."""
     data_dir: str | None = None
     """Where the data are now, if not where they were in training."""
+    begin_with: tuple[str, ...] = ()
+    """State files of LSTM_output_Cn.py to begin with in place of the spin-up year: one for each member, in order."""
     out_dir: str | None = None
     """Folder for the results; if not given test_<start>_<end> in the run directory, or beside it in mean_of_<runs>."""
 
@@ -63,6 +65,8 @@ def main(settings: Settings):
     dates = group.dates(several, start, end)
     out = Path(settings.out_dir or group.folder / f"test_{start}_{end}")
     members = group.members + [MEAN] * (len(group.members) > 1)
+    if settings.begin_with and (group.folds or len(settings.begin_with) != len(group.members)):
+        raise InputError(f"--begin-with needs a state file for each of {len(group.members)} members, and no folds.")
     shown = members[-1]
 
     scores, days = [], dict.fromkeys(data.targets, 0)
@@ -73,7 +77,7 @@ def main(settings: Settings):
         for name in data.targets:
             results.add_series(file, f"{name}_observed", data.about[name], f"{name}, observed")
             results.add_series(file, f"{name}_simulated", data.about[name], f"{name}, simulated", before=["member"])
-        for basins, parts in group.simulate(several, start, end, within, progress="simulating"):
+        for basins, parts in group.simulate(several, start, end, within, settings.begin_with, "simulating"):
             simulated = [one.prediction for one in parts]
             simulated += [np.mean(simulated, axis=0)] * (len(parts) > 1)
             for k, name in enumerate(data.targets):

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+import state_files
 from files import InputError
-from runs import SPINUP_DAYS, basins_at_once, load_run, simulate
+from runs import basins_at_once, load_run, simulate
 
 
 @dataclass
@@ -66,7 +67,7 @@ class Group:
                 )
         return dates[0]
 
-    def simulate(self, several, start, end, within=None, progress=None):
+    def simulate(self, several, start, end, within=None, begin_with=(), progress=None):
         """Simulate all members, some basins at a time, as `simulate` does.
 
         Yields
@@ -83,12 +84,18 @@ class Group:
                     groups.append((positions, [(run, data.select(positions))]))
         for positions, pairs in groups:
             models = [(run.model(seed), data) for run, data in pairs for seed in run.seeds]
-            at_once = min(basins_at_once(model, data, start, end, 96, SPINUP_DAYS) for model, data in models)
+            at_once = min(basins_at_once(model, data, start, end) for model, data in models)
+            begin = [None] * len(models)
+            if begin_with:
+                first_day = models[0][1].dates(start, end)[0]
+                begin = [
+                    state_files.read(path, *pair, first_day) for path, pair in zip(begin_with, models, strict=True)
+                ]
             labels = [progress, *[None] * (len(models) - 1)]
             own = None if within is None else [days[list(positions)] for days in within]
             simulations = [
-                simulate(model, data, start, end, progress=label, within=own, at_once=at_once)
-                for (model, data), label in zip(models, labels, strict=True)
+                simulate(model, data, start, end, progress=label, begin=state, within=own, at_once=at_once)
+                for (model, data), label, state in zip(models, labels, begin, strict=True)
             ]
             for parts in zip(*simulations, strict=True):
                 yield np.array(positions)[parts[0].basins], list(parts)

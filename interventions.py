@@ -1,4 +1,4 @@
-"""What happens if cell states are changed: changes that raise a reading, the model run on, the responses summed up.
+"""What happens if cell states are changed: changes that raise a reading, observations put back, years exchanged.
 
 A change is set against random changes of the same length. Arrays in, arrays out:
 
@@ -14,6 +14,7 @@ from probes import median_interval
 
 HORIZONS = (1, 7, 30, 90)  # days over which the response to a change of the states is averaged
 SHORTEST, TOGETHER = "shortest change", "units moving together"  # kinds of changes
+YEARS, WHOLE, PART, REST = "state and weather", "whole state", "probe's part", "the rest"  # of two years, exchanged
 
 
 def smallest_change(weights, rise, covariance=None):
@@ -183,6 +184,86 @@ def curves_by_season(concept, rise, changes, outcome, basins, judged, latitudes,
     return curves
 
 
+def put_back(runner, forcing, attributes, h, c, probe, gains, observed, every):
+    """Runoff if an observed concept is put back into the memory: every few days c += gain (observed − read).
+
+    Parameters
+    ----------
+    runner : libs_tf.StateModel
+    forcing : array (basin, day, input)
+    attributes : array (basin, attribute)
+    h, c : array (basin, unit)
+        States before the first day.
+    probe : Probe
+        Reads the concept.
+    gains : array (case, unit)
+        Change of the states for one unit of the concept, in each of the cases, which run side by side; 0 for none.
+    observed : array (case, basin, day)
+        In the unit of the concept; nothing is put back where it is NaN.
+    every : int
+        Days between two updates, each made at the end of a day.
+
+    Returns
+    -------
+    array (case, basin, day), mm/day
+        The runoff of a day knows the observations of the days before it alone.
+    """
+    cases, basins, days = observed.shape
+    h, c, attributes = (np.tile(values, (cases, 1)) for values in (h, c, attributes))
+    runoff = np.empty(observed.shape)
+    for first in range(0, days, every):
+        span = slice(first, min(first + every, days))
+        inputs = {"forcing": np.tile(forcing[:, span], (cases, 1, 1)), "attributes": attributes, "h0": h, "c0": c}
+        out = {name: np.asarray(values) for name, values in runner.predict_on_batch(inputs).items()}
+        runoff[..., span] = out["prediction"][..., 0].reshape(cases, basins, -1)
+        h, c = out["h"][:, -1], out["c"][:, -1].reshape(cases, basins, -1)
+        missing = np.nan_to_num(observed[..., span.stop - 1] - c @ probe.weights - probe.intercept)
+        c = (c + missing[..., None] * gains[:, None]).astype(h.dtype).reshape(h.shape)
+    return runoff
+
+
+def exchange(run_on, h, c, probe, covariance, number, seed):
+    """What the states of a wet year do in place of those of a dry year, in the weather of either.
+
+    Parameters
+    ----------
+    run_on : pair of function (h, c) -> dict of array (basin, day)
+        Lets the model run on in the weather of the wet and of the dry year.
+    h, c : array (2, basin, unit)
+        States of the wet and of the dry year on the same day of the year.
+    probe : Probe
+        Its part of the difference of two states raises the reading by the difference of their readings, in each of the
+        ways of `changes_that_raise`; the rest, with h, is what is left.
+    covariance : array (unit, unit)
+    number, seed : int
+        Of random changes of c, as long as what is exchanged, that leave the reading as it is.
+
+    Returns
+    -------
+    dict what is exchanged -> dict name -> array (1 + number, basin, day)
+        With the wet minus with the dry year's states, mean of both weathers, then random changes; under YEARS
+        (1, basin, day) the wet minus the dry year, weather and all.
+    """
+    apart, weights = c[0] - c[1], probe.weights
+    ways = {WHOLE: (1, apart, covariance)}
+    for kind, used in ((SHORTEST, None), (TOGETHER, covariance)):
+        part = np.outer(apart @ weights, smallest_change(weights, 1.0, used))
+        ways |= {f"{PART}, {kind}": (0, part, used), f"{REST}, {kind}": (1, apart - part, used)}
+    plain = [run_on[year](h[year], c[year]) for year in (0, 1)]
+    found = {YEARS: {name: (plain[0][name] - plain[1][name])[None] for name in plain[0]}}
+    for way, (with_h, change, used) in ways.items():
+        directions = random_changes(weights, 1.0, number, seed, used)
+        lengths = np.linalg.norm(change, axis=1, keepdims=True)
+        changes = [(with_h * (h[0] - h[1]), change), *((0, lengths * direction) for direction in directions)]
+        effects = {name: 0 for name in plain[0]}
+        for year, sign in ((0, -1), (1, 1)):  # the wet year is given the dry one's states, the dry year the wet one's
+            moved = [run_on[year](h[year] + sign * dh, (c[year] + sign * dc).astype(c.dtype)) for dh, dc in changes]
+            for name, before in plain[year].items():
+                effects[name] = effects[name] + sign / 2 * np.stack([one[name] - before for one in moved])
+        found[way] = effects
+    return found
+
+
 def response_rows(response, draw):
     """Summary of a response (change, basin, day), the change along the probe first, over each of HORIZONS.
 
@@ -195,7 +276,7 @@ def response_rows(response, draw):
     for horizon in HORIZONS:
         mean = response[:, :, :horizon].mean(axis=2)
         median, low, high, count = median_interval(mean[0], seed=draw)
-        random = float(np.median(np.sqrt((mean[1:] ** 2).mean(axis=0))))
+        random = float(np.median(np.sqrt((mean[1:] ** 2).mean(axis=0)))) if len(mean) > 1 else np.nan
         cumulated = {"cumulated": median * horizon, "cumulated_low": low * horizon, "cumulated_high": high * horizon}
         share = float((mean[0] > 0).mean())
         yield {"horizon_days": horizon, "mean": median, "low": low, "high": high, **cumulated,

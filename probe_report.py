@@ -6,8 +6,22 @@ import xarray as xr
 
 import plots
 import results
-from interventions import HORIZONS, SHORTEST, TOGETHER, response_rows, verdict
-from probes import BASINS, JOINT, PERIOD, REAL, SCORES, SPARSE, TODAY, WEATHER, median_interval
+from files import write_csv
+from interventions import HORIZONS, SHORTEST, TOGETHER, YEARS, response_rows, verdict
+from probes import (
+    BASINS,
+    JOINT,
+    PERIOD,
+    REAL,
+    SCORES,
+    SHIFTED,
+    SPARSE,
+    TODAY,
+    WEATHER,
+    median_interval,
+    nearness,
+    season_slots,
+)
 
 PER_DEVIATION = "unit of the concept per standard deviation of the cell state"
 UNIT_COLUMNS = {
@@ -171,6 +185,94 @@ def show_verdicts(changes):
           "basins.\nrandom: what changes of the same length do that leave the reading as it is. more runoff: yes if "
           "the interval lies\nabove zero and the median above random, weakly if not above random.")  # fmt: skip
     print(pd.DataFrame(rows).T.to_string())
+
+
+def observer(out, name, values, counted, draw):
+    """Table and figure of how near each reader is to an observation that nobody learned, beside the one learned."""
+    with xr.open_dataset(out / "probe.nc") as file:
+        slots, learned = season_slots(file["date"].values), file[f"{name}_observed"].values
+        tables = {}
+        for reader in file["reader"].values:
+            if reader != SHIFTED:
+                reading = file[f"{name}_reading"].sel(reader=reader).values
+                tables[reader] = nearness(reading, learned, values, slots)[counted[name]]
+    rows = {}
+    for reader, table in tables.items():
+        apart = table["RMSE learned-independent"]
+        _, low, high, number = median_interval(table["partial r"].to_numpy(), seed=draw)
+        rows[reader] = dict(table.median()) | {"partial r low": low, "partial r high": high, "basins": number}
+        for other in ("learned", "independent"):
+            rows[reader][f"nearer to {other}"] = (table[f"RMSE reading-{other}"] < apart)[apart.notna()].mean()
+    rows = pd.DataFrame(rows).T.rename_axis("reader")
+    print(f"\n{name}: what is read, what was learned and what an independent observer saw; medians over basins.\n"
+          "nearer: share of basins in which the reading is nearer by RMSE than the two observations to each other;\n"
+          "partial r: of reading and independent observation, deseasonalised, given what was learned.")  # fmt: skip
+    print(rows.T.to_string(float_format=lambda value: f"{value:.2f}"))
+    write_csv(out / "observer.csv", rows)
+    pairs = {
+        words: tables[REAL][f"r deseasonalised {pair}"].to_numpy()
+        for words, pair in (
+            ("read and learned", "reading-learned"),
+            ("read and independent", "reading-independent"),
+            ("learned and independent", "learned-independent"),
+        )
+    }
+    plots.score_distribution(pairs, "r", out / "observer.png", note=f"{name}, without the day-of-year means")
+
+
+def gains_of(gain, draw):
+    """Median over basins of a gain in NSE (basin,) with its interval, and the share of basins that are better."""
+    median, low, high, number = median_interval(gain, seed=draw)
+    return {"gain": median, "low": low, "high": high, "better": (gain > 0).sum() / max(number, 1), "basins": number}
+
+
+def put_back(out, tried, scored, draw):
+    """Tables and figure of the runoff with observations put back; see `memory.put_back`."""
+    chosen, rows, curves = [], [], {}
+    for key, gains in tried.items():
+        about = dict(zip(("change", "every_days", "share"), key, strict=True))
+        chosen += [about | {"days": days} | gains_of(gains[k], draw) for k, days in enumerate(("all", "melt"))]
+    for key, (before, *after) in scored.items():
+        cases = {"observed": after[0], "of other years": after[1], "random directions": np.median(after[2:], axis=0)}
+        for case, nse in cases.items():
+            about = dict(zip(("change", "every_days", "share"), key, strict=True)) | {"put back": case}
+            for k, days in enumerate(("all", "melt")):
+                median = {"NSE before": np.nanmedian(before[k])}
+                rows.append(about | {"days": days} | median | gains_of(nse[k] - before[k], draw))
+            curves[f"{case}, {key[0]}"] = nse[0] - before[0]
+    chosen, rows = pd.DataFrame(chosen), pd.DataFrame(rows)
+    print("\nGain in NSE of runoff if every few days a share of what is missing is put back into the cell states.\n"
+          "better: share of basins; melt: March to July. In the validation years, which chose:")  # fmt: skip
+    print(chosen.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    print("In the scored period:")
+    print(rows.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    write_csv(out / "put_back_choice.csv", chosen, index=False)
+    write_csv(out / "put_back.csv", rows, index=False)
+    plots.score_distribution(curves, "gain in NSE of runoff", out / "put_back.png")
+
+
+def exchange(out, curves, data, draw):
+    """Table and figure of what follows when two years exchange their states; see `memory.exchange`."""
+    table = summarise_interventions(curves, data, draw)
+    flow, shown = table[table["response_of"].eq("streamflow") & table["horizon_days"].ge(30)], {}
+    for row in flow.itertuples():
+        days = row.horizon_days
+        shown.setdefault(row.change, {"basins": row.basins}).update({
+            f"mm in {days} d": f"{row.cumulated:+.1f} [{row.cumulated_low:+.1f} {row.cumulated_high:+.1f}]",
+            f"random, {days} d": f"±{row.random_mean * days:.1f}",
+            f"more, {days} d": f"{row.share_positive:.0%}",
+        })  # fmt: skip
+    name, day, rise = curves[0].concept, curves[0].season, curves[0].rise
+    print(f"\nA wet and a dry year ({name} {rise:.3g} apart, median) exchange their states at the end of {day}: "
+          "runoff\nthat follows, wet minus dry; random: after random changes as long that leave the reading as it is;\n"
+          "more: share of basins with more after the wet year's states")  # fmt: skip
+    print(pd.DataFrame(shown).T.to_string())
+    write_csv(out / "exchange.csv", table, index=False)
+    panels = [{"name": curve.concept, "title": curve.kind,
+               "rows": [{"name": n, "units": data.about[n]["units"], "real": v[0], "random": v[1:]}
+                        for n, v in curve.responses.items()]}
+              for curve in curves if curve.kind != YEARS]  # fmt: skip
+    plots.interventions(panels, out / "exchange.png")
 
 
 def write(file, data, readers, scores, units, curves):

@@ -9,6 +9,7 @@ are ever held at once:
     reading = features @ probe.weights + probe.intercept
 """
 
+import itertools
 import tempfile
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -282,6 +283,37 @@ def scores(observed, reading, observed_season, reading_season):
     table["NSE anomaly"] = cn_loss.score(*anomalies, ["NSE"])["NSE"]
     table["NSE deseasonalised"] = cn_loss.score(*deseasonalised, ["NSE"])["NSE"]
     return table
+
+
+def nearness(reading, learned, independent, slots):
+    """How near a reading, the observation that its model learned and an independent one are to each other.
+
+    Parameters
+    ----------
+    reading, learned, independent : array (basin, day)
+        In the same unit; the days that all of them have are compared.
+    slots : array (day,) of int
+        From `season_slots`.
+
+    Returns
+    -------
+    pandas.DataFrame (basin)
+        For each pair RMSE, r, and r without each series' own day-of-year mean; the partial r, so deseasonalised, of the
+        reading with the independent one, the learned one being given: what it knows beyond what it was told.
+    """
+    known = np.isfinite(reading) & np.isfinite(learned) & np.isfinite(independent)
+    series = {"reading": reading, "learned": learned, "independent": independent}
+    table = {}
+    for one, other in itertools.combinations(series, 2):
+        pair = [np.where(known, series[name], np.nan).astype(np.float64) for name in (one, other)]
+        found = cn_loss.score(*pair, ["RMSE", "r"])
+        seasons = [climatology(values[..., None], slots)[:, slots, 0] for values in pair]
+        table |= {f"{metric} {one}-{other}": found[metric] for metric in found}
+        table[f"r deseasonalised {one}-{other}"] = cn_loss.score(pair[0] - seasons[0], pair[1] - seasons[1], ["r"])["r"]
+    told, other, beyond = (table[f"r deseasonalised {p}"] for p in
+                           ("reading-learned", "learned-independent", "reading-independent"))  # fmt: skip
+    table["partial r"] = (beyond - told * other) / np.sqrt((1 - told**2) * (1 - other**2))
+    return pd.DataFrame(table)
 
 
 class Interval(NamedTuple):

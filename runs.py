@@ -377,7 +377,7 @@ def _is_number(value, low, high):
 USED = {
     **dict.fromkeys(("data_dir", "attributes"), (_is_text, "a text")),
     **dict.fromkeys(("forcing", "concepts"), (_are_texts, "a list of texts")),
-    **dict.fromkeys(("train_period", "test_period"), (_is_period, "two dates")),
+    **dict.fromkeys(("train_period", "valid_period", "test_period"), (_is_period, "two dates")),
     "hidden_size": (
         lambda value: _is_number(value, 1, MOST_UNITS) and type(value) is int,
         f"a whole number from 1 to {MOST_UNITS}",
@@ -515,7 +515,7 @@ class Simulated:
     states: dict
 
 
-def basins_at_once(model, data, start, end, memory_mb, spinup_days):
+def basins_at_once(model, data, start, end, memory_mb=96, spinup_days=SPINUP_DAYS):
     """How many basins `simulate` takes at a time; without states the LSTM still holds its states and gates."""
     size = max(1, math.floor(memory_mb * 2**20 / (len(data.dates(start, end, spinup_days)) * model.units * 4 * 8)))
     return math.ceil(len(data.basins) / math.ceil(len(data.basins) / size))
@@ -523,9 +523,9 @@ def basins_at_once(model, data, start, end, memory_mb, spinup_days):
 
 def simulate(
     model, data, start, end, states=False, gates=False, memory_mb=96, progress=None, spinup_days=SPINUP_DAYS,
-    within=None, at_once=0,
+    begin=None, within=None, at_once=0,
 ):  # fmt: skip
-    """Run a model over every basin's whole sequence from zero states, some basins at a time.
+    """Run a model over every basin's whole sequence from zero states or given ones, some basins at a time.
 
     Parameters
     ----------
@@ -540,6 +540,8 @@ def simulate(
     progress : str, optional
         Label of a progress bar.
     spinup_days : int, default 365
+    begin : array (2, basin, unit), optional
+        h and c at the end of the day before `start`, from `state_files.read`; there is no spin-up then.
     within : two arrays (basin,) of datetime64[D], optional
         First and last day of each basin's own period; on other days nothing counts as observed.
     at_once : int, default 0
@@ -553,11 +555,12 @@ def simulate(
 
     from libs_tf import StateModel
 
-    dates = data.dates(start, end, spinup_days)
+    dates = data.dates(start, end, spinup_days if begin is None else 0)
     kept = slice(int((dates < parse_day(start)).sum()), None)
     attributes = data.attributes.to_numpy(np.float32)
-    runner = StateModel(model, gates=gates) if states or gates else model
+    runner = StateModel(model, gates=gates) if states or gates or begin is not None else model
     basins, size = len(data.basins), at_once or basins_at_once(model, data, start, end, memory_mb, spinup_days)
+    h, c = np.zeros((2, basins, model.units), np.float32) if begin is None else begin
     for first in tqdm(range(0, basins, size), desc=progress, disable=None if progress else True, unit="batch"):
         part = slice(first, min(first + size, basins))
         forcing, observed = data.read(part, dates)
@@ -568,8 +571,8 @@ def simulate(
         if runner is model:
             out = {"prediction": np.array(model.predict_on_batch(inputs))}
         else:
-            zeros = np.zeros((len(forcing), model.units), "float32")
-            out = {k: np.array(v) for k, v in runner.predict_on_batch({**inputs, "h0": zeros, "c0": zeros}).items()}
+            inputs |= {"h0": h[part], "c0": c[part]}
+            out = {k: np.array(v) for k, v in runner.predict_on_batch(inputs).items()}
         valid = np.isfinite(forcing).all(axis=2)
         out["prediction"][~valid] = np.nan
         out = {name: values[:, kept] for name, values in out.items()}

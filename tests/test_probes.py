@@ -14,6 +14,7 @@ import hydrodata_tf as hydrodata
 import interventions
 import LSTM_probe
 import LSTM_train
+import memory
 import probe_report
 import probes
 import runs
@@ -24,6 +25,7 @@ from libs_tf import ConceptLSTM, StateModel
 from probes import BASINS, PERIOD, REAL, SEASON, SHIFTED, SPARSE, UNTRAINED, WEATHER, Group
 
 BASIN_COUNT, UNITS = 10, 6
+STORE = probes.Probe(np.array([4.0, 0.0]), 10.0, 0.0)  # reads the first of the two leaky buckets
 *_, SOIL4, SWE = LSTM_train.PRESETS["demo"].concepts
 
 
@@ -308,6 +310,112 @@ def test_a_leaky_bucket_answers_a_change_as_its_closed_form_does(bucket):
     np.testing.assert_allclose(found["streamflow"][0], expected, atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def catchments(bucket):
+    """Catchments of two leaky buckets, and of the rain on them a record that errs: the model must be told the store."""
+    rng, basins = np.random.default_rng(6), 6
+    dates = np.arange(np.datetime64("2000-01-01"), np.datetime64("2006-01-01"))
+    wet = 0.06 + 0.05 * np.sin(np.arange(len(dates)) / 58) + 0.04 * red_noise(rng, len(dates), 1, 0.98)[:basins, :, 0]
+    told = wet + 0.03 * red_noise(rng, len(dates), 1, 0.95)[:basins, :, 0]
+    none, zeros = np.zeros((basins, 0), "float32"), np.zeros((basins, 2), "float32")
+    truth = interventions.runner_from(StateModel(bucket), wet[..., None], none, {"store": STORE})(zeros, zeros)
+    series = zip(told, truth["streamflow"], truth["store"], strict=True)
+    arrays, names = [np.stack(one, axis=1).astype("float32") for one in series], [f"{b:08d}" for b in range(basins)]
+    return windows.Prepared(
+        names, ["rain"], ["streamflow", "store"], {}, pd.DataFrame({"lat": 45.0, "lon": 0.0}, names),
+        pd.DataFrame(index=names), arrays, np.full(basins, dates[0]), np.full(basins, len(dates)),
+    )  # fmt: skip
+
+
+def test_a_true_store_put_back_betters_the_runoff_and_that_of_another_year_does_not(bucket, catchments):
+    spans = ("2001-01-01", "2002-12-31"), ("2003-01-01", "2005-12-31")
+    tried, scored = memory.put_back(bucket, catchments, np.arange(6), "store", STORE, np.eye(2), 4, 0, *spans)
+    assert len(tried) == 24 and len(scored) == 2
+    for (_, every, share), nse in scored.items():
+        assert (every, share) == (2, 1.0)  # an observation without error is believed, and often
+        before, observed, of_other_years, *random = nse
+        assert (observed > before + 0.1).all() and (observed[0] > 0.95).all()
+        assert (of_other_years < before).all() and (np.max(random, axis=0) < observed).all()
+
+
+def test_what_is_put_back_is_what_is_missing(bucket):
+    """A wrong state is right after the first update, one without an observation runs on as it did."""
+    rng, h = np.random.default_rng(1), np.zeros((3, 2), "float32")
+    forcing, none = 0.1 * abs(rng.standard_normal((3, 12, 1))).astype("float32"), np.zeros((3, 0), "float32")
+    right = np.full((3, 2), 0.6, "float32")
+    truth = interventions.runner_from(StateModel(bucket), forcing, none, {"store": STORE})(h, right)
+    observed = np.stack([truth["store"], truth["store"], np.full((3, 12), np.nan), truth["store"]])
+    gains = np.outer([0, 1, 1, 0.5], interventions.smallest_change(STORE.weights, 1.0))
+    wrong = right + np.array([0.5, 0], "float32")
+    found = interventions.put_back(StateModel(bucket), forcing, none, h, wrong, STORE, gains, observed, 5)
+    np.testing.assert_allclose(found[1, :, 5:], truth["streamflow"][:, 5:], atol=1e-5)
+    np.testing.assert_array_equal(found[2], found[0])
+    store = (truth["store"] - 10) / 4  # its tanh gives 2 mm/day
+    for case, left in ((0, np.ones(12)), (1, [1] * 5 + [0] * 7), (3, [1] * 5 + [0.5] * 5 + [0.25] * 2)):
+        error = 2 * (np.tanh(store + 0.5 * np.array(left) * 0.9 ** np.arange(1, 13)) - np.tanh(store))
+        np.testing.assert_allclose(found[case] - truth["streamflow"], error, atol=1e-4)
+
+
+def test_exchanged_states_carry_the_flow_of_a_leaky_bucket(bucket):
+    rng, none, after = np.random.default_rng(2), np.zeros((3, 0), "float32"), np.arange(1, 21)
+    forcing = 0.1 * abs(rng.standard_normal((2, 3, 20, 1))).astype("float32")
+    h = rng.standard_normal((2, 3, 2)).astype("float32")  # it does nothing here: the recurrent kernel is zero
+    c = np.array([[[0.9, 0.5]] * 3, [[0.2, 0.1]] * 3], "float32")  # the wet and the dry year
+    run_on = [interventions.runner_from(StateModel(bucket), rain, none, {"store": STORE}) for rain in forcing]
+    found = interventions.exchange(run_on, h, c, STORE, np.diag([1.0, 4.0]), 2, 0)
+
+    def flow(rain, states):
+        total = 0
+        for state, keep, most in zip(states, (0.9, 0.5), (2.0, 1.0), strict=True):  # most: mm/day
+            inflow = np.tanh(rain[..., 0])
+            filled = np.stack([inflow[:, :k] @ keep ** np.arange(k)[::-1] for k in after], axis=1)
+            total = total + most * np.tanh(state * keep**after + filled)
+        return total
+
+    parts = {interventions.WHOLE: (0.7, 0.4)}
+    for kind in (interventions.SHORTEST, interventions.TOGETHER):
+        parts |= {f"probe's part, {kind}": (0.7, 0), f"the rest, {kind}": (0, 0.4)}
+    assert set(found) == {interventions.YEARS, *parts}
+    years = flow(forcing[0], (0.9, 0.5)) - flow(forcing[1], (0.2, 0.1))
+    np.testing.assert_allclose(found[interventions.YEARS]["streamflow"][0], years, atol=1e-4)
+    for way, (one, two) in parts.items():
+        in_wet = flow(forcing[0], (0.9, 0.5)) - flow(forcing[0], (0.9 - one, 0.5 - two))
+        in_dry = flow(forcing[1], (0.2 + one, 0.1 + two)) - flow(forcing[1], (0.2, 0.1))
+        np.testing.assert_allclose(found[way]["streamflow"][0], (in_wet + in_dry) / 2, atol=1e-4)
+        np.testing.assert_allclose(found[way]["store"][0], np.tile(4 * one * 0.9**after, (3, 1)), atol=1e-4)
+        np.testing.assert_allclose(found[way]["store"][1:], 0, atol=1e-4)  # random changes leave the reading
+
+
+def test_years_that_exchange_states_are_the_wettest_and_the_driest(bucket, catchments):
+    days = memory.exchange_days("store", "04-01", ["store"], catchments.dates("2002-01-01", "2005-12-31"))
+    assert list(days.astype(str)) == [f"{year}-04-01" for year in (2002, 2003, 2004, 2005)]
+    curves = memory.exchange(bucket, catchments, np.arange(1, 6), "store", STORE, np.eye(2), 3, 0, days)
+    whole = {curve.kind: curve.responses for curve in curves}[interventions.WHOLE]
+    state = np.stack([memory.states_at(bucket, catchments, day)[1, :, 0] for day in days])
+    store, basin = np.stack([array[(days - np.datetime64("2000-01-01")).astype(int), 2]
+                             for array in catchments.arrays], axis=1), np.arange(1, 6)  # fmt: skip
+    apart = state[store.argmax(0)[basin], basin] - state[store.argmin(0)[basin], basin]
+    np.testing.assert_allclose(whole["store"][0, :, 9], 4 * apart * 0.9**10, atol=1e-4)
+    assert (apart > 0).all() and (whole["streamflow"][0].mean(axis=1) > 0).all()
+
+
+def test_an_observer_that_is_noise_shows_nothing_and_one_that_sees_the_store_does():
+    rng, dates = np.random.default_rng(7), pd.date_range("2001-01-01", "2004-12-31")
+    truth, *errors = (red_noise(rng, len(dates), 1)[..., 0] for _ in range(4))
+    slots = probes.season_slots(dates)
+    read, learned, independent = (3 * truth + error for error in errors)
+    independent[0, :100] = np.nan
+    found = probes.nearness(read, learned, independent, slots)
+    rmse = np.sqrt(np.nanmean((read - independent) ** 2, axis=1))
+    np.testing.assert_allclose(found["RMSE reading-independent"], rmse, rtol=1e-6)
+    assert (found["r deseasonalised reading-independent"] > 0.8).all() and (found["partial r"] > 0.2).all()
+    told = probes.nearness(learned + 0.3 * errors[0], learned, independent, slots)  # knows only what it was told
+    assert (told["r deseasonalised reading-independent"] > 0.8).all() and abs(told["partial r"].median()) < 0.1
+    noise = probes.nearness(read, learned, 3 * errors[2], slots)
+    assert (abs(noise[["r reading-independent", "partial r"]].median()) < 0.1).all()
+    assert (noise["RMSE reading-independent"] > noise["RMSE reading-learned"]).all()
+
+
 def test_the_verdict_needs_more_runoff_than_chance():
     def rows(low, mean, random):
         row = {"response_of": "streamflow", "horizon_days": 90, "low": low, "mean": mean, "random_mean": random}
@@ -330,7 +438,8 @@ def run_dir(tmp_path_factory):
     """A run directory on few demo catchments, its LSTM made to hold nothing yet; and one of runoff alone."""
     root = tmp_path_factory.mktemp("probe")
     data = make_demo(root / "demo", basins=4, years=6)
-    periods = {"train_period": ["2002-01-01", "2003-12-31"], "test_period": ["2004-01-01", "2005-12-31"]}
+    periods = {"train_period": ["2002-01-01", "2003-12-31"], "test_period": ["2004-01-01", "2005-12-31"],
+               "valid_period": ["2006-01-01", "2006-12-31"]}  # fmt: skip
     for name, concepts in (("joint", [SOIL4, SWE]), ("alone", [])):
         settings = {"data_dir": str(data), "forcing": "daymet", "attributes": "auto", "concepts": concepts,
                     "hidden_size": 5, "dropout": 0.2, "forcing_noise": 0.0, "seed": [3], **periods}  # fmt: skip
@@ -343,15 +452,26 @@ def run_dir(tmp_path_factory):
 
 
 def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
-    settings = LSTM_probe.Settings(run_dir=str(run_dir / "joint"), compare=str(run_dir / "alone"), random_directions=2)
-    LSTM_probe.main(settings)
+    joint, alone = str(run_dir / "joint"), str(run_dir / "alone")
+    proofs = {"memory": "swe", "observer": SWE}
+    LSTM_probe.main(LSTM_probe.Settings(run_dir=joint, compare=alone, random_directions=2, **proofs))
     out = run_dir / "joint" / "probe_2004-01-01_2005-12-31"
     figures = ("controls_other_period", "controls_other_basins", "skill_anomaly", "skill_deseasonalised", "series",
-               "best_units", "interventions", "interventions_together")  # fmt: skip
+               "best_units", "interventions", "interventions_together", "observer", "put_back", "exchange")  # fmt: skip
     for name in figures:
         assert (out / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
     printed = capsys.readouterr().out
     assert "soil4, median of 4 basins" in printed and "untrained LSTM" in printed and "more runoff" in printed
+
+    observer = pd.read_csv(out / "observer.csv", index_col="reader").loc[REAL]  # here the observation that was learned
+    assert observer["r learned-independent"] == pytest.approx(1) and observer["RMSE learned-independent"] == 0
+    assert observer["RMSE reading-independent"] == observer["RMSE reading-learned"] > 0 == observer["nearer to learned"]
+    exchanged = pd.read_csv(out / "exchange.csv")
+    assert set(exchanged["start_days"]) == {"04-01"} and set(exchanged["response_of"]) == {"streamflow", "swe"}
+    chosen, scored = (pd.read_csv(out / f"{name}.csv") for name in ("put_back_choice", "put_back"))
+    chosen = chosen[chosen["days"] == "all"].set_index(["change", "every_days", "share"])["gain"]
+    scored = set(scored.set_index(["change", "every_days", "share"]).index)
+    assert scored == {chosen[[kind]].idxmax() for kind in chosen.index.unique("change")}
 
     scores = pd.read_csv(out / "scores.csv", dtype={"basin": str}, keep_default_na=False, na_values={"NSE": [""]})
     chosen = scores[scores["split"].eq(PERIOD) & scores["concept"].eq("soil4") & scores["reader"].eq(REAL)]
@@ -401,6 +521,12 @@ def test_a_run_of_runoff_alone_is_probed_for_given_concepts_where_no_flow_was_me
         ({"draw": -1}, "--draw must not be below 0"),
         ({"intervention_days": ("2005-12-01",)}, "must lie 90 days before the end"),
         ({"intervention_days": ("soon",)}, "'soon' is not a date"),
+        ({"memory": "ice"}, "There is no concept ice for --memory: choose from soil4, swe"),
+        ({"memory": "swe", "exchange_day": "11-31"}, "'2004-11-31' is not a date"),
+        ({"memory": "swe", "exchange_day": "11-30"}, "no two years to exchange states of on 11-30"),
+        ({"memory": "swe", "period": ("2006-12-31", "2007-09-30")}, "chooses in the validation period 2006-01-01"),
+        ({"observer": SWE.replace("swe=", "ice=")}, "--observer is of ice: give it the name of a concept, soil4, swe"),
+        ({"observer": SWE.replace("[mm]", "[m]")}, "--observer is in m, but swe in mm"),
     ],
 )
 def test_bad_settings_end_in_a_sentence(run_dir, options, sentence, capsys):

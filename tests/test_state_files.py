@@ -1,0 +1,102 @@
+"""State files: runs that are joined by one equal one run; a file that does not fit is refused."""
+
+import shutil
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import LSTM_output_Cn
+import LSTM_test
+import runs
+import state_files
+from files import InputError, cli
+
+
+def states_of(run_dir, out, period, **options):
+    """What LSTM_output_Cn.py writes for a period, and the state file of its last day."""
+    settings = LSTM_output_Cn.Settings(
+        run_dir=str(run_dir), period=period, out_dir=str(out), format="netcdf", save_state=True, **options
+    )
+    LSTM_output_Cn.main(settings)
+    with xr.open_dataset(out / "Cn.nc") as file:
+        return file.load(), out / f"state_{period[1]}.nc"
+
+
+@pytest.fixture(scope="module")
+def joined(run_dir, tmp_path_factory):
+    """One run over four years, and two runs of two years, the second from the state of the first."""
+    root = tmp_path_factory.mktemp("joined")
+    whole, _ = states_of(run_dir, root / "whole", ("2003-10-01", "2007-09-30"))
+    first, state = states_of(run_dir, root / "first", ("2003-10-01", "2005-09-30"))
+    second, _ = states_of(run_dir, root / "second", ("2005-10-01", "2007-09-30"), begin_with=str(state))
+    return whole, first, second, state
+
+
+def test_two_runs_joined_by_a_state_file_are_one_run(joined):
+    whole, first, second, _ = joined
+    both = xr.concat([first, second], "date")
+    assert (both["date"] == whole["date"]).all() and len(both["date"]) == 1461
+    for name in ("c", "h", "streamflow", "soil1", "swe"):
+        np.testing.assert_allclose(both[name], whole[name], atol=1e-6 * float(abs(whole[name]).max()), rtol=0)
+
+
+def test_the_file_names_day_model_and_statistics_and_holds_the_last_day(joined, run_dir):
+    _, first, _, state = joined
+    with xr.open_dataset(state) as file:
+        assert str(file["date"].values[0])[:10] == "2005-09-30" and file["h"].dims == ("basin", "date", "unit")
+        assert {"model", "statistics", "git_commit"} <= set(file.attrs) and file.attrs["seed"] == 1
+        assert file.attrs["Conventions"] == "CF-1.8" and "2005-09-30" in file.attrs["title"]
+        np.testing.assert_array_equal(file["c"][:, 0], first["c"][:, -1])
+        np.testing.assert_array_equal(file["h"][:, 0], first["h"][:, -1])
+    run = runs.load_run(run_dir)
+    marks = [state_files.identity(run.model(seed)) for seed in (1, 2)]
+    assert marks[0]["statistics"] == marks[1]["statistics"] and marks[0]["model"] != marks[1]["model"]
+
+
+def test_a_score_from_states_is_that_of_the_whole_run(joined, run_dir, tmp_path):
+    """All basins of the file or some of them, in any order; every member has its own file."""
+    whole, _, _, state = joined
+    _, other = states_of(run_dir, tmp_path / "second member", ("2003-10-01", "2005-09-30"), seed=2)
+    basins, period = [str(basin) for basin in whole["basin"].values[[2, 0]]], ("2005-10-01", "2006-09-30")
+    LSTM_test.main(LSTM_test.Settings(run_dir=str(run_dir), period=period, basins=tuple(basins), metrics=("NSE",),
+                   begin_with=(str(state), str(other)), out_dir=str(tmp_path)))  # fmt: skip
+    with xr.open_dataset(tmp_path / "series.nc") as file:
+        scored, wanted = (part.sel(basin=basins, date=slice(*period)) for part in (file.sel(member="seed 1"), whole))
+        for name in ("streamflow", "swe"):
+            largest = float(abs(whole[name]).max())
+            np.testing.assert_allclose(scored[f"{name}_simulated"], wanted[name], atol=2e-6 * largest, rtol=0)
+
+
+def test_a_file_that_does_not_fit_is_refused(joined, run_dir, tmp_path, capsys):
+    *_, state = joined
+    run, period = runs.load_run(run_dir), ("2005-10-01", "2007-09-30")
+    model, data = run.model(1), run.data(*period)
+    first_day = data.dates(*period)[0]
+
+    def refused(sentence, path=state, model=model, data=data, first_day=first_day):
+        with pytest.raises(InputError, match=sentence):
+            state_files.read(path, model, data, first_day)
+
+    refused("states of another model .*seed 1.*: write them anew", model=run.model(2))
+    refused(
+        "end of 2005-09-30, the period begins on 2005-10-02: .*begin the period on 2005-10-01", first_day=first_day + 1
+    )
+    refused("end of 2005-09-30, the period begins on 2005-09-30", first_day=first_day - 1)
+    data.basins = [*data.basins[:-1], "00000001"]
+    refused("lacks the basins 00000001: ")
+    data.basins = run.data(*period).basins
+    other = run.model(1)
+    other.target_scale.std.assign(other.target_scale.std * 2)
+    refused("states of another statistics", model=other)
+    with xr.open_dataset(state) as file:
+        (file * np.nan).assign_attrs(file.attrs).to_netcdf(tmp_path / "nan.nc")
+        file.drop_vars("h").to_netcdf(tmp_path / "half.nc")
+    refused("not finite numbers", path=tmp_path / "nan.nc")
+    refused("is not a state file", path=tmp_path / "half.nc")
+    refused("is not a state file", path=tmp_path / "none.nc")
+    shutil.copy(run_dir / "settings.json", tmp_path / "text.nc")
+    refused("is not a state file", path=tmp_path / "text.nc")
+    with pytest.raises(SystemExit):
+        cli(LSTM_test.main, LSTM_test.Settings(run_dir=str(run_dir), begin_with=(str(state),)))
+    assert "one state file for each of the 2 members" in capsys.readouterr().err
