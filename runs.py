@@ -468,6 +468,19 @@ def simulate(model, data, start, end, states=False, gates=False, memory_mb=96, p
         yield Simulated(part, dates[kept], forcing[:, kept], observed[:, kept], valid[:, kept], prediction, out)
 
 
+def joint_probes(model, names):
+    """The probe that was trained with the model, per concept, as a reading in the concept's unit."""
+    from probes import Probe
+
+    found = {}
+    for name in set(names) & set(model.targets[1:]):
+        k = model.targets.index(name)
+        mean, std = (np.asarray(v, np.float64)[k] for v in (model.target_scale.mean, model.target_scale.std))
+        weights, bias = (v.astype(np.float64)[..., k - 1] for v in model.probe.get_weights())
+        found[name] = Probe(weights * std, float(bias * std + mean), 0.0)
+    return found
+
+
 def simulate_members(models, data, start, end, progress=None):
     """As `simulate`, for several models side by side: yields a list with one `Simulated` for each of them."""
     labels = [progress, *[None] * (len(models) - 1)]
