@@ -2,9 +2,11 @@
 
     python LSTM_output_Cn.py                                                    # the demo run, its test period, CSV
     python LSTM_output_Cn.py --run-dir runs/camels --period 2004-10-01 2008-09-30 --format netcdf --gates
+    python LSTM_output_Cn.py --run-dir runs/camels --format page                # Cn.html, to open in a browser
 
 CSV: one file per basin, Cn_<basin>.csv, with date, cn_1 ... cn_N (no unit) and each target in its unit.
 netCDF: one file, Cn.nc, with c and h (basin, date, unit), the gates if asked for, and each target (basin, date).
+page: one file, Cn.html, to walk through the cell states that carry the concepts; with --basins, through all of them.
 Each basin is run as one sequence with a spin-up year before the period, which is not written. A run can also go on
 where another one ended:
 
@@ -38,10 +40,10 @@ class Settings:
     """Run directory that LSTM_train.py wrote."""
     period: tuple[str, str] | None = None
     """First and last day to write; the test period stored with the run if not given."""
-    format: Literal["csv", "netcdf"] = "csv"
-    """csv: one file per basin with the cell states; netcdf: one file with cell and hidden states."""
+    format: Literal["csv", "netcdf", "page"] = "csv"
+    """csv: one file per basin with the cell states; netcdf: one file of cell and hidden states; page: for a browser."""
     gates: bool = False
-    """Write the four gates too (netcdf)."""
+    """Write the four gates too (netcdf), or the forget gate (page)."""
     basins: tuple[str, ...] = ()
     """Basin ids, or one file that lists them; the run's basins if empty."""
     seed: int | None = None
@@ -65,7 +67,9 @@ def main(settings: Settings):
     from files import InputError, replacing
 
     if settings.gates and settings.format == "csv":
-        raise InputError("Gates are written to netCDF only: add --format netcdf.")
+        raise InputError("Gates are not written to CSV: add --format netcdf, or --format page for the forget gate.")
+    if settings.save_state and settings.format == "page":
+        raise InputError("--save-state goes with --format csv or netcdf.")
     if settings.units_shown < 1:
         raise InputError(f"--units-shown must be above 0, not {settings.units_shown}.")
     run = runs.load_run(settings.run_dir)
@@ -75,9 +79,12 @@ def main(settings: Settings):
     out = Path(settings.out_dir or run.path / f"states_{start}_{end}")
     data = run.data(start, end, settings.basins, data_dir=settings.data_dir)
     print(data.report)
-
     dates = data.dates(start, end)
     begin = state_files.read(settings.begin_with, model, data, dates[0]) if settings.begin_with else None
+    if settings.format == "page":
+        write_page(out / "Cn.html", run, seed, model, data, (start, end), settings, begin)
+        return
+
     parts = runs.simulate(model, data, start, end, True, settings.gates, progress="cell states", begin=begin)
     last = np.empty((2, len(data.basins), model.units), np.float32)  # h and c at the end of the last day
     largest = -np.inf
@@ -105,6 +112,24 @@ def main(settings: Settings):
     print(f"Cell states of {len(data.basins)} basins, {start} to {end}, in {out}")
     title = f"{basin}, {start} to {end}, seed {seed}"
     draw(out / f"states_{basin}.png", data, part.dates, *shown, settings.units_shown, title)
+
+
+def write_page(path, run, seed, model, data, period, settings, begin):
+    """One HTML file of the run for a browser."""
+    import page
+    import runs
+
+    def simulate(label):
+        return runs.simulate(model, data, *period, gates=True, progress=label, begin=begin)
+
+    joint = runs.joint_probes(model, data.targets[1:])
+    made = runs.origin(run)
+    commit, _, changes = made.pop("git_commit").partition("+")
+    header = {"period": " to ".join(period), "member": f"seed {seed}", **made, "code": f"{commit[:10]} {changes}"}
+    counted = runs.scored_basins(run.basins, data)
+    shown = page.write(path, data, simulate, joint, counted, header, every=bool(settings.basins), gates=settings.gates)
+    print(f"{len(data.basins)} basins with {shown} of {model.units} cell states, {path.stat().st_size / 1e6:.1f} MB. "
+          f"Open in a browser: {path}")  # fmt: skip
 
 
 def describe(file, data, number, gates):

@@ -96,7 +96,7 @@ def main(settings: Settings):
 
     model = run.model(seed)
     untrained = runs.build_model(run.settings, run.normalisation, seed)  # the weights this member began with
-    joint = joint_probes(model, names)
+    joint = runs.joint_probes(model, names)
     readers = [REAL, SPARSE, *([JOINT] if joint else []), UNTRAINED, TODAY, WEATHER, SHIFTED, SEASON]
     if settings.compare:
         other = runs.load_run(settings.compare)
@@ -198,19 +198,6 @@ def statistics_of(data, period):
         series = pd.DataFrame(targets[0].astype(np.float64), columns=data.targets)
         rows.append(pd.concat([series.mean().add_prefix("mean_"), series.std(ddof=0).add_prefix("std_")]))
     return pd.DataFrame(rows, index=data.basins)
-
-
-def joint_probes(model, names):
-    """The probe that was trained with the model, per concept, as a reading in the concept's unit."""
-    from probes import Probe
-
-    found = {}
-    for name in set(names) & set(model.targets[1:]):
-        k = model.targets.index(name)
-        mean, std = (np.asarray(v, np.float64)[k] for v in (model.target_scale.mean, model.target_scale.std))
-        weights, bias = (v.astype(np.float64)[..., k - 1] for v in model.probe.get_weights())
-        found[name] = Probe(weights * std, float(bias * std + mean), 0.0)
-    return found
 
 
 def states(model, data, period, label):

@@ -580,6 +580,19 @@ def simulate(
         yield Simulated(part, dates[kept], forcing[:, kept], observed[:, kept], valid[:, kept], prediction, out)
 
 
+def joint_probes(model, names):
+    """The probe that was trained with the model, per concept, as a reading in the concept's unit."""
+    from probes import Probe
+
+    found = {}
+    for name in set(names) & set(model.targets[1:]):
+        k = model.targets.index(name)
+        mean, std = (np.asarray(v, np.float64)[k] for v in (model.target_scale.mean, model.target_scale.std))
+        weights, bias = (v.astype(np.float64)[..., k - 1] for v in model.probe.get_weights())
+        found[name] = Probe(weights * std, float(bias * std + mean), 0.0)
+    return found
+
+
 def write_model(path, model):
     """Save a model as ``.keras``, all or nothing, without what only its training needs."""
     alone = type(model).from_config(model.get_config())
