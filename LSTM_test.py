@@ -66,7 +66,8 @@ def main(settings: Settings):
     out = Path(settings.out_dir or group.folder / f"test_{start}_{end}")
     members = group.members + [MEAN] * (len(group.members) > 1)
     if settings.begin_with and (group.folds or len(settings.begin_with) != len(group.members)):
-        raise InputError(f"--begin-with needs a state file for each of {len(group.members)} members, and no folds.")
+        words = f"--begin-with needs one state file for each of the {len(group.members)} members, in their order"
+        raise InputError(f"{words}; there is none for folds." if group.folds else f"{words}.")
     shown = members[-1]
 
     scores, days = [], dict.fromkeys(data.targets, 0)
