@@ -89,7 +89,8 @@ def main(settings: Settings):
     write_csv(out / "summary.csv", summary)
     figures(out, data, nse, shown, note=f"{shown}, {start} to {end}")
     print(f"\nScores, series and figures in {out}")
-    print(f"Look inside: python LSTM_output_Cn.py --run-dir {settings.run_dir} --format page")
+    period = f" --period {start} {end}" if settings.period else ""
+    print(f"Look inside: python LSTM_output_Cn.py --run-dir {settings.run_dir}{period} --format page")
 
 
 def score_basins(metrics, data, basins, name, observed, simulated):
