@@ -111,7 +111,8 @@ def main(settings: Settings):
     write_csv(out / "summary.csv", summary)
     figures(out, data, nse, shown, note=f"{shown}, {start} to {end}")
     print(f"\nScores, series and figures in {out}")
-    print(f"Look inside: python LSTM_output_Cn.py --run-dir {run.path} --format page")
+    period = f" --period {start} {end}" if settings.period else ""
+    print(f"Look inside: python LSTM_output_Cn.py --run-dir {run.path}{period} --format page")
 
 
 def score_basins(metrics, basins, name, observed, simulated):
