@@ -103,7 +103,7 @@ def main(settings: Settings):
     units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
     print(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
     print(summary.to_string(float_format=lambda value: f"{value:.3f}"))
-    print("Basin-days with an observation: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
+    print("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
     for name in filter(lambda name: runs.is_snow(data, name), data.targets):
         why = f"as its {why_snow(name, data.about[name])} says"
         print(f"{name} is snow, {why}: it counts where its training-period mean exceeds {runs.SNOW_MM:g} mm.")

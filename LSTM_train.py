@@ -246,6 +246,8 @@ def check(settings):
     for name in ("warmup_days", "forcing_noise", "streamflow_weight", "concept_weight", "probe_penalty"):
         if not getattr(settings, name) >= 0:
             raise InputError(f"--{name.replace('_', '-')} must not be below 0, not {getattr(settings, name)}.")
+    if not settings.streamflow_weight and not (settings.concepts and settings.concept_weight):
+        raise InputError("Nothing would be learned: give --streamflow-weight or --concept-weight a value above 0.")
     if settings.hidden_size > MOST_UNITS:
         raise InputError(f"--hidden-size must not be above {MOST_UNITS}, not {settings.hidden_size}.")
     if settings.forcing_noise > 1:

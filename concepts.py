@@ -65,15 +65,8 @@ _TAKEN = {
     "lat",
     "lon",
     "area_km2",
-    *"cifgho",  # of what the scripts write: states and gates, dimensions
+    *"cifgho",  # states and gates, as LSTM_output_Cn.py writes them
     "unit",
-    "member",
-    "reader",
-    "metric",
-    "split",
-    "concept",
-    "day_after",
-    *("score", "weight", "sparse_weight", "median_r", "memory_days", "memory_stored_days"),
 }
 
 

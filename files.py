@@ -51,6 +51,8 @@ def cli(main, *arguments, **options):
         message, code = str(error), 2
     except OSError as error:  # a full disk, a read-only folder
         message, code = f"{error.strerror or error}: {error.filename or 'while reading or writing files'}.", 2
+    except MemoryError as error:
+        message, code = f"Not enough memory: {reason(error)}.", 2
     except KeyboardInterrupt as stop:
         message, code = str(stop) or "Stopped.", 130
     try:

@@ -609,6 +609,8 @@ def read_basins(spec) -> list[str]:
     basins: list[str] = []
     for item in items:
         path = Path(str(item))
+        if not path.is_file() and path.name == str(item):  # s_391attrs.csv, where a script runs in another folder
+            path = Path(__file__).with_name(path.name)
         if path.is_file():
             basins += _basins_in_file(path)
         elif isinstance(item, os.PathLike) or re.search(r"[\\/]|\.(txt|csv|tsv)$", str(item)):

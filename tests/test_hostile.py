@@ -580,9 +580,7 @@ def test_what_is_synthetic_stands_in_the_run(command, copy, demo, tmp_path):
         assert series.attrs["comment"] == "synthetic catchments, not observations"
 
 
-@pytest.mark.parametrize(
-    "name", ["c", "h", "i", "f", "g", "o", "unit", "reader", "member", "day_after", "score", "lat"]
-)
+@pytest.mark.parametrize("name", ["c", "h", "i", "f", "g", "o", "unit", "lat", "streamflow"])
 def test_names_that_the_results_need_are_refused_at_the_start(refused, train, name):
     refused(f"the name {name} is taken", *train, f"{name}={GAUGE}:volumetric_soil_water_layer_1_mean")
 
