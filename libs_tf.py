@@ -133,8 +133,8 @@ class CellStateLSTM(keras.layers.Layer):
     def _scanned(self, forcing, attributes, h0, c0):
         cell, n = self.lstm.cell, forcing.shape[-1]
         static = ops.matmul(attributes, cell.kernel[n:]) + cell.bias
-        z = ops.matmul(ops.transpose(forcing, (1, 0, 2)), cell.kernel[:n]) + static
-        h, c = jax.jit(_recurrence)(z, ops.convert_to_tensor(cell.recurrent_kernel), h0, c0)
+        x, recurrent = ops.transpose(forcing, (1, 0, 2)), ops.convert_to_tensor(cell.recurrent_kernel)
+        h, c = jax.jit(_recurrence)(x, static, cell.kernel[:n], recurrent, h0, c0)
         return ops.transpose(h, (1, 0, 2)), ops.transpose(c, (1, 0, 2))
 
     def _fused(self, forcing, attributes, h0, c0):
@@ -182,37 +182,47 @@ def _gates(z):
 
 
 @ops.custom_gradient
-def _recurrence(z, recurrent, h0, c0):
-    """h and c (time, batch, units) from the projected inputs z (time, batch, 4 units), day by day."""
-    unroll = 8 if jax.default_backend() == "gpu" else 1  # days per turn of the loop: fewer waits between kernels
+def _recurrence(x, static, kernel, recurrent, h0, c0):
+    """h and c (time, batch, units) of the days x (time, batch, n); static (batch, 4 units) is added to every day."""
+    # A GPU wants few and large operations: the products of all days outside the loop, several days in a turn of it.
+    # A CPU wants arrays that stay in its cache: with every product day by day it needs half the time (64 and 128 cell
+    # states), because XLA transposes what it sums over all days.
+    gpu = jax.default_backend() == "gpu"
+    unroll = 8 if gpu else 1
 
-    def forward(state, z):
+    def project(x):
+        return ops.matmul(x, kernel) + static
+
+    def forward(state, x):
         h, c = state
-        i, f, g, o = _gates(z + ops.matmul(h, recurrent))
+        i, f, g, o = _gates((x if gpu else project(x)) + ops.matmul(h, recurrent))
         c = f * c + i * g
         h = o * ops.tanh(c)
-        return (h, c), (h, c, ops.concatenate([i, f, g, o], axis=-1))
+        return (h, c), (h, c, i, f, g, o)
 
-    _, (h, c, gates) = ops.scan(forward, (h0, c0), z, unroll=unroll)
+    _, (h, c, *gates) = ops.scan(forward, (h0, c0), project(x) if gpu else x, unroll=unroll)
 
     def gradient(upstream):
-        # Only the gradient of z needs the loop; that of the recurrent kernel is one product of all days after it.
         def backward(state, day):
-            dh, dc = state
-            dh_day, dc_day, c, c_before, gates = day
-            i, f, g, o = ops.split(gates, 4, axis=-1)
+            dh, dc, sums = state
+            x, h_before, dh_day, dc_day, c, c_before, i, f, g, o = day
             tanh_c = ops.tanh(c)
             dh = dh + dh_day
             dc = dc + dc_day + dh * o * (1 - tanh_c**2)
             dz = [dc * g * i * (1 - i), dc * c_before * f * (1 - f), dc * i * (1 - g**2), dh * tanh_c * o * (1 - o)]
             dz = ops.concatenate(dz, axis=-1)
-            return (ops.matmul(dz, ops.transpose(recurrent)), dc * f), dz
+            if not gpu:
+                of_day = dz, ops.matmul(ops.transpose(x), dz), ops.matmul(ops.transpose(h_before), dz)
+                sums = [total + part for total, part in zip(sums, of_day, strict=True)]
+            return (ops.matmul(dz, ops.transpose(recurrent)), dc * f, sums), dz
 
         h_before, c_before = (ops.concatenate([first[None], x[:-1]]) for first, x in ((h0, h), (c0, c)))
-        days = (*upstream, c, c_before, gates)
-        start = ops.zeros_like(h0), ops.zeros_like(c0)
-        (dh0, dc0), dz = ops.scan(backward, start, days, reverse=True, unroll=unroll)
-        return dz, ops.tensordot(h_before, dz, axes=[(0, 1), (0, 1)]), dh0, dc0
+        days = (x, h_before, *upstream, c, c_before, *gates)
+        start = ops.zeros_like(h0), ops.zeros_like(c0), [ops.zeros_like(w) for w in (static, kernel, recurrent)]
+        (dh0, dc0, sums), dz = ops.scan(backward, start, days, reverse=True, unroll=unroll)
+        if gpu:
+            sums = [ops.sum(dz, axis=0), *(ops.tensordot(each, dz, axes=[(0, 1), (0, 1)]) for each in (x, h_before))]
+        return ops.matmul(dz, ops.transpose(kernel)), *sums, dh0, dc0
 
     return (h, c), gradient
 

@@ -185,9 +185,17 @@ def values_and_gradients(lstm, arguments, pulls):
     yield [np.asarray(x) for x in (h, c, *of_weights, *of_arguments)]
 
 
-@pytest.mark.parametrize("batch", [1, 2, 9, 14])
-def test_every_path_gives_the_same_states_and_gradients(batch, monkeypatch):
-    """Gradients for the weights, the inputs and the initial state; batches in one, two and three unequal parts."""
+ON_JAX = pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX alone has a loop for GPUs of its own")
+
+
+@pytest.mark.parametrize(
+    "batch, device", [(1, "cpu"), (2, "cpu"), (9, "cpu"), (14, "cpu"), pytest.param(5, "gpu", marks=ON_JAX)]
+)
+def test_every_path_gives_the_same_states_and_gradients(batch, device, monkeypatch):
+    """Gradients for the weights, the inputs and the initial state; batches in one, two and three unequal parts.
+
+    JAX runs the loop for GPUs on the CPU, with a batch size of its own because it keeps compiled loops by their shapes.
+    """
     monkeypatch.setattr(libs_tf, "CORES", 3)
     rng = np.random.default_rng(batch)
     start, pulls = (rng.normal(size=(2, batch, *shape, UNITS)).astype("float32") for shape in ((), (DAYS,)))
@@ -196,6 +204,8 @@ def test_every_path_gives_the_same_states_and_gradients(batch, monkeypatch):
     slow.set_weights(fast.get_weights())
     arguments = [*inputs(batch, batch), *start]
     wanted = next(values_and_gradients(slow, arguments, pulls))
+    if device == "gpu":
+        monkeypatch.setattr(libs_tf.jax, "default_backend", lambda: "gpu")
     for got in values_and_gradients(fast, arguments, pulls):
         assert len(got) == len(wanted) == 9
         for name, g, w in zip("h c kernel recurrent bias forcing attributes h0 c0".split(), got, wanted, strict=True):
