@@ -259,7 +259,7 @@ def exchange(out, curves, data, draw):
         days = row.horizon_days
         shown.setdefault(row.change, {"basins": row.basins}).update({
             f"mm in {days} d": f"{row.cumulated:+.1f} [{row.cumulated_low:+.1f} {row.cumulated_high:+.1f}]",
-            f"random, {days} d": f"±{row.random_mean * days:.1f}",
+            f"random, {days} d": f"±{row.random_mean * days:.1f}" if row.change != YEARS else "",
             f"more, {days} d": f"{row.share_positive:.0%}",
         })  # fmt: skip
     name, day, rise = curves[0].concept, curves[0].season, curves[0].rise
