@@ -320,7 +320,7 @@ def probe_controls(panels, path, note=""):
 
 
 @_in_style
-def probe_distributions(values, metric, path):
+def probe_distributions(values, metric, path, low=-1.0, high=1.0):
     """Draw the cumulative distribution of a score over the basins, one panel a concept, one curve a reader.
 
     Parameters
@@ -329,6 +329,8 @@ def probe_distributions(values, metric, path):
     metric : str
         Name of the score.
     path : str or Path
+    low, high : float, default -1 and 1
+        Scores that are shown.
     """
     _refuse_nothing(values)
     readers = list(dict.fromkeys(reader for panel in values.values() for reader in panel))
@@ -340,7 +342,7 @@ def probe_distributions(values, metric, path):
             style = _line(readers.index(reader), 1.6 if reader == readers[0] else 0.9)
             if scores.size:
                 handles.setdefault(reader, axes.ecdf(scores, **style))
-        axes.set(xlim=(-1, 1), ylim=(0, 1), xlabel=f"{metric} (–), from −1")
+        axes.set(xlim=(low, high), ylim=(0, 1), xlabel=f"{metric} (–), from {_number(low)}")
         axes.set_title(f"{_words(concept)} ({_basins(max(scores.size for scores in known.values()))})")
     for axes in grid[:, 0]:
         axes.set_ylabel("share of basins below (–)")
@@ -423,7 +425,7 @@ def interventions(panels, path):
             grey = axes.fill_between(after, -typical, typical, color="#BBBBBB", linewidth=0)
             handles["random changes of the same length (typical size)"] = grey
             handles["half of the basins"] = axes.fill_between(after, low, high, color=SIMULATED, alpha=0.3, linewidth=0)
-            (handles["change along the probe, median"],) = axes.plot(after, middle, color=SIMULATED, linewidth=1.4)
+            (handles["median of the basins"],) = axes.plot(after, middle, color=SIMULATED, linewidth=1.4)
             axes.axhline(0, color=GREY, linewidth=0.5)
             axes.set_xlim(1, real.shape[1])
             if row["name"] == panel["name"]:  # the concept that was moved

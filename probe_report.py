@@ -239,7 +239,7 @@ def put_back(out, tried, scored, draw):
             for k, days in enumerate(("all", "melt")):
                 median = {"NSE before": np.nanmedian(before[k])}
                 rows.append(about | {"days": days} | median | gains_of(nse[k] - before[k], draw))
-            curves[f"{case}, {key[0]}"] = nse[0] - before[0]
+            curves.setdefault(key[0], {})[case] = nse[0] - before[0]
     chosen, rows = pd.DataFrame(chosen), pd.DataFrame(rows)
     print("\nGain in NSE of runoff if every few days a share of what is missing is put back into the cell states.\n"
           "better: share of basins; melt: March to July. In the validation years, which chose:")  # fmt: skip
@@ -248,7 +248,7 @@ def put_back(out, tried, scored, draw):
     print(rows.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     write_csv(out / "put_back_choice.csv", chosen, index=False)
     write_csv(out / "put_back.csv", rows, index=False)
-    plots.score_distribution(curves, "gain in NSE of runoff", out / "put_back.png")
+    plots.probe_distributions(curves, "gain in NSE of runoff", out / "put_back.png", -0.1, 0.1)
 
 
 def exchange(out, curves, data, draw):
@@ -259,7 +259,7 @@ def exchange(out, curves, data, draw):
         days = row.horizon_days
         shown.setdefault(row.change, {"basins": row.basins}).update({
             f"mm in {days} d": f"{row.cumulated:+.1f} [{row.cumulated_low:+.1f} {row.cumulated_high:+.1f}]",
-            f"random, {days} d": f"±{row.random_mean * days:.1f}",
+            f"random, {days} d": f"±{row.random_mean * days:.1f}" if row.change != YEARS else "",
             f"more, {days} d": f"{row.share_positive:.0%}",
         })  # fmt: skip
     name, day, rise = curves[0].concept, curves[0].season, curves[0].rise
