@@ -23,6 +23,7 @@ else:
 MOST_BYTES = 500e6  # of a file that is read whole; text of one basin has a few million
 UNFINISHED = ".unfinished_"  # how the names of files and folders begin that are being written
 DAY = 86400  # seconds
+_begun = set()  # paths of this process that have no place when it ends: files being written, locks
 
 # Lines that TensorFlow's libraries write on any machine, and the one that they write where no GPU driver is installed.
 NOTES = (b"I0000", b"WARNING: All log messages before absl")
@@ -36,12 +37,14 @@ class InputError(ValueError):
 def cli(main, *arguments, **options):
     """Run a script's main function: bad input ends in one sentence and exit code 2, Ctrl-C in exit code 130.
 
-    A request to end (SIGTERM, as a batch system sends it) counts as Ctrl-C, so that what is half written is removed.
+    Asked to end by SIGTERM, as batch systems do, it removes what is half written and ends.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, OSError):  # of a stream that is closed, or a notebook's
-            stream.reconfigure(errors="backslashreplace")  # what a screen of ASCII cannot show
+    signal.signal(signal.SIGTERM, _end)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed
+            setattr(sys, name, open(os.devnull, "w"))
+        with contextlib.suppress(AttributeError, OSError):  # a notebook's stream
+            getattr(sys, name).reconfigure(errors="backslashreplace")  # what a screen of ASCII cannot show
     try:
         sys.argv[1:] = map(home_written_out, sys.argv[1:])
         main(*arguments, **options)
@@ -61,6 +64,23 @@ def cli(main, *arguments, **options):
         sys.stdout = None  # a full disk or a closed pipe, of which Python would complain again at its end
     print(printable(message), file=sys.stderr)
     sys.exit(code)
+
+
+def _end(number, frame):
+    """Leave nothing half written, then end as the signal would have done.
+
+    Not by an exception, as Ctrl-C: one that is raised while Python collects garbage is lost.
+    """
+    for path in list(_begun):
+        _remove(path)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _remove(path):
+    """Remove a file or a folder, if that can be done."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def home_written_out(word):
@@ -135,18 +155,21 @@ def replacing(path):
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # netCDF's library knows only RuntimeError
         code, words = getattr(error, "errno", None), getattr(error, "strerror", None) or str(error)
-        if not code and not words.startswith("NetCDF"):
+        if isinstance(error, RuntimeError) and not words.startswith("NetCDF"):
             raise
         if getattr(error, "filename", None) not in (None, str(temporary)):
             raise
         raise OSError(code or errno.EIO, words, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
+        _begun.discard(temporary)
 
 
 def unfinished(path):
     """The name beside `path` under which it is written before it is whole."""
-    return path.with_name(f"{UNFINISHED}{uuid.uuid4().hex[:8]}_{path.name}")
+    temporary = path.with_name(f"{UNFINISHED}{uuid.uuid4().hex[:8]}_{path.name}")
+    _begun.add(temporary)
+    return temporary
 
 
 @functools.cache  # once for each folder
@@ -158,9 +181,9 @@ def _sweep(folder):
 def remove_unfinished(folder, older_than=0):
     """Remove what has been left unfinished in a folder and not been written to for some seconds."""
     for path in folder.glob(f"{UNFINISHED}*"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):  # another process has just removed it
             if time.time() - path.lstat().st_mtime >= older_than:
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                _remove(path)
 
 
 @contextlib.contextmanager
@@ -178,12 +201,13 @@ def locked(path, busy, wait=0):
         if time.monotonic() > until:
             raise InputError(busy)
         time.sleep(0.1)
+    _begun.add(path)
     with file:
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):  # Windows keeps an open file
-                path.unlink()
+            _begun.discard(path)
+            _remove(path)  # but on Windows, which keeps an open file
 
 
 def _lock(path):

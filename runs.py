@@ -313,9 +313,13 @@ def _create_run(path, settings, training, resume):
 def only_training(run_dir, seed):
     """While a member is trained: no other process trains it, and what a killed one left half written is removed."""
     folder = Path(run_dir) / f"seed_{seed}"
-    with locked(folder / ".lock", f"Another process is training seed {seed} of {run_dir}; wait for it or stop it."):
-        remove_unfinished(folder)
-        yield
+    try:
+        with locked(folder / ".lock", f"Another process is training seed {seed} of {run_dir}; wait for it or stop it."):
+            remove_unfinished(folder)
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # if it is empty: the training ended before its first epoch did
 
 
 def _within(path):

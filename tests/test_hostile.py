@@ -414,7 +414,7 @@ def test_a_process_that_is_asked_to_end_removes_what_it_was_writing(tmp_path):
     assert process.stdout.readline().strip() == b"writing" and len(list(tmp_path.iterdir())) == 1
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 130 and error.strip() == b"Stopped." and not list(tmp_path.iterdir())
+    assert process.returncode == -signal.SIGTERM and not error and not list(tmp_path.iterdir())
 
 
 # 12: homes
