@@ -39,7 +39,7 @@ def write(path, data, simulate, probes, counted, header, every=False, gates=Fals
     counted : dict target -> array (basin,) of bool
         Where a target is scored.
     header : dict str -> str
-        What the page says of the run: name, period, member and the like.
+        What the page says of the run: name, period, member and the like; ``comment`` stands out.
     every : bool, default False
         Write every cell state of every basin, however many.
     gates : bool, default False
@@ -70,7 +70,8 @@ def write(path, data, simulate, probes, counted, header, every=False, gates=Fals
             for b, basin in enumerate(data.basins[part.basins]):
                 series = series_of(part, b, shown, gates)
                 r = np.stack([statistics.r[name][len(basins)] for name in data.targets])
-                text, scales, r_text, r_scales = *pack(series), *pack(r)
+                text, scales = pack(series)
+                r_text, r_scales = pack(r)
                 file.write(f'<script type="text/plain" id="pack-{len(basins)}">{text} {r_text}</script>\n')
                 entry = {"id": basin, "scales": scales, "r_scales": r_scales}
                 entry["attributes"] = numbers(data.attributes.loc[basin].to_numpy(float))

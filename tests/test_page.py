@@ -226,11 +226,11 @@ def test_the_numbers_under_the_cursor_are_those_of_the_files(made, files, visit,
     here, inside = series.isel(basin=3), states.isel(basin=3)
     rain = hydrodata.load_forcing(demo, str(here.basin.values))["prcp"]
     box = tab.locator("#panels").bounding_box()
-    ticked = [*content["order"][:3], int(tab.locator("#table input").nth(5).input_value())]
-    ticked = list(dict.fromkeys(ticked))
+    ticked = list(dict.fromkeys([*content["states"][:3], int(tab.locator("#table input").nth(5).input_value())]))
     for share in (0.2, 0.5, 0.83):
-        x = box["width"] * share
-        tab.mouse.move(box["x"] + x, box["y"] + 200)
+        mouse = round(box["x"] + box["width"] * share)  # the browser gives whole pixels
+        x = mouse - box["x"]
+        tab.mouse.move(mouse, box["y"] + 200)
         date, values = readout(tab)
         # Plotly's own axis says which day stands under this pixel.
         day = tab.evaluate("x => { const a = document.getElementById('panels')._fullLayout.xaxis;"
