@@ -388,6 +388,11 @@ def test_another_number_of_cores_is_told_on_resume(copy, settings, monkeypatch):
         LSTM_train.main(chosen)
 
 
+def test_a_member_that_was_copied_is_no_other_member(refused, copy):
+    shutil.copy(copy / "seed_1" / "checkpoint.npz", copy / "seed_2" / "checkpoint.npz")
+    refused("it is of seed 1", "LSTM_train.py", "--resume", "--run-dir", copy, "--seed", "2")
+
+
 # 11: what is left behind
 
 
