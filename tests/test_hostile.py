@@ -433,9 +433,14 @@ def test_a_home_is_written_out_or_refused(monkeypatch, tmp_path, refused, run_di
     assert [files.home_written_out(word) for word in words] == [
         f"--out-dir={home}/x", home, f"swe={home}/swe/{{number}}.csv:a", "a~b", "runs/~x", "--basins=1",
     ]  # fmt: skip
-    refused(
-        "no home folder ~nobody-of-that-name", "LSTM_test.py", "--run-dir", run_dir, "--out-dir=~nobody-of-that-name/x"
-    )
+    if os.name != "nt":  # where homes are guessed
+        refused(
+            "no home folder ~nobody-of-that-name",
+            "LSTM_test.py",
+            "--run-dir",
+            run_dir,
+            "--out-dir=~nobody-of-that-name/x",
+        )
 
     def homeless():
         raise RuntimeError("Could not determine home directory.")
