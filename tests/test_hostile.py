@@ -434,13 +434,7 @@ def test_a_home_is_written_out_or_refused(monkeypatch, tmp_path, refused, run_di
         f"--out-dir={home}/x", home, f"swe={home}/swe/{{number}}.csv:a", "a~b", "runs/~x", "--basins=1",
     ]  # fmt: skip
     if os.name != "nt":  # where homes are guessed
-        refused(
-            "no home folder ~nobody-of-that-name",
-            "LSTM_test.py",
-            "--run-dir",
-            run_dir,
-            "--out-dir=~nobody-of-that-name/x",
-        )
+        refused("no home folder ~nobody-here", "LSTM_test.py", "--run-dir", run_dir, "--out-dir=~nobody-here/x")
 
     def homeless():
         raise RuntimeError("Could not determine home directory.")
