@@ -173,6 +173,12 @@ def test_a_lock_ends_with_its_process(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_two_copies_of_the_data_keep_each_others_numbers_in_one_cache(data, demo, tmp_path):
+    one, other = (hydrodata.open_data(folder, basins=["96000001"], cache_dir=tmp_path / "c") for folder in (demo, data))
+    for prepared in (one, other):
+        assert np.isfinite(prepared.days(0, prepared.first_day, 3)[:, :5]).all()
+
+
 # 3: links that lead out of the run directory
 
 
