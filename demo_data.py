@@ -460,9 +460,13 @@ def make_demo(root: str | Path = "demo", basins: int = 30, years: int = 12, seed
         _write_attributes(temporary, attributes(ds))
         write_text(temporary / "README.txt", README.format(**settings))
         write_json(temporary / "demo.json", settings | {"files": len(_files(temporary)) + 1})
-        if place.is_dir():
-            place.rmdir()
-        os.replace(temporary, place)
+        try:
+            if place.is_dir():
+                place.rmdir()
+            os.replace(temporary, place)
+        except OSError:
+            if not _complete(root, settings):  # another process made it meanwhile
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return root

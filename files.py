@@ -85,7 +85,6 @@ def _remove(path):
 
 def home_written_out(word):
     """A word of a command with the `~` at its start or behind a `=` written out; shells do that at its start only."""
-
     if not word.isprintable():
         raise InputError(f"{word!r:.60}: only printable characters can be used here.")
 
@@ -207,7 +206,9 @@ def locked(path, busy, wait=0):
             yield
         finally:
             _begun.discard(path)
-            _remove(path)  # but on Windows, which keeps an open file
+            if os.name == "nt":  # where an open file cannot be removed
+                file.close()
+            _remove(path)
 
 
 def _lock(path):

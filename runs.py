@@ -621,7 +621,7 @@ def write_checkpoint(path, model, epoch, extra):
     from libs_tf import CORES
 
     arrays = {f"v{k}": np.asarray(v) for k, v in enumerate(_variables(model))}
-    extra = {**extra, "cores": CORES}
+    extra = {**extra, "seed": model.seed, "cores": CORES}
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, meta=json.dumps({"format": FORMAT, "epoch": epoch, **extra}), **arrays)
         file.flush()
@@ -646,6 +646,8 @@ def read_checkpoint(path, model):
             raise ValueError(f"its history is not that of {epoch!r:.20} epochs")
         if not (_is_number(best["score"], -math.inf, math.inf) and best["epoch"] in range(epoch + 1)):
             raise ValueError(f"its best epoch is {best!r:.60}")
+        if meta.get("seed", model.seed) != model.seed:
+            raise ValueError(f"it is of seed {meta['seed']!r:.20}")
         if meta.get("cores", CORES) != CORES:
             warnings.warn(
                 f"{path} was written on {meta['cores']} cores, here are {CORES}: the batch is split otherwise, so the "
