@@ -185,9 +185,11 @@ def _gates(z):
 def _recurrence(x, static, kernel, recurrent, h0, c0):
     """h and c (time, batch, units) of the days x (time, batch, n); static (batch, 4 units) is added to every day."""
     # A GPU wants few and large operations: the products of all days outside the loop, several days in a turn of it.
-    # A CPU wants arrays that stay in its cache: with every product day by day it needs half the time (64 and 128 cell
-    # states), because XLA transposes what it sums over all days.
+    # Several devices want them there too: one sum between devices instead of one a day. A CPU wants arrays that stay in
+    # its cache: with every product day by day it needs half the time (64 and 128 cell states), because XLA transposes
+    # what it sums over all days.
     gpu = jax.default_backend() == "gpu"
+    all_days = gpu or jax.device_count() > 1
     unroll = 8 if gpu else 1
 
     def project(x):
@@ -195,32 +197,33 @@ def _recurrence(x, static, kernel, recurrent, h0, c0):
 
     def forward(state, x):
         h, c = state
-        i, f, g, o = _gates((x if gpu else project(x)) + ops.matmul(h, recurrent))
+        i, f, g, o = _gates((x if all_days else project(x)) + ops.matmul(h, recurrent))
         c = f * c + i * g
         h = o * ops.tanh(c)
-        return (h, c), (h, c, i, f, g, o)
+        return (h, c), (h, c, ops.concatenate([i, f, g, o], axis=-1))
 
-    _, (h, c, *gates) = ops.scan(forward, (h0, c0), project(x) if gpu else x, unroll=unroll)
+    _, (h, c, gates) = ops.scan(forward, (h0, c0), project(x) if all_days else x, unroll=unroll)
 
     def gradient(upstream):
         def backward(state, day):
             dh, dc, sums = state
-            x, h_before, dh_day, dc_day, c, c_before, i, f, g, o = day
+            x, h_before, dh_day, dc_day, c, c_before, gates = day
+            i, f, g, o = ops.split(gates, 4, axis=-1)
             tanh_c = ops.tanh(c)
             dh = dh + dh_day
             dc = dc + dc_day + dh * o * (1 - tanh_c**2)
             dz = [dc * g * i * (1 - i), dc * c_before * f * (1 - f), dc * i * (1 - g**2), dh * tanh_c * o * (1 - o)]
             dz = ops.concatenate(dz, axis=-1)
-            if not gpu:
+            if not all_days:
                 of_day = dz, ops.matmul(ops.transpose(x), dz), ops.matmul(ops.transpose(h_before), dz)
                 sums = [total + part for total, part in zip(sums, of_day, strict=True)]
             return (ops.matmul(dz, ops.transpose(recurrent)), dc * f, sums), dz
 
         h_before, c_before = (ops.concatenate([first[None], x[:-1]]) for first, x in ((h0, h), (c0, c)))
-        days = (x, h_before, *upstream, c, c_before, *gates)
+        days = (x, h_before, *upstream, c, c_before, gates)
         start = ops.zeros_like(h0), ops.zeros_like(c0), [ops.zeros_like(w) for w in (static, kernel, recurrent)]
         (dh0, dc0, sums), dz = ops.scan(backward, start, days, reverse=True, unroll=unroll)
-        if gpu:
+        if all_days:
             sums = [ops.sum(dz, axis=0), *(ops.tensordot(each, dz, axes=[(0, 1), (0, 1)]) for each in (x, h_before))]
         return ops.matmul(dz, ops.transpose(kernel)), *sums, dh0, dc0
 

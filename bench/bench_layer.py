@@ -7,7 +7,9 @@
 
 Forward and backward into every weight, forcing and attributes as the trainer has them. Each framework runs in a process
 of its own with the same number of threads; in every round each peer gets the same new inputs, one after the other while
-the rest wait. Before that all are held to a float64 numpy loop. Peers without states are given the attributes already
+the rest wait; a ratio is the median over rounds of a peer's time by ours on the same framework (on the first one for
+PyTorch). Processor time, of all cores together, holds on a machine that does other work too. Before that all are held
+to a float64 numpy loop. Peers without states are given the attributes already
 repeated for every day and pass gradients through h alone; those with states pass them through h and c.
 """
 
@@ -23,6 +25,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import tyro
+from machine import machine
 from tqdm import tqdm
 
 
@@ -270,10 +273,10 @@ def serve(framework, settings, pipe):
             if round_number != last_round:
                 inputs, last_round = [to_device(x) for x in draw(settings, units, round_number)], round_number
                 wait(inputs)
-            start = time.perf_counter()
+            start = np.array([time.perf_counter(), time.process_time()])
             outputs = peers[name](*inputs)
             wait(outputs)
-            seconds = time.perf_counter() - start
+            seconds = np.array([time.perf_counter(), time.process_time()]) - start
             check = round_number == 0 and not name.startswith(FLOOR)
             pipe.send((seconds, as_numpy(outputs, checked(settings)) if check else None))
 
@@ -298,6 +301,7 @@ def error(settings, units, outputs):
 
 def main(settings):
     """Check, time and print the table of every hidden size."""
+    print(machine("keras", "tensorflow", "jax", "torch", "numpy"), f"batch {settings.batch} x {settings.days} days")
     frameworks = ["tensorflow", "jax", "torch"] if settings.device == "cpu" else ["jax", "torch"]
     for framework in [f for f in frameworks if importlib.util.find_spec(f) is None]:
         frameworks.remove(framework)
@@ -334,10 +338,15 @@ def measure(settings, units, pipes):
                 errors[name] = error(settings, units, outputs)
     for pipe in pipes:
         pipe.send(None)
-    table = pd.DataFrame({"ms": {name: 1000 * np.median(series) for name, series in times.items()}})
-    ours = table["ms"][table.index.str.startswith(OURS)].iloc[0]
+    clocks = ["ms", "processor ms"]
+    medians = {name: 1000 * np.median(series, axis=0) for name, series in times.items()}
+    table = pd.DataFrame.from_dict(medians, orient="index", columns=clocks)
     table.insert(0, "hidden", units)
-    table["peer / ours"] = table["ms"] / ours
+    ours = {name.partition(", ")[2]: name for name in peers if name.startswith(OURS)}
+    for name, series in times.items():
+        own = ours.get(name.partition(", ")[2], next(iter(ours.values())))
+        ratios = np.median(np.divide(series, times[own]), axis=0)
+        table.loc[name, [f"{clock}, peer / ours" for clock in clocks]] = ratios
     table["error of states"] = [f"{errors[name][0]:.0e}" if name in errors else "" for name in table.index]
     table["error of gradients"] = [f"{errors[name][1]:.0e}" if name in errors else "" for name in table.index]
     wrong = [name for name, both in errors.items() if max(both) > (1e-2 if settings.tf32 else 1e-4)]
