@@ -295,11 +295,15 @@ def test_a_zoom_holds_for_all_panels_and_the_next_basin_until_a_double_click(mad
     tab.keyboard.press("ArrowDown")
     drawn(tab, 2)
     assert tab.evaluate(shown) == zoomed
+    assert tab.locator("#years option:checked").inner_text() == "as zoomed"
     tab.keyboard.press("ArrowRight")
     assert zoomed[0] <= readout(tab)[0] <= zoomed[1]
     tab.mouse.dblclick(box["x"] + 0.5 * box["width"], box["y"] + 200)
     until(tab, f"({shown})()[0] === '{whole[0]}'")
     assert tab.evaluate(shown) == whole
+    tab.select_option("#years", label="Oct 2006 – Sep 2007")
+    assert tab.evaluate(shown) == whole  # the one water year that there is
+    assert tab.locator("#years option:checked").inner_text() == "Oct 2006 – Sep 2007"
 
 
 def test_words_of_strangers_are_shown_as_words(hostile, visit):
