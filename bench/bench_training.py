@@ -193,7 +193,7 @@ def serve_peer(settings, kind, batch_size, pipe):
 def main(settings):
     """Check, time, print and write the table."""
     context = multiprocessing.get_context("spawn")
-    print(machine("keras", "tensorflow", "torch", "numpy"))
+    print(machine("keras", os.environ.get("KERAS_BACKEND", "tensorflow"), "torch", "numpy"))
     peers = settings.peers and importlib.util.find_spec("torch") is not None
     if settings.peers and not peers:
         print("torch is not installed: its trainers are missing from the table.")
