@@ -616,8 +616,9 @@ def test_control_characters_of_a_file_do_not_reach_the_screen(command, refused, 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_screen_that_takes_nothing():
     words = [sys.executable, "-c", "import files\nfiles.cli(lambda: print('x'))"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
     with open("/dev/full", "w") as full:
-        done = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=full, stderr=-1, text=True)
+        done = subprocess.run(words, env=environment, stdout=full, stderr=-1, text=True)
     assert done.returncode == 2 and done.stderr.startswith("No space left on device"), done.stderr
     assert len(done.stderr.splitlines()) == 1
 
