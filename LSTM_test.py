@@ -59,7 +59,7 @@ def main(settings: Settings):
     data = several[0]
     for one in several[: 1 if group.folds else None]:
         print(one.report)
-    counted = runs.scored_basins(group.basins, data)
+    counted, models = runs.scored_basins(group.basins, data), group.models()
     within = None if settings.period else data.period("test", start, end)
     start, end = (start, end) if settings.period else (within[0].min(), within[1].max())
     dates = group.dates(several, start, end)
@@ -78,7 +78,7 @@ def main(settings: Settings):
         for name in data.targets:
             results.add_series(file, f"{name}_observed", data.about[name], f"{name}, observed")
             results.add_series(file, f"{name}_simulated", data.about[name], f"{name}, simulated", before=["member"])
-        for basins, parts in group.simulate(several, start, end, within, settings.begin_with, "simulating"):
+        for basins, parts in group.simulate(models, several, start, end, within, settings.begin_with, "simulating"):
             simulated = [one.prediction for one in parts]
             simulated += [np.mean(simulated, axis=0)] * (len(parts) > 1)
             for k, name in enumerate(data.targets):

@@ -67,35 +67,39 @@ class Group:
                 )
         return dates[0]
 
-    def simulate(self, several, start, end, within=None, begin_with=(), progress=None):
-        """Simulate all members, some basins at a time, as `simulate` does.
+    def models(self):
+        """The trained models of each run, a list for each."""
+        return [[run.model(seed) for seed in run.seeds] for run in self.runs]
+
+    def simulate(self, models, several, start, end, within=None, begin_with=(), progress=None):
+        """Simulate all members (`models` and `data` give the first two), some basins at a time, as `simulate` does.
 
         Yields
         ------
         (positions, list of Simulated)
             Positions of the basins in the data, and what each member gave.
         """
-        groups = [(range(len(several[0].basins)), list(zip(self.runs, several, strict=True)))]
+        groups = [(range(len(several[0].basins)), list(zip(models, several, strict=True)))]
         if self.folds:
             groups = []
-            for run, data in zip(self.runs, several, strict=True):
+            for run, of_run, data in zip(self.runs, models, several, strict=True):
                 positions = [b for b, basin in enumerate(data.basins) if basin not in run.basins.index]
                 if positions:
-                    groups.append((positions, [(run, data.select(positions))]))
+                    groups.append((positions, [(of_run, data.select(positions))]))
         for positions, pairs in groups:
-            models = [(run.model(seed), data) for run, data in pairs for seed in run.seeds]
-            at_once = min(basins_at_once(model, data, start, end) for model, data in models)
-            begin = [None] * len(models)
+            members = [(model, data) for of_run, data in pairs for model in of_run]
+            at_once = min(basins_at_once(model, data, start, end) for model, data in members)
+            begin = [None] * len(members)
             if begin_with:
-                first_day = models[0][1].dates(start, end)[0]
+                first_day = members[0][1].dates(start, end)[0]
                 begin = [
-                    state_files.read(path, *pair, first_day) for path, pair in zip(begin_with, models, strict=True)
+                    state_files.read(path, *pair, first_day) for path, pair in zip(begin_with, members, strict=True)
                 ]
-            labels = [progress, *[None] * (len(models) - 1)]
+            labels = [progress, *[None] * (len(members) - 1)]
             own = None if within is None else [days[list(positions)] for days in within]
             simulations = [
                 simulate(model, data, start, end, progress=label, begin=state, within=own, at_once=at_once)
-                for (model, data), label, state in zip(models, labels, begin, strict=True)
+                for (model, data), label, state in zip(members, labels, begin, strict=True)
             ]
             for parts in zip(*simulations, strict=True):
                 yield np.array(positions)[parts[0].basins], list(parts)

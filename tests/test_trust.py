@@ -438,7 +438,7 @@ def edited(path, part, value):
           for value in ("6", -1, 0, 10**9, 6.5, True, None, [6])),
         *(("data_dir", value, "data_dir must be a text") for value in (["x"], None, 3)),
         ("data_dir", "../../nowhere", "no such folder"),
-        ("forcing", {"a": 1}, "forcing must be a text"),
+        ("forcing", {"a": 1}, "forcing must be a list of texts"),
         ("forcing", "../daymet", "is not a forcing product"),
         ("attributes", 1, "attributes must be a text"),
         ("attributes", "../../../../etc/passwd", "no such file"),
