@@ -15,6 +15,11 @@ where another one ended:
         --begin-with runs/demo/states_2011-10-01_2012-09-30/state_2012-09-30.nc
 """
 
+if __name__ == "__main__":
+    from files import end_quietly
+
+    end_quietly()  # first, because the packages below take half a second to load
+
 import contextlib
 import functools
 from dataclasses import dataclass

@@ -17,6 +17,11 @@ on, and the change of runoff and of every reading is set against random changes 
 year; --observer scores what is read by an observation that the model did not learn from.
 """
 
+if __name__ == "__main__":
+    from files import end_quietly
+
+    end_quietly()  # first, because the packages below take half a second to load
+
 import logging
 from dataclasses import dataclass
 from pathlib import Path

@@ -11,6 +11,11 @@ simulations; several runs may differ in their forcing. Basins are gone through s
 grow with their number.
 """
 
+if __name__ == "__main__":
+    from files import end_quietly
+
+    end_quietly()  # first, because the packages below take half a second to load
+
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -9,6 +9,11 @@ Then score the run with LSTM_test.py and write its cell states with LSTM_output_
 presets below: edit them, or give any setting as an option.
 """
 
+if __name__ == "__main__":
+    from files import end_quietly
+
+    end_quietly()  # first, because the packages below take half a second to load
+
 import contextlib
 import functools
 import itertools

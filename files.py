@@ -83,6 +83,18 @@ def _remove(path):
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
+def end_quietly():
+    """Let Ctrl-C end a script in a word, not in a traceback, from its first line on: packages take long to load."""
+
+    def hook(kind, error, trace):
+        if issubclass(kind, KeyboardInterrupt):
+            print("Stopped.", file=sys.stderr)
+        else:
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = hook
+
+
 def home_written_out(word):
     """A word of a command with the `~` at its start or behind a `=` written out; shells do that at its start only."""
     if not word.isprintable():

@@ -629,3 +629,13 @@ def test_keras_numbers_are_of_32_bits_whatever_a_users_file_says(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_HOME": str(tmp_path)}
     done = subprocess.run(words, env=environment, capture_output=True, text=True)
     assert done.stdout.strip() == "float32", done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGINT of this kind on Windows")
+@pytest.mark.parametrize("script", ["LSTM_train.py", "LSTM_test.py", "LSTM_output_Cn.py", "LSTM_probe.py"])
+def test_ctrl_c_while_packages_load_ends_in_a_word(script, tmp_path):
+    # A package that is loaded before the script's own lines, in the midst of which Ctrl-C comes.
+    (tmp_path / "tyro.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n", encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, ROOT / script], capture_output=True, text=True, env=environment, timeout=300)
+    assert (done.stderr, done.stdout, done.returncode) == ("Stopped.\n", "", -signal.SIGINT)
