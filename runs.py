@@ -328,7 +328,8 @@ def _within(path):
         for entry in (Path(where) / name for name in (*folders, *names)):
             if not entry.resolve().is_relative_to(path.resolve()):
                 raise InputError(f"{entry} leads out of the run directory: remove it (results elsewhere: --out-dir).")
-            if not (entry.is_file() or entry.is_dir() or entry.is_symlink()):
+            known = entry.is_file() or entry.is_dir() or entry.is_symlink()
+            if not known and os.path.lexists(entry):  # else it was renamed meanwhile, by a process that begins the run
                 raise InputError(f"{entry} is no regular file; remove it.")
 
 

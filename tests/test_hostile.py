@@ -148,12 +148,19 @@ def test_one_of_two_trainings_begins_a_run_and_one_trains_a_member(refused, copy
         thread.start()
     for thread in threads:
         thread.join()
+    assert len(outcome) == 4
     (begun,) = [one for one in outcome if isinstance(one, int)]
     assert runs.stored_settings(tmp_path / "new")["hidden_size"] == begun
     assert all("already holds a run" in one for one in outcome if one != begun)
     with runs.only_training(copy, 1):
         refused("Another process is training seed 1", "LSTM_train.py", "--resume", "--run-dir", copy)
     assert not list(copy.rglob(".*"))
+
+
+def test_a_file_that_is_renamed_while_a_run_is_looked_at_is_no_fault(copy, monkeypatch):
+    listed = os.walk(copy)
+    monkeypatch.setattr(os, "walk", lambda path: [(where, [], [*names, ".unfinished_x"]) for where, _, names in listed])
+    assert runs.load_run(copy).seeds == [1, 2]
 
 
 def test_a_lock_ends_with_its_process(tmp_path):
