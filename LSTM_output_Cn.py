@@ -90,7 +90,9 @@ def main(settings: Settings):
         write_page(out / "Cn.html", run, seed, model, data, (start, end), settings, begin)
         return
 
-    parts = runs.simulate(model, data, start, end, True, settings.gates, progress="cell states", begin=begin)
+    parts = runs.simulate(
+        model, data, start, end, states=True, gates=settings.gates, progress="cell states", begin=begin
+    )
     last = np.empty((2, len(data.basins), model.units), np.float32)  # h and c at the end of the last day
     largest = -np.inf
     with contextlib.ExitStack() as stack:

@@ -22,6 +22,7 @@ if __name__ == "__main__":
 
     end_quietly()  # first, because the packages below take half a second to load
 
+import functools
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +89,10 @@ def main(settings: Settings):
     check(settings, period, fit_period, run.settings["valid_period"])
     out = Path(settings.out_dir or run.path / f"probe_{period[0]}_{period[1]}")
 
-    data = run.data(*period, settings.basins, texts, settings.data_dir)
+    read = functools.partial(run.data, *period, settings.basins, data_dir=settings.data_dir)
+    data = read(texts)
     names, dates, fit_dates = data.targets[1:], data.dates(*period), data.dates(*fit_period)
-    data_dir = settings.data_dir or run.settings["data_dir"]
-    observed = memory.independent(settings.observer, data, dates, data_dir) if settings.observer else None
+    observed = memory.independent(read([settings.observer]), data, dates) if settings.observer else None
     years = memory.exchange_days(settings.memory, settings.exchange_day, names, dates) if settings.memory else None
     print(data.report)
     if len(data.basins) < 2:

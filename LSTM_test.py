@@ -62,8 +62,8 @@ def main(settings: Settings):
     start, end = settings.period or run.settings["test_period"]
     several = group.data(start, end, settings.basins, settings.data_dir)
     data = several[0]
-    for one in several[: 1 if group.folds else None]:
-        print(one.report)
+    for report in dict.fromkeys(one.report for one in several):
+        print(report)
     counted, models = runs.scored_basins(group.basins, data), group.models()
     within = None if settings.period else data.period("test", start, end)
     start, end = (start, end) if settings.period else (within[0].min(), within[1].max())
@@ -77,7 +77,7 @@ def main(settings: Settings):
 
     scores, days = [], dict.fromkeys(data.targets, 0)
     nse = {name: np.full(len(data.basins), np.nan) for name in data.targets}
-    origin = {"title": f"Simulated and observed series of {run.path.name}", **runs.origin(run)}
+    origin = {"title": f"Simulated and observed series of {group.folder.name}", **group.origin()}
     with replacing(out / "series.nc") as path, results.create(path, data, dates, origin) as file:
         results.add_index(file, "member", members, "member of the run, or their mean")
         for name in data.targets:

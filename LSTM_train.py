@@ -198,10 +198,10 @@ def train(settings, team):
     check_own_periods(settings, data)
     for reason in dict.fromkeys(data.left_out.values()):
         number = sum(reason == other for other in data.left_out.values())
-        print(f"{number} basins left out. {reason} (left_out.csv in {settings.run_dir} names them).")
+        print(f"{number} basins left out. {reason} (left_out.csv in the run directory names them).")
     base = runs.load_run(settings.start_from) if settings.start_from else None
     if base:
-        base.fit(data)
+        base.check_inputs(data)
     if settings.folds > len(data.basins):
         raise InputError(f"--folds {settings.folds} needs as many basins, not {len(data.basins)}.")
     if settings.folds and (Path(settings.run_dir) / "settings.json").exists():

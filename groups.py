@@ -9,7 +9,7 @@ import pandas as pd
 
 import state_files
 from files import InputError
-from runs import basins_at_once, load_run, simulate
+from runs import basins_at_once, load_run, origin, simulate
 
 
 @dataclass
@@ -55,6 +55,11 @@ class Group:
             return first.parent
         names = [run.path.name for run in self.runs]
         return first if len(names) == 1 else first.parent / f"mean_of_{'_'.join(names)}"
+
+    def origin(self):
+        """What made an output file, as `runs.origin`, of all runs together."""
+        made = [origin(run) for run in self.runs]
+        return made[0] | {"source": "; ".join(dict.fromkeys(one["source"] for one in made)), "run": self.folder.name}
 
     def dates(self, several, start, end):
         """The days of a period, which must be the same in the data of all runs."""

@@ -226,7 +226,8 @@ def read_periods(spec) -> pd.DataFrame:
         if not re.search(rb"(train|valid|test)_(start|end)", text_of(path).partition(b"\n")[0]):
             continue
         names, lines = read_table(path)
-        key = next((names.index(name) for name in ("basin_id", "gauge_id") if name in names), 0)
+        lower = [name.lower() for name in names]
+        key = next((lower.index(name) for name in ("basin_id", "gauge_id") if name in lower), 0)
         columns = [(i, name) for i, name in enumerate(names) if name in PERIODS]
         for line, fields in lines:
             try:
@@ -323,7 +324,7 @@ def open_data(
     used_in : (start, end), default None
         Days in which a basin needs forcing and streamflow to be of use; give the training period.
     own_periods : DataFrame, default None
-        Basins whose periods differ, as `readers.read_periods` gives them; they hold for the two options above too.
+        Basins whose periods differ, as `read_periods` gives them; they hold for the two options above too.
     cache_dir : path, default None
         As `windows.cache_folder` takes it. Deleting it is safe.
     progress : bool, default True
@@ -394,10 +395,13 @@ def _state(path: Path) -> list:
 
 def input_names(products) -> dict[str, list[str]]:
     """Names of the inputs that each forcing product gives: prcp, or prcp_daymet where there are several products."""
-    of = {product: CARAVAN_FORCING if product == "caravan" else FORCING for product in products}
-    if len(products) == 1:
-        return {product: list(names) for product, names in of.items()}
-    return {product: [f"{name}_{product}" for name in names] for product, names in of.items()}
+    ending = "_{}" if len(products) > 1 else ""
+    return {product: [name + ending.format(product) for name in _columns(product)] for product in products}
+
+
+def _columns(product) -> tuple[str, ...]:
+    """Columns of a forcing product's files that become inputs."""
+    return CARAVAN_FORCING if product == "caravan" else FORCING
 
 
 def _sources(data_dir, products, basins, concepts):
@@ -495,7 +499,7 @@ def _about(products, concepts) -> dict:
     """Units, meaning and source of each variable."""
     about = {}
     for product, names in input_names(products).items():
-        for name, column in zip(names, CARAVAN_FORCING if product == "caravan" else FORCING, strict=True):
+        for name, column in zip(names, _columns(product), strict=True):
             about[name] = {"units": KNOWN[column].units, "long_name": KNOWN[column].label}
     about["streamflow"] = {"units": KNOWN["streamflow"].units, "long_name": KNOWN["streamflow"].label}
     for concept in concepts:

@@ -5,12 +5,10 @@ is called in. The arithmetic is in `interventions` and `probes`.
 """
 
 import numpy as np
-import pandas as pd
 
 import interventions
 from cn_loss import score
 from files import InputError
-from hydrodata_tf import load_concept, parse_concept
 from interventions import HORIZONS, SHORTEST, TOGETHER, Curve, random_changes, runner_from, smallest_change
 from probes import shift_years
 from runs import simulate
@@ -22,16 +20,14 @@ MELT = (3, 4, 5, 6, 7)  # months, March to July; half a year later in the south
 GROUP = 100  # basins at a time
 
 
-def independent(concept, data, dates, data_dir):
+def independent(observer, data, dates):
     """The series of a concept as an independent observer has it.
 
     Parameters
     ----------
-    concept : str
-        As for LSTM_train.py, with the name of one of the concepts of `data`.
-    data : windows.Prepared
+    observer, data : windows.Prepared
+        Data of the same basins: the observer's, with the name of one concept of `data`, and those of the model.
     dates : array (day,) of datetime64[D]
-    data_dir : path
 
     Returns
     -------
@@ -43,13 +39,14 @@ def independent(concept, data, dates, data_dir):
     InputError
         If `data` has no such concept, its unit is another one, or the observer has no day of these.
     """
-    name = parse_concept(concept).name
+    name = observer.targets[1]
     if name not in data.targets[1:]:
         raise InputError(f"--observer is of {name}: give it the name of a concept, {', '.join(data.targets[1:])}.")
-    series = [load_concept(concept, basin, data_dir) for basin in data.basins]
-    if series[0].attrs["units"] != data.about[name]["units"]:
-        raise InputError(f"--observer is in {series[0].attrs['units']}, but {name} in {data.about[name]['units']}.")
-    values = np.stack([one.reindex(pd.DatetimeIndex(dates)).to_numpy() for one in series])
+    if observer.about[name]["units"] != data.about[name]["units"]:
+        raise InputError(
+            f"--observer is in {observer.about[name]['units']}, but {name} in {data.about[name]['units']}."
+        )
+    values = observer.read(slice(None), dates)[1][..., 1]
     if not np.isfinite(values).any():
         raise InputError(f"--observer has no value from {dates[0]} to {dates[-1]}.")
     return name, values

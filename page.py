@@ -61,7 +61,8 @@ def write(path, data, simulate, probes, counted, header, every=False, gates=Fals
     basins = []
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         template = TEMPLATE.read_text(encoding="utf-8").replace("@NONCE@", secrets.token_hex(8))
-        before, between, after = template.replace("@PLOTLY@", "@DATA@").split("@DATA@")
+        before, rest = template.split("@PLOTLY@")
+        between, after = rest.split("@DATA@")
         file.write(before + get_plotlyjs() + between)
         for part in simulate("page"):
             every = every or values * len(part.dates) <= MOST_VALUES

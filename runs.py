@@ -143,11 +143,11 @@ class Run:
             own_periods=self.basins[self.basins.columns.intersection(hydrodata.PERIODS)],
         )
         note = _days_of(data, start, end)
-        self.fit(data)
+        self.check_inputs(data)
         return replace(data, report=f"{data.report}\n{note}")
 
-    def fit(self, data):
-        """Put the attributes of data in the model's order; refuse data with other inputs than those of the training."""
+    def check_inputs(self, data):
+        """Refuse data with other inputs than those of the training; put their attributes in the model's order."""
         for kind, names in (("inputs", data.inputs), ("attributes", sorted(data.attributes.columns))):
             known = list(self.normalisation[kind])
             if names != (known if kind == "inputs" else sorted(known)):
@@ -353,6 +353,7 @@ def _read_settings(path):
         raise InputError(f"{file} holds no settings; restore it or train again.")
     if _is_text(settings.get("forcing")):  # as version 0.2.0 wrote it, which knew one product
         settings["forcing"] = [settings["forcing"]]
+    # What version 0.2.0 did not have yet.
     content["settings"] = settings = {"start_from": None, "train_only": "all", "folds": 0, **settings}
     if missing := set(USED) - set(settings):
         raise InputError(f"{file} lacks {', '.join(sorted(missing))}; restore it or train again.")

@@ -92,6 +92,8 @@ def test_the_mean_of_runs_is_the_mean_of_their_simulations(by_product):
     name = f"test_{TEST_PERIOD[0]}_{TEST_PERIOD[1]}"
     one, other = (xr.load_dataset(path / name / "series.nc") for path in paths)
     together = xr.load_dataset(by_product / "mean_of_daymet_maurer_extended" / name / "series.nc")
+    assert together.attrs["run"] == "mean_of_daymet_maurer_extended"
+    assert together.attrs["source"].count("4 cell states, forcing ") == 2
     assert list(together.member.values) == [
         "daymet seed 1", "daymet seed 2", "maurer_extended seed 1", "mean of members",
     ]  # fmt: skip
@@ -103,7 +105,7 @@ def test_the_mean_of_runs_is_the_mean_of_their_simulations(by_product):
         np.testing.assert_allclose(got[3], np.mean(each, axis=0), rtol=1e-5, atol=1e-6)
 
 
-def test_runs_that_cannot_be_scored_together(by_product, run_dir, settings, two_products, tmp_path):
+def test_runs_that_cannot_be_scored_together(by_product, settings, two_products, tmp_path):
     LSTM_train.main(settings(tmp_path / "flow", concepts=(), data_dir=str(two_products), **QUICK))
     with pytest.raises(InputError, match="other targets"):
         groups.load_group([by_product / "daymet", tmp_path / "flow"])
@@ -157,7 +159,7 @@ def test_probe_columns_go_by_the_names_of_the_concepts(run_dir):
     np.testing.assert_array_equal(model.runoff.kernel.numpy(), run.model(1).runoff.kernel.numpy())
 
 
-def test_the_settings_of_the_run_it_starts_from_are_the_defaults(run_dir, tmp_path, demo, monkeypatch):
+def test_the_settings_of_the_run_it_starts_from_are_the_defaults(run_dir, tmp_path, demo):
     words = ["--start-from", str(run_dir), "--run-dir", str(tmp_path / "new"), "--train-only", "probe"]
     chosen = LSTM_train.from_command_line(words)
     assert (chosen.hidden_size, chosen.data_dir, chosen.seed) == (6, str(demo), (1, 2))
@@ -188,7 +190,7 @@ def test_folds_score_every_basin_by_the_run_that_never_saw_it(settings, demo, tm
 
     LSTM_test.main(LSTM_test.Settings(run_dir=(str(path),), metrics=("NSE",)))
     series = xr.load_dataset(path / f"test_{TEST_PERIOD[0]}_{TEST_PERIOD[1]}" / "series.nc")
-    assert list(series.basin.values) == basins
+    assert list(series.basin.values) == basins and series.attrs["run"] == "folds"
     for k, basin in enumerate(basins):
         unseen = folds[0] if basin in trained[1] else folds[1]
         (part,) = runs.simulate(unseen.model(1), unseen.data(*TEST_PERIOD, basins=[basin]), *TEST_PERIOD)
