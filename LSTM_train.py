@@ -65,8 +65,8 @@ class Settings:
     dropout: float = 0.4
     """Share of hidden states dropped before the runoff layer; the probe always sees every cell state."""
 
-    forcing_noise: float = 0.1
-    """Standard deviation of the Gaussian noise on the normalised forcing while training; it keeps the LSTM general."""
+    forcing_noise: float = 0.0
+    """Standard deviation of Gaussian noise on the normalised forcing while training."""
 
     # Training
     epochs: int = 40
@@ -83,6 +83,8 @@ class Settings:
     """Weight of streamflow in the loss."""
     concept_weight: float = 0.3
     """Weight of the concepts in the loss, shared equally between them."""
+    root_flow_share: float = 0.5
+    """Share of the streamflow's loss that is taken of the square root of the flow, to which low flows matter more."""
     probe_penalty: float = 0.0
     """Strength (alpha) of the elastic net on the probe's weights, which makes it use few cell states."""
     clip_norm: float = 1.0
@@ -257,6 +259,8 @@ def check(settings):
         raise InputError(f"--hidden-size must not be above {MOST_UNITS}, not {settings.hidden_size}.")
     if settings.forcing_noise > 1:
         raise InputError(f"--forcing-noise must not be above 1, not {settings.forcing_noise}.")
+    if not 0 <= settings.root_flow_share <= 1:
+        raise InputError(f"--root-flow-share must be from 0 to 1, not {settings.root_flow_share}.")
     if not 0 <= settings.dropout < 1:
         raise InputError(f"--dropout must be at least 0 and below 1, not {settings.dropout}.")
     check_members(settings)
@@ -314,7 +318,7 @@ def train_member(settings, team, seed, training, valid, base):
     folder = Path(settings.run_dir) / f"seed_{seed}"
     build_model = functools.partial(runs.build_model, asdict(settings), training.normalisation, seed)
     with team.training():
-        model = first_model(settings, build_model, seed, base)
+        model = first_model(settings, build_model, seed, base, training)
     weights = loss_weights(settings, model.targets)
     done, history, best = 0, [], {"score": -np.inf, "epoch": 0}
     with team.training():
@@ -366,13 +370,30 @@ def train_member(settings, team, seed, training, valid, base):
     print(f"Seed {seed}: best weights from epoch {best['epoch']}, in {folder / 'model.keras'}")
 
 
-def first_model(settings, build_model, seed, base):
+def first_model(settings, build_model, seed, base, training):
     """The model as it is before the first epoch: drawn from the seed or taken from another run, in part frozen."""
     model = build_model()
+    begin_with_constants(model, training)
     if base:
         base.give_weights(model, seed)
     model.lstm.trainable, model.runoff.trainable = settings.train_only == "all", settings.train_only != "probe"
     return model
+
+
+def begin_with_constants(model, training):
+    """Let a new model predict the constant of each target that its loss is smallest for, whatever the states are.
+
+    With the mean over all basins dry ones would begin with errors of many times their own spread, and the first epoch
+    would be spent on them.
+    """
+    constants = []
+    for name, (mean, std) in training.normalisation["targets"].items():
+        means, spread = training.basins[f"mean_{name}"], training.basins[f"std_{name}"] + EPSILON * std
+        known = means.notna()
+        constants.append((np.average(means[known], weights=spread[known] ** -2) - mean) / std)
+    for layer, of in ((model.runoff, constants[:1]), (model.probe, constants[1:])):
+        if layer:
+            layer.set_weights([np.zeros((model.units, len(of))), np.array(of)])
 
 
 def train_epoch(settings, team, model, training, seed, epoch):
@@ -413,7 +434,7 @@ def loss_weights(settings, targets):
 
 def compile_model(settings, model, normalisation, weights):
     """Give a model its loss, a part for each target, and Adam with clipped gradients."""
-    from cn_loss import elastic_nse_loss, nse_loss
+    from cn_loss import elastic_nse_loss, nse_loss, root_nse_loss
     from libs_tf import keras
 
     def loss(targets, predictions, basin_std):
@@ -421,7 +442,12 @@ def compile_model(settings, model, normalisation, weights):
         for k, name in enumerate(model.targets):
             one = targets[..., k : k + 1], predictions[..., k : k + 1], basin_std[:, k : k + 1]
             epsilon = EPSILON * normalisation["targets"][name][1]
-            if name == "streamflow" or settings.probe_penalty == 0:
+            if name == "streamflow":
+                share = settings.root_flow_share
+                parts[name] = weights[name] * (1 - share) * nse_loss(*one, epsilon=epsilon)
+                if share:
+                    parts[name] += weights[name] * share * root_nse_loss(*one, epsilon=epsilon)
+            elif settings.probe_penalty == 0:
                 parts[name] = weights[name] * nse_loss(*one, epsilon=epsilon)
             else:
                 probe = model.probe.kernel[:, k - 1]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from files import InputError, some
-from readers import FORCING, KNOWN, NUMBER, PET, basin_number
+from readers import FORCING, KNOWN, NUMBER, PET, SOIL_LAYER_MM, basin_number
 
 CARAVAN_FORCING = (
     "total_precipitation_sum",
@@ -14,8 +14,6 @@ CARAVAN_FORCING = (
     "surface_net_solar_radiation_mean",
     PET,
 )
-# Thickness in mm of the four ERA5-Land soil layers: volumetric water times this is mm of water.
-SOIL_LAYER_MM = {1: 70.0, 2: 210.0, 3: 720.0, 4: 1890.0}
 MM_PER_UNIT = {"mm": 1, "cm": 10, "m": 1000, "inch": 25.4, "in": 25.4, "ft": 304.8, "kg/m2": 1, "kg m-2": 1}
 # Units of what is said of snow and is no amount of it: cover, temperature, density, melt.
 NO_AMOUNT = ("%", "1", "-", "K", "degC", "kg/m3", "mm/day", "cm/day", "m/day")

@@ -47,6 +47,8 @@ class Known(NamedTuple):
 
 _T = (-100.0, 100.0)
 _WATER_EQUIVALENT = "snow water equivalent"
+_DEPTHS_CM = {1: "0-7", 2: "7-28", 3: "28-100", 4: "100-289"}  # of ERA5-Land's soil layers
+_SOIL_MOISTURE = {i: Known("m3/m3", f"soil moisture, {depth} cm", 0, 1) for i, depth in _DEPTHS_CM.items()}
 KNOWN = {
     "prcp": Known("mm/day", "precipitation", 0, 3000),
     "tmin": Known("degC", "minimum air temperature", *_T),
@@ -62,19 +64,13 @@ KNOWN = {
     "surface_pressure_mean": Known("kPa", "air pressure", 20, 120),
     **{name: Known("mm/day", "potential evaporation", -100, 200) for name in PET_NAMES},
     "snow_depth_water_equivalent_mean": Known("mm", _WATER_EQUIVALENT, 0, 100000),
-    **{
-        f"volumetric_soil_water_layer_{i}_mean": Known("m3/m3", f"soil moisture, {depth} cm", 0, 1)
-        for i, depth in enumerate(("0-7", "7-28", "28-100", "100-289"), start=1)
-    },
+    **{f"volumetric_soil_water_layer_{i}_mean": moisture for i, moisture in _SOIL_MOISTURE.items()},
     # Earth Engine's daily ERA5-Land: snow_depth is the snow's thickness; ECMWF's short name sd is its water.
     "snow_depth": Known("m of snow", "snow depth (physical thickness)", 0, 100),
     "snow_depth_water_equivalent": Known("m of water", _WATER_EQUIVALENT, 0, 100),
     "sd": Known("m of water", _WATER_EQUIVALENT, 0, 100),
     "temperature_2m": Known("K", "air temperature", 150, 373),
-    **{
-        f"volumetric_soil_water_layer_{i}": Known("m3/m3", f"soil moisture, {depth} cm", 0, 1)
-        for i, depth in enumerate(("0-7", "7-28", "28-100", "100-289"), start=1)
-    },
+    **{f"volumetric_soil_water_layer_{i}": moisture for i, moisture in _SOIL_MOISTURE.items()},
     "uaz_swe": Known("mm", _WATER_EQUIVALENT, 0, 100000),
     "daymet_swe": Known("mm", _WATER_EQUIVALENT, 0, 100000),
 }

@@ -353,8 +353,8 @@ def _read_settings(path):
         raise InputError(f"{file} holds no settings; restore it or train again.")
     if _is_text(settings.get("forcing")):  # as version 0.2.0 wrote it, which knew one product
         settings["forcing"] = [settings["forcing"]]
-    # What version 0.2.0 did not have yet.
-    content["settings"] = settings = {"start_from": None, "train_only": "all", "folds": 0, **settings}
+    before = {"start_from": None, "train_only": "all", "folds": 0, "root_flow_share": 0.0}  # what 0.2.0 did not have
+    content["settings"] = settings = before | settings
     if missing := set(USED) - set(settings):
         raise InputError(f"{file} lacks {', '.join(sorted(missing))}; restore it or train again.")
     for name, (fits, words) in USED.items():

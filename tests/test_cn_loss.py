@@ -17,7 +17,7 @@ import pytest
 from keras import ops
 
 import cn_loss
-from cn_loss import METRICS, elastic_nse_loss, masked_mse, nse_loss, score, summarise, why_nan
+from cn_loss import METRICS, elastic_nse_loss, masked_mse, nse_loss, root_nse_loss, score, summarise, why_nan
 
 ROOT = Path(cn_loss.__file__).parent
 NAN = float("nan")
@@ -55,6 +55,17 @@ def test_nse_loss_literal():
     y_true = tensor([[[0.0], [0.0]], [[NAN], [1.0]]])
     y_pred = tensor([[[1.0], [-2.0]], [[5.0], [4.0]]])
     assert float(nse_loss(y_true, y_pred, tensor([[0.9], [1.4]]))) == pytest.approx(3.0, rel=1e-12)
+
+
+def test_root_nse_loss_literal():
+    # Roots of 0.01 + 0.01 * (0, 99, 24 and 3): 0.1, 1, 0.5, 0.2; spreads (sqrt(0.16) + sqrt(0.1)) / 2 and without std.
+    small = 0.01
+    y_true = tensor([[[0.0], [0.99]], [[0.24], [NAN]]])
+    y_pred = tensor([[[0.99], [-7.0]], [[0.03], [5.0]]])
+    wide, narrow = (0.4 + math.sqrt(0.1)) / 2, math.sqrt(0.1) / 2
+    expected = (2 * 0.9**2 / wide**2 + 0.3**2 / narrow**2) / 3
+    value = root_nse_loss(y_true, y_pred, tensor([[0.16], [NAN]]), epsilon=10 * small)
+    assert float(value) == pytest.approx(expected, rel=1e-12)
 
 
 def test_masked_mse_literal():
@@ -162,11 +173,12 @@ def finite_differences(function, values, step=1e-6):
 
 
 @tensorflow_only
-@pytest.mark.parametrize("loss", ["nse", "elastic", "mse"])
+@pytest.mark.parametrize("loss", ["nse", "root", "elastic", "mse"])
 def test_gradients_equal_finite_differences(loss):
     y_true, y_pred, std = example(3, shape=(2, 5, 2))
     function = {
         "nse": lambda p: nse_loss(tensor(y_true), p, tensor(std)),
+        "root": lambda p: root_nse_loss(tensor(abs(y_true)), p + 3.0, tensor(std)),
         "elastic": lambda p: elastic_nse_loss(tensor(y_true), p, tensor(std), p[:, 0], alpha=0.3, rho=0.4),
         "mse": lambda p: masked_mse(tensor(y_true), p),
     }[loss]
@@ -182,8 +194,12 @@ def test_masked_days_leave_no_nan_in_the_gradient(prediction):
     y_true, y_pred = np.array([[[1.0], [NAN], [np.inf]]]), np.array([[[3.0], [prediction], [prediction]]])
     slopes = gradient(lambda p: nse_loss(tensor(y_true), p, tensor([[0.9]])), y_pred)
     np.testing.assert_allclose(slopes.ravel(), [4.0, 0, 0], rtol=1e-12)
-    nothing = gradient(lambda p: nse_loss(tensor(np.full((1, 3, 1), NAN)), p, tensor([[0.9]])), y_pred)
-    assert (nothing == 0).all()
+    for loss in (nse_loss, root_nse_loss):
+        nothing = gradient(lambda p, loss=loss: loss(tensor(np.full((1, 3, 1), NAN)), p, tensor([[0.9]])), y_pred)
+        assert (nothing == 0).all()
+    # The slope of the root of a dry day is finite, and a flow below zero has none.
+    dry = gradient(lambda p: root_nse_loss(tensor([[[1.0], [1.0]]]), p, tensor([[0.9]])), np.array([[[0.0], [-1.0]]]))
+    assert -100 < dry[0, 0, 0] < -1 and dry[0, 1, 0] == 0
 
 
 def test_losses_are_the_same_on_jax():

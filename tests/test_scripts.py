@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -267,6 +268,40 @@ def test_other_kinds_of_training_run_to_the_end(settings, tmp_path, changes):
     LSTM_output_Cn.main(LSTM_output_Cn.Settings(run_dir=str(tmp_path / "run")))
     summary = pd.read_csv(tmp_path / "run" / "test_2006-10-01_2007-09-30" / "summary.csv")
     assert set(summary["target"]) == {"streamflow"} | (set() if "concepts" in changes else {"soil1", "swe"})
+
+
+def test_a_training_begins_with_the_constants_of_least_loss(demo, settings):
+    data = hydrodata.open_data(demo, concepts=settings("any").concepts)
+    training = windows.training_set(data, *settings("any").train_period)
+    model = runs.build_model(asdict(settings("any")), training.normalisation, 1)
+    LSTM_train.begin_with_constants(model, training)
+    forcing, targets = training.data.read(slice(None), training.first_day + np.arange(training.spans[:, 2].max()))
+    constants = np.unique(model.predict_on_batch({"forcing": forcing, "attributes": data.attributes.to_numpy()})[:, 9:],
+                          axis=1)  # fmt: skip
+    np.testing.assert_array_equal(constants, np.broadcast_to(constants[:1], (4, 1, 3)))
+    for k, name in enumerate(data.targets):
+        spread = (training.basins[f"std_{name}"] + 0.1 * training.normalisation["targets"][name][1]).to_numpy()
+        loss = [np.mean(np.nanmean((targets[..., k] - constants[0, 0, k] * share) ** 2, axis=1) / spread**2)
+                for share in (1, 0.98, 1.02)]  # fmt: skip
+        assert loss[0] < min(loss[1:])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_share_of_the_loss_is_of_the_root_of_the_flow(run_dir, settings, share):
+    run = runs.load_run(run_dir)
+    model = run.model(1)
+    LSTM_train.compile_model(settings("any", root_flow_share=share), model, run.normalisation,
+                             {"streamflow": 0.7, "soil1": 0.1, "swe": 0.2})  # fmt: skip
+    rng = np.random.default_rng(0)
+    y, prediction, std = rng.uniform(0, 5, (2, 9, 3)), rng.uniform(0, 5, (2, 9, 3)), rng.uniform(1, 2, (2, 3))
+    epsilon = 0.1 * run.normalisation["targets"]["streamflow"][1]
+    parts = {name: float(value) for name, value in model.loss(y, prediction, std).items()}
+    y, prediction, std = y[..., 0], prediction[..., 0], std[:, :1]
+    plain = np.mean(((prediction - y) / (std + epsilon)) ** 2)
+    roots = np.sqrt(prediction + 0.1 * epsilon) - np.sqrt(y + 0.1 * epsilon)
+    roots = np.mean((roots / (np.sqrt(std) / 2 + np.sqrt(epsilon) / 2)) ** 2)
+    assert parts["streamflow"] == pytest.approx(0.7 * ((1 - share) * plain + share * roots), rel=1e-5)
+    assert set(parts) == {"streamflow", "soil1", "swe"} and parts["swe"] > 0
 
 
 def test_caravan_alone_is_a_data_set(settings, demo, tmp_path):

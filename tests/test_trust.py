@@ -817,6 +817,8 @@ def test_a_netcdf_concept_that_is_something_else(settings, data, tmp_path, capsy
           for name in ("warmup_days", "forcing_noise", "streamflow_weight", "concept_weight", "probe_penalty")
           for value in (-1, float("nan"))),
         ("forcing_noise", 1.5, "--forcing-noise must not be above 1, not 1.5."),
+        *(("root_flow_share", value, f"--root-flow-share must be from 0 to 1, not {value}.")
+          for value in (-0.1, 1.1, float("nan"))),
         ("hidden_size", 10**9, "--hidden-size must not be above 2048, not 1000000000."),
         *(("dropout", value, f"--dropout must be at least 0 and below 1, not {value}.") for value in (-0.1, 1.0)),
         *(("seed", value, "--seed takes different whole numbers from 0 to 4294967295, not")
