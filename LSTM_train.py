@@ -69,7 +69,7 @@ class Settings:
     """Standard deviation of Gaussian noise on the normalised forcing while training."""
 
     # Training
-    epochs: int = 40
+    epochs: int = 30
     """Passes over all training days."""
     batch_size: int = 64
     """Windows per step."""

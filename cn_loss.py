@@ -78,8 +78,7 @@ def root_nse_loss(y_true, y_pred, basin_std, epsilon=0.1):
         If the shapes do not fit.
     """
     small = 0.1 * epsilon
-    y_pred = ops.where(ops.isfinite(y_true), ops.maximum(y_pred, 0.0), 0.0)
-    roots = ops.sqrt(y_true + small), ops.sqrt(y_pred + small)
+    roots = ops.sqrt(y_true + small), ops.sqrt(ops.maximum(y_pred, 0.0) + small)
     return nse_loss(*roots, ops.sqrt(basin_std) / 2, epsilon=epsilon**0.5 / 2)
 
 
