@@ -444,9 +444,8 @@ def compile_model(settings, model, normalisation, weights):
             epsilon = EPSILON * normalisation["targets"][name][1]
             if name == "streamflow":
                 share = settings.root_flow_share
-                parts[name] = weights[name] * (1 - share) * nse_loss(*one, epsilon=epsilon)
-                if share:
-                    parts[name] += weights[name] * share * root_nse_loss(*one, epsilon=epsilon)
+                both = (1 - share) * nse_loss(*one, epsilon=epsilon) + share * root_nse_loss(*one, epsilon=epsilon)
+                parts[name] = weights[name] * both
             elif settings.probe_penalty == 0:
                 parts[name] = weights[name] * nse_loss(*one, epsilon=epsilon)
             else:

@@ -63,19 +63,7 @@ def root_nse_loss(y_true, y_pred, basin_std, epsilon=0.1):
     zero counts as zero here. The spread is `(sqrt(basin_std) + sqrt(epsilon)) / 2`: a root varies by half of the root
     of what the flow varies by where the flow is as large as it varies.
 
-    Parameters
-    ----------
-    y_true, y_pred, basin_std, epsilon
-        As for `nse_loss`; no target below zero.
-
-    Returns
-    -------
-    scalar tensor, float32 or wider.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit.
+    Arguments, return value and errors as for `nse_loss`; `y_true` must not be below zero.
     """
     small = 0.1 * epsilon
     roots = ops.sqrt(y_true + small), ops.sqrt(ops.maximum(y_pred, 0.0) + small)

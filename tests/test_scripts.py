@@ -304,6 +304,17 @@ def test_a_share_of_the_loss_is_of_the_root_of_the_flow(run_dir, settings, share
     assert set(parts) == {"streamflow", "soil1", "swe"} and parts["swe"] > 0
 
 
+def test_a_run_of_version_0_2_goes_on_with_what_it_began_with(run_dir, tmp_path):
+    shutil.copytree(run_dir, tmp_path / "old")
+    content = json.loads((run_dir / "settings.json").read_text(encoding="utf-8"))
+    for name in ("start_from", "train_only", "folds", "root_flow_share"):
+        del content["settings"][name]
+    content["settings"]["forcing"] = "daymet"
+    write_json(tmp_path / "old" / "settings.json", content)
+    chosen = LSTM_train.from_command_line(["--resume", "--run-dir", str(tmp_path / "old")])
+    assert (chosen.root_flow_share, chosen.forcing, chosen.train_only, chosen.folds) == (0.0, ("daymet",), "all", 0)
+
+
 def test_caravan_alone_is_a_data_set(settings, demo, tmp_path):
     concepts = ("soil1=caravan:volumetric_soil_water_layer_1_mean*70", "swe=caravan:snow_depth_water_equivalent_mean")
     chosen = settings(
