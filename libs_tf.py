@@ -138,15 +138,20 @@ class CellStateLSTM(keras.layers.Layer):
         return ops.transpose(h, (1, 0, 2)), ops.transpose(c, (1, 0, 2))
 
     def _fused(self, forcing, attributes, h0, c0):
-        cell = self.lstm.cell
-        # The kernel wants time first and its gates in the order i, g, f, o.
+        cell, u = self.lstm.cell, self.units
+        # The kernel wants time first and its gates in the order i, g, f, o. (BlockLSTMV2 is not used: in TensorFlow
+        # 2.21 its gates are ordered otherwise than the gradient that is registered for it assumes.)
         i, f, g, o = ops.split(ops.concatenate([cell.kernel, cell.recurrent_kernel, cell.bias[None]]), 4, axis=1)
         weights = ops.concatenate([i, g, f, o], axis=1)
 
         def run(forcing, attributes, h0, c0):
             x = ops.transpose(_with_attributes(forcing, attributes), (1, 0, 2))
-            h, c = _fused_recurrence(x, weights[:-1], weights[-1], h0, c0)
-            return ops.transpose(h, (1, 0, 2)), ops.transpose(c, (1, 0, 2))
+            none = tf.zeros([u], x.dtype)
+            out = tf.raw_ops.BlockLSTM(
+                seq_len_max=tf.cast(tf.shape(x)[0], tf.int64), x=x, cs_prev=c0, h_prev=h0, w=weights[:-1],
+                b=weights[-1], wci=none, wcf=none, wco=none, forget_bias=0.0, cell_clip=-1.0, use_peephole=False,
+            )  # fmt: skip
+            return ops.transpose(out.h, (1, 0, 2)), ops.transpose(out.cs, (1, 0, 2))
 
         # A day is too little work to share between threads, the parts of a batch are not. (Never an empty part: the
         # kernel's gradient for no sequences is NaN.)
@@ -174,45 +179,6 @@ def _fused_kernel_fits(dtype):
 def _gates(z):
     i, f, g, o = ops.split(z, 4, axis=-1)
     return ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
-
-
-@ops.custom_gradient
-def _fused_recurrence(x, weights, bias, h0, c0):
-    """h and c (time, batch, units) of the days x (time, batch, n); gates in the order i, g, f, o.
-
-    TensorFlow has a gradient for its kernel, which sums the gradient of the weights day by day. Here the days' shares
-    are kept and summed in one product, which takes 0.6 times as long (128 cell states; 256: 0.5).
-    """
-    none = tf.zeros_like(bias[: c0.shape[-1]])
-    day = tf.raw_ops.BlockLSTM(
-        seq_len_max=tf.cast(tf.shape(x)[0], tf.int64), x=x, cs_prev=c0, h_prev=h0, w=weights, b=bias,
-        wci=none, wcf=none, wco=none, forget_bias=0.0, cell_clip=-1.0, use_peephole=False,
-    )  # fmt: skip
-    i, g, f, o, tanh_c = day.i, day.ci, day.f, day.o, day.co
-
-    def gradient(dh_days, dc_days):
-        h_before, c_before = (ops.concatenate([first[None], s[:-1]]) for first, s in ((h0, day.h), (c0, day.cs)))
-        into_c = ops.concatenate([g * i * (1 - i), i * (1 - g**2), c_before * f * (1 - f)], axis=-1)
-        into_h, through_h = tanh_c * o * (1 - o), o * (1 - tanh_c**2)
-        recurrent = ops.transpose(weights[x.shape[-1] :])
-
-        def backward(t, dh, dc, dz_days):
-            dh = dh + dh_days[t]
-            dc = dc + dc_days[t] + dh * through_h[t]
-            dz = ops.concatenate([ops.tile(dc, (1, 3)) * into_c[t], dh * into_h[t]], axis=-1)
-            return t - 1, ops.matmul(dz, recurrent), dc * f[t], dz_days.write(t, dz)
-
-        days = tf.shape(x)[0]
-        start = days - 1, tf.zeros_like(h0), tf.zeros_like(c0), tf.TensorArray(x.dtype, days)
-        _, dh0, dc0, dz_days = tf.while_loop(lambda t, *_: t >= 0, backward, start)
-        dz = dz_days.stack()
-        dx = ops.matmul(dz, ops.transpose(weights[: x.shape[-1]]))
-        rows = ops.reshape(dz, (-1, weights.shape[-1]))
-        of_x, of_h = (ops.reshape(each, (-1, each.shape[-1])) for each in (x, h_before))
-        dweights = ops.concatenate([tf.matmul(each, rows, transpose_a=True) for each in (of_x, of_h)])
-        return dx, dweights, ops.sum(rows, axis=0), dh0, dc0
-
-    return (day.h, day.cs), gradient
 
 
 @ops.custom_gradient
