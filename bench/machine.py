@@ -25,7 +25,7 @@ class DataSettings:
 
     data_dir: str = DEMO.data_dir
     """CAMELS-US folder; the demo is made if it is not there."""
-    forcing: str = DEMO.forcing
+    forcing: str = DEMO.forcing[0]
     """Forcing product."""
     basins: tuple[str, ...] = ()
     """Basin ids, or one file that lists them; all basins of the data folder if empty."""
