@@ -57,7 +57,7 @@ class Settings:
     valid_period: tuple[str, str] = ("2000-10-01", "2004-09-30")
     """Days that choose the best weights and stop the training."""
     test_period: tuple[str, str] = ("2004-10-01", "2008-09-30")
-    """Days kept for LSTM_test.py; nothing here looks at them."""
+    """Days kept for LSTM_test.py; nothing here looks at their streamflow and concepts."""
 
     # Model
     hidden_size: int = 128
@@ -76,7 +76,7 @@ class Settings:
     window: int = 365
     """Days per window."""
     warmup_days: int = 0
-    """Days simulated before each window and not scored."""
+    """Days simulated before each window and not scored, so that its first days have a past too."""
     learning_rate: float = 0.01
     """Adam's largest learning rate: a rise over the first twentieth of the steps, then half a cosine down to zero."""
     streamflow_weight: float = 0.7
@@ -137,6 +137,7 @@ PRESETS = {
         train_period=("1981-10-01", "2000-09-30"),
         valid_period=("2000-10-01", "2004-09-30"),
         test_period=("2004-10-01", "2008-09-30"),
+        warmup_days=270,
     ),
     "caravan": Settings(
         run_dir="runs/caravan",
