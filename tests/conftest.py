@@ -20,9 +20,6 @@ CONCEPTS = (
 def cache(tmp_path_factory):
     """No test reads or writes the user's own cache."""
     os.environ["HYDRODATA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    # The commands that tests start on JAX compile the same steps: each step is compiled once in a test session.
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path_factory.mktemp("compiled"))
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 
 @pytest.fixture(scope="session")
