@@ -16,7 +16,7 @@ where another one ended:
 """
 
 if __name__ == "__main__":
-    from files import end_quietly
+    from writing.files import end_quietly
 
     end_quietly()  # first, because the packages below take half a second to load
 
@@ -66,10 +66,9 @@ class Settings:
 
 
 def main(settings: Settings):
-    import results
-    import runs
-    import state_files
-    from files import InputError, replacing
+    from running import runs, state_files
+    from writing import netcdf
+    from writing.files import InputError, replacing
 
     if settings.gates and settings.format == "csv":
         raise InputError("Gates are not written to CSV: add --format netcdf, or --format page for the forget gate.")
@@ -101,7 +100,7 @@ def main(settings: Settings):
             path = stack.enter_context(replacing(out / "Cn.nc"))
             title = "Cell states of an LSTM and what its probe reads in them"
             origin = {"title": title, "seed": seed, **runs.origin(run)}
-            file = stack.enter_context(results.create(path, data, dates, origin))
+            file = stack.enter_context(netcdf.create(path, data, dates, origin))
             describe(file, data, model.units, settings.gates)
             write = functools.partial(write_netcdf, file, data)
         for part in parts:
@@ -123,13 +122,14 @@ def main(settings: Settings):
 
 def write_page(path, run, seed, model, data, period, settings, begin):
     """One HTML file of the run for a browser."""
-    import page
-    import runs
+    from probing import page
+    from probing.probes import joint_probes
+    from running import runs
 
     def simulate(label):
         return runs.simulate(model, data, *period, gates=True, progress=label, begin=begin)
 
-    joint = runs.joint_probes(model, data.targets[1:])
+    joint = joint_probes(model, data.targets[1:])
     made = runs.origin(run)
     commit, _, changes = made.pop("git_commit").partition("+")
     header = {"period": " to ".join(period), "member": f"seed {seed}", **made, "code": f"{commit[:10]} {changes}"}
@@ -141,15 +141,15 @@ def write_page(path, run, seed, model, data, period, settings, begin):
 
 def describe(file, data, number, gates):
     """Lay out the netCDF file: cell and hidden states, the gates if asked for, and each target."""
-    import results
+    from writing import netcdf
 
-    results.add_index(file, "unit", list(range(1, number + 1)), "number of the cell state, from 1")
+    netcdf.add_index(file, "unit", list(range(1, number + 1)), "number of the cell state, from 1")
     for name in ["c", "h", *("ifgo" if gates else "")]:
         about = {"units": "1", "long_name": LONG_NAMES[name]}
-        results.add_series(file, name, about, LONG_NAMES[name], after=["unit"])
+        netcdf.add_series(file, name, about, LONG_NAMES[name], after=["unit"])
     for name in data.targets:
         words = "streamflow, simulated" if name == "streamflow" else f"{name}, as the probe reads it"
-        results.add_series(file, name, data.about[name], words)
+        netcdf.add_series(file, name, data.about[name], words)
 
 
 def write_netcdf(file, data, part):
@@ -164,7 +164,7 @@ def write_tables(out, data, part):
     """One CSV for each basin of a part."""
     import pandas as pd
 
-    from files import write_csv
+    from writing.files import write_csv
 
     header = [f"cn_{k + 1}" for k in range(part.states["c"].shape[2])]
     header += [f"{name} ({data.about[name]['units']})" for name in data.targets]
@@ -175,7 +175,7 @@ def write_tables(out, data, part):
 
 def draw(path, data, dates, states, observed, read, number, title):
     """The cell states that follow the concepts of one basin best, above the concepts, observed and read."""
-    import plots
+    from writing import plots
 
     concepts = [
         {"name": name, "units": data.about[name]["units"], "observed": observed[:, k], "probed": read[:, k]}
@@ -198,6 +198,6 @@ def best_units(states, concepts, number):
 
 
 if __name__ == "__main__":
-    from files import cli
+    from writing.files import cli
 
     cli(lambda: main(tyro.cli(Settings, description=__doc__)))

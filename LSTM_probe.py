@@ -18,7 +18,7 @@ year; --observer scores what is read by an observation that the model did not le
 """
 
 if __name__ == "__main__":
-    from files import end_quietly
+    from writing.files import end_quietly
 
     end_quietly()  # first, because the packages below take half a second to load
 
@@ -71,12 +71,23 @@ class Settings:
 
 
 def main(settings: Settings):
-    import memory
-    import probe_report as report
-    import results
-    import runs
-    from files import InputError, replacing, write_csv
-    from probes import JOINT, REAL, SEASON, SHIFTED, SPARSE, TODAY, UNTRAINED, WEATHER, Readings, fold_of_basins
+    from probing import memory, report
+    from probing.probes import (
+        JOINT,
+        REAL,
+        SEASON,
+        SHIFTED,
+        SPARSE,
+        TODAY,
+        UNTRAINED,
+        WEATHER,
+        Readings,
+        fold_of_basins,
+        joint_probes,
+    )
+    from running import runs
+    from writing import netcdf
+    from writing.files import InputError, replacing, write_csv
 
     logging.getLogger("tensorflow").setLevel("ERROR")  # it warns that several models are compiled, as they must be
     run = runs.load_run(settings.run_dir)
@@ -102,7 +113,7 @@ def main(settings: Settings):
 
     model = run.model(seed)
     untrained = runs.build_model(run.settings, run.normalisation, seed)  # the weights this member began with
-    joint = runs.joint_probes(model, names)
+    joint = joint_probes(model, names)
     readers = [REAL, SPARSE, *([JOINT] if joint else []), UNTRAINED, TODAY, WEATHER, SHIFTED, SEASON]
     if settings.compare:
         other = runs.load_run(settings.compare)
@@ -113,7 +124,7 @@ def main(settings: Settings):
 
     origin = {"title": f"Linear probes on the cell states of {run.path.name}, seed {seed}",
               "fit_period": " to ".join(fit_period), **runs.origin(run)}  # fmt: skip
-    with replacing(out / "probe.nc") as path, results.create(path, data, dates, origin) as file:
+    with replacing(out / "probe.nc") as path, netcdf.create(path, data, dates, origin) as file:
         report.describe(file, data, readers)
         fold = fold_of_basins(data.basins, settings.draw)
         table = Readings(names, fold, fit_dates, dates, report.keeper(file, readers), folder=out)
@@ -166,8 +177,8 @@ def main(settings: Settings):
 
 def check(settings, period, fit_period, valid_period):
     """Refuse settings that cannot work before anything is read."""
-    from files import InputError
-    from windows import parse_period
+    from reading.windows import parse_period
+    from writing.files import InputError
 
     (_, earlier_end), (later_start, _) = sorted(parse_period(*span) for span in (period, fit_period))
     if later_start <= earlier_end:
@@ -181,8 +192,8 @@ def check(settings, period, fit_period, valid_period):
 
 def judge(data, fit_period, period):
     """Statistics of the fitting period, and for each target which basins count: snow where that period has it."""
-    from files import InputError
-    from runs import scored_basins
+    from running.runs import scored_basins
+    from writing.files import InputError
 
     fitted, scored = statistics_of(data, fit_period), statistics_of(data, period)
     counted = scored_basins(fitted, data)
@@ -208,8 +219,8 @@ def statistics_of(data, period):
 
 def states(model, data, period, label):
     """The cell states of a model over a period, some basins at a time."""
-    from probes import Group
-    from runs import simulate
+    from probing.probes import Group
+    from running.runs import simulate
 
     for part in simulate(model, data, *period, states=True, progress=label):
         yield Group(part.basins, part.states["c"], part.observed[..., 1:], part.valid)
@@ -217,7 +228,7 @@ def states(model, data, period, label):
 
 def weather(model, data, period, windows):
     """What the model is given: normalised forcing of the day and its trailing means, with the catchment attributes."""
-    from probes import Group, trailing_means
+    from probing.probes import Group, trailing_means
 
     dates, size = data.dates(*period, spinup_days=max(windows, default=0)), 20
     begin = len(dates) - len(data.dates(*period))
@@ -235,8 +246,8 @@ def weather(model, data, period, windows):
 
 def unit_statistics_of(model, data, period, names):
     """What each cell state does over the period: its r with every concept, its memory by the forget gate."""
-    from probes import Group, unit_statistics
-    from runs import simulate
+    from probing.probes import Group, unit_statistics
+    from running.runs import simulate
 
     parts = simulate(model, data, *period, gates=True, progress="gates")
     groups = ((Group(p.basins, p.states["c"], p.observed[..., 1:], p.valid), p.states["f"]) for p in parts)
@@ -245,9 +256,9 @@ def unit_statistics_of(model, data, period, names):
 
 def start_days(settings, dates):
     """Positions, in the scored period, of the days at whose end the states are changed."""
-    from files import InputError
-    from interventions import HORIZONS
-    from windows import parse_day
+    from probing.interventions import HORIZONS
+    from reading.windows import parse_day
+    from writing.files import InputError
 
     ahead = max(HORIZONS)
     if settings.intervention_days:
@@ -274,9 +285,9 @@ def intervene(settings, model, data, period, days, probes, spread, covariance, c
     """
     from tqdm import tqdm
 
-    import runs
-    from interventions import HORIZONS, changes_that_raise, curves_by_season, responses, runner_from
     from libs_tf import StateModel
+    from probing.interventions import HORIZONS, changes_that_raise, curves_by_season, responses, runner_from
+    from running import runs
 
     basins = np.arange(len(data.basins))
     if len(basins) > settings.intervention_basins:
@@ -304,6 +315,6 @@ def intervene(settings, model, data, period, days, probes, spread, covariance, c
 
 
 if __name__ == "__main__":
-    from files import cli
+    from writing.files import cli
 
     cli(lambda: main(tyro.cli(Settings, description=__doc__)))

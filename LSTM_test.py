@@ -12,7 +12,7 @@ grow with their number.
 """
 
 if __name__ == "__main__":
-    from files import end_quietly
+    from writing.files import end_quietly
 
     end_quietly()  # first, because the packages below take half a second to load
 
@@ -49,11 +49,10 @@ def main(settings: Settings):
     import pandas as pd
 
     import cn_loss
-    import groups
-    import results
-    import runs
-    from concepts import why_snow
-    from files import InputError, replacing, write_csv
+    from reading.concepts import why_snow
+    from running import groups, runs
+    from writing import netcdf
+    from writing.files import InputError, replacing, write_csv
 
     if unknown := [name for name in settings.metrics if name not in cn_loss.METRICS]:
         raise InputError(f"There is no metric {unknown[0]}: choose from {', '.join(cn_loss.METRICS)}.")
@@ -78,11 +77,11 @@ def main(settings: Settings):
     scores, days = [], dict.fromkeys(data.targets, 0)
     nse = {name: np.full(len(data.basins), np.nan) for name in data.targets}
     origin = {"title": f"Simulated and observed series of {group.folder.name}", **group.origin()}
-    with replacing(out / "series.nc") as path, results.create(path, data, dates, origin) as file:
-        results.add_index(file, "member", members, "member of the run, or their mean")
+    with replacing(out / "series.nc") as path, netcdf.create(path, data, dates, origin) as file:
+        netcdf.add_index(file, "member", members, "member of the run, or their mean")
         for name in data.targets:
-            results.add_series(file, f"{name}_observed", data.about[name], f"{name}, observed")
-            results.add_series(file, f"{name}_simulated", data.about[name], f"{name}, simulated", before=["member"])
+            netcdf.add_series(file, f"{name}_observed", data.about[name], f"{name}, observed")
+            netcdf.add_series(file, f"{name}_simulated", data.about[name], f"{name}, simulated", before=["member"])
         for basins, parts in group.simulate(models, several, start, end, within, settings.begin_with, "simulating"):
             simulated = [one.prediction for one in parts]
             simulated += [np.mean(simulated, axis=0)] * (len(parts) > 1)
@@ -157,7 +156,7 @@ def figures(out, data, nse, shown, note):
     import numpy as np
     import xarray as xr
 
-    import plots
+    from writing import plots
 
     plots.score_distribution(nse, "NSE", out / "nse_distribution.png", note=note)
     order = np.argsort(nse["streamflow"])[: np.isfinite(nse["streamflow"]).sum()]
@@ -181,6 +180,6 @@ def figures(out, data, nse, shown, note):
 
 
 if __name__ == "__main__":
-    from files import cli
+    from writing.files import cli
 
     cli(lambda: main(tyro.cli(Settings, description=__doc__)))

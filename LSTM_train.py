@@ -10,7 +10,7 @@ presets below: edit them, or give any setting as an option.
 """
 
 if __name__ == "__main__":
-    from files import end_quietly
+    from writing.files import end_quietly
 
     end_quietly()  # first, because the packages below take half a second to load
 
@@ -163,7 +163,7 @@ PRESETS = {
 
 
 def main(settings: Settings):
-    import parallel
+    from running import parallel
 
     check(settings)
     team = parallel.join(settings.distribute)
@@ -174,13 +174,13 @@ def main(settings: Settings):
 def train(settings, team):
     """Read the data, begin the run directory and train every member."""
     import hydrodata_tf as hydrodata
-    import runs
-    from files import InputError
+    from running import runs
+    from writing.files import InputError
 
     if settings.batch_size % team.devices:
         raise InputError(f"--batch-size {settings.batch_size} cannot be divided by {team.devices} devices.")
     if settings.data_dir == PRESETS["demo"].data_dir and team.first:
-        from demo_data import make_demo
+        from reading.demo_data import make_demo
 
         print(f"Synthetic demo catchments in {make_demo(settings.data_dir)}/")
     team.wait()
@@ -226,8 +226,8 @@ def kept_in_folds(folds, basins):
 
 def train_run(settings, team, data, base):
     """Begin or resume one run directory and train its members."""
-    import runs
-    import windows
+    from reading import windows
+    from running import runs
 
     training = windows.training_set(data, *data.period("train", *settings.train_period), settings.warmup_days)
     if base:
@@ -245,8 +245,8 @@ def train_run(settings, team, data, base):
 
 def check(settings):
     """Refuse settings that cannot work before anything is read."""
-    from files import InputError
-    from runs import MOST_UNITS
+    from running.runs import MOST_UNITS
+    from writing.files import InputError
 
     for name in ("hidden_size", "epochs", "batch_size", "window", "learning_rate", "clip_norm", "patience"):
         if not getattr(settings, name) > 0:
@@ -270,8 +270,8 @@ def check(settings):
 
 def check_members(settings):
     """Refuse seeds, folds and parts to train that cannot be."""
-    from files import InputError
-    from runs import MOST_SEED
+    from running.runs import MOST_SEED
+    from writing.files import InputError
 
     if settings.folds == 1 or settings.folds < 0:
         raise InputError(f"--folds must be 0 or at least 2, not {settings.folds}.")
@@ -286,7 +286,7 @@ def check_members(settings):
 
 def check_own_periods(settings, data):
     """Refuse basins whose own periods share days."""
-    from files import InputError
+    from writing.files import InputError
 
     spans = [data.period(name, *getattr(settings, f"{name}_period")) for name in ("train", "valid", "test")]
     for (first, last), (later, end) in itertools.combinations(spans, 2):
@@ -296,8 +296,8 @@ def check_own_periods(settings, data):
 
 def check_periods(settings):
     """Refuse periods that are no periods or share days."""
-    from files import InputError
-    from windows import parse_period
+    from reading.windows import parse_period
+    from writing.files import InputError
 
     periods = []
     for name in ("train", "valid", "test"):
@@ -312,9 +312,9 @@ def train_member(settings, team, seed, training, valid, base):
     """Train the member of one seed, from its last checkpoint if it has one, and leave its best weights in the run."""
     import pandas as pd
 
-    import plots
-    import runs
-    from files import InputError, write_csv
+    from running import runs
+    from writing import plots
+    from writing.files import InputError, write_csv
 
     folder = Path(settings.run_dir) / f"seed_{seed}"
     build_model = functools.partial(runs.build_model, asdict(settings), training.normalisation, seed)
@@ -402,8 +402,8 @@ def train_epoch(settings, team, model, training, seed, epoch):
     import pandas as pd
     from tqdm import tqdm
 
-    from files import InputError
-    from windows import training_windows
+    from reading.windows import training_windows
+    from writing.files import InputError
 
     rng = np.random.default_rng([seed, epoch])  # an epoch that is done again after a stop sees the same windows
     draw = settings.window, settings.batch_size, settings.warmup_days, rng
@@ -468,7 +468,7 @@ def median_nse(model, team, data, period, table):
     import pandas as pd
 
     from cn_loss import score
-    from runs import scored_basins, simulate
+    from running.runs import scored_basins, simulate
 
     counted = scored_basins(table, data)
     rows = [np.empty((0, len(model.targets)))]
@@ -493,7 +493,7 @@ def from_command_line(words):
     chosen = tyro.cli(Settings, default=PRESETS[preset], **described)
     if not (chosen.resume or chosen.start_from):
         return chosen
-    from runs import stored_settings
+    from running.runs import stored_settings
 
     stored = stored_settings(chosen.run_dir) if chosen.resume else stored_settings(chosen.start_from)
     if stored is None:
@@ -506,6 +506,6 @@ def from_command_line(words):
 
 
 if __name__ == "__main__":
-    from files import cli
+    from writing.files import cli
 
     cli(lambda: main(from_command_line(sys.argv[1:])))

@@ -13,7 +13,7 @@ import functools
 import numpy as np
 import pandas as pd
 
-from files import quiet_start
+from writing.files import quiet_start
 
 with quiet_start():
     import keras

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-import windows
-from attributes import attribute_folder, climate_indices, load_attributes, write_attributes
-from concepts import CARAVAN_FORCING, Concept, concept_path, parse_concept
-from files import InputError, some
-from folders import PRODUCTS, camels_files, caravan_files, folder_with, forcing_files, streamflow_files
-from readers import (
+from reading import windows
+from reading.attributes import attribute_folder, climate_indices, load_attributes, write_attributes
+from reading.concepts import CARAVAN_FORCING, Concept, concept_path, parse_concept
+from reading.folders import PRODUCTS, camels_files, caravan_files, folder_with, forcing_files, streamflow_files
+from reading.text_files import (
     FORCING,
     KNOWN,
     PET,
@@ -37,6 +36,7 @@ from readers import (
     read_table,
     text_of,
 )
+from writing.files import InputError, some
 
 if TYPE_CHECKING:  # imported where it is used: it takes as long as reading a small data set
     import xarray as xr
@@ -661,12 +661,12 @@ def _climate(data, period):
 def main() -> None:
     import tyro
 
-    from look import look
+    from reading.look import look
 
     tyro.extras.subcommand_cli_from_dict({"look": look, "attributes": write_attributes})
 
 
 if __name__ == "__main__":
-    from files import cli
+    from writing.files import cli
 
     cli(main)

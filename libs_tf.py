@@ -10,7 +10,7 @@ import os
 
 import numpy as np
 
-from files import InputError, quiet_start
+from writing.files import InputError, quiet_start
 
 # On TensorFlow the layer keeps every core busy with a part of the batch; threads inside operations would be in the way.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")

@@ -42,8 +42,8 @@ class Settings(DataSettings):
 def make_run(settings, run_dir):
     """A run directory with an untrained model; returns it as the other scripts read it."""
     import hydrodata_tf as hydrodata
-    import runs
-    import windows
+    from reading import windows
+    from running import runs
 
     make_demo_data(settings.data_dir)
     shared = {f.name for f in fields(Settings)} & {f.name for f in fields(LSTM_train.Settings)}
@@ -61,7 +61,7 @@ def check(run, settings, out):
     """Hold the states in the files of the first, a middle and the last basin to the model's."""
     import netCDF4
 
-    import runs
+    from running import runs
 
     basins = list(run.basins.index[[0, len(run.basins) // 2, -1]].unique())
     data = run.data(*settings.period, basins)

@@ -59,7 +59,7 @@ class Settings:
 
 def make_text(settings, folder):
     """A Caravan folder of many gauges that share the text of 30."""
-    from demo_data import make_demo
+    from reading.demo_data import make_demo
 
     demo = make_demo(folder / "demo", basins=30, years=settings.years)
     texts = sorted((demo / "caravan" / "timeseries" / "csv" / "camels").glob("*.csv"))

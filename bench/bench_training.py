@@ -62,7 +62,7 @@ class Settings(LSTM_train.Settings):
 def normalised(settings, statistics, basins):
     """What the peers train on: arrays of the training period, normalised as our model does, and each basin's spread."""
     import hydrodata_tf as hydrodata
-    import windows
+    from reading import windows
 
     data = hydrodata.open_data(
         settings.data_dir,
@@ -89,8 +89,8 @@ def normalised(settings, statistics, basins):
 
 def serve_ours(settings, pipe):
     """LSTM_train.py in a process of its own; a batch is trained when the pipe says so."""
-    import runs
-    import windows
+    from reading import windows
+    from running import runs
 
     draw_windows, build_model = windows.training_windows, runs.build_model
     models = []

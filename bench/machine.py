@@ -34,7 +34,7 @@ class DataSettings:
 def make_demo_data(data_dir):
     """Make the demo catchments if the data folder is theirs and they are not there."""
     if data_dir == DEMO.data_dir:
-        from demo_data import make_demo
+        from reading.demo_data import make_demo
 
         make_demo(data_dir)
 

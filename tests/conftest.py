@@ -25,7 +25,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):
     """Folder of 4 synthetic catchments x 6 years (2001-10-01 to 2007-09-30), one of them snow-dominated."""
-    from demo_data import make_demo
+    from reading.demo_data import make_demo
 
     return make_demo(tmp_path_factory.mktemp("data") / "small", basins=4, years=6)
 

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import attributes
-import demo_data
-import files
 import hydrodata_tf
-from files import InputError
+from reading import attributes, demo_data
+from writing import files
+from writing.files import InputError
 
 SCRIPT = Path(demo_data.__file__)
 SOIL = [f"soil_water_{layer}" for layer in range(1, 5)]

@@ -7,13 +7,12 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-import groups
 import hydrodata_tf as hydrodata
 import LSTM_test
 import LSTM_train
-import runs
-import windows
-from files import InputError
+from reading import windows
+from running import groups, runs
+from writing.files import InputError
 
 QUICK = {"epochs": 1, "hidden_size": 4, "seed": (1,)}
 TEST_PERIOD = ("2006-10-01", "2007-09-30")

@@ -17,15 +17,14 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-import files
-import folders
 import hydrodata_tf as hydrodata
 import libs_tf
 import LSTM_train
-import runs
-import windows
-from concepts import parse_concept, why_snow
-from files import InputError
+from reading import folders, windows
+from reading.concepts import parse_concept, why_snow
+from running import runs
+from writing import files
+from writing.files import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 PERIOD = ("2006-10-01", "2007-09-30")

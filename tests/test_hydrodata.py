@@ -10,12 +10,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-import attributes
-import concepts
-import files
 import hydrodata_tf as hd
-import look
-import readers
+from reading import attributes, concepts, look, text_files
+from writing import files
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL = ROOT.parent / "shared" / "data"
@@ -27,7 +24,7 @@ CAPITALS = "Year Mnth Day Hr\tDayl(s)\tPRCP(mm/day)\tSRAD(W/m2)\tSWE(mm)\tTmax(C
 
 
 CUBIC_FEET_A_DAY = (
-    readers.CUBIC_MM_PER_CUBIC_FOOT * readers.SECONDS_PER_DAY / 1e6
+    text_files.CUBIC_MM_PER_CUBIC_FOOT * text_files.SECONDS_PER_DAY / 1e6
 )  # on this area in m2, 1 ft3/s is 1 mm/day
 
 
@@ -191,8 +188,8 @@ def no_line_by_line(monkeypatch):
     def slow(path, *arguments):
         raise AssertionError(f"{path} was read line by line")
 
-    monkeypatch.setattr(readers, "_by_line", slow)
-    monkeypatch.setattr(readers, "DATE", None)  # the pattern of the dates that are read one by one
+    monkeypatch.setattr(text_files, "_by_line", slow)
+    monkeypatch.setattr(text_files, "DATE", None)  # the pattern of the dates that are read one by one
 
 
 @needs_real
@@ -378,7 +375,7 @@ RANGES = {  # lowest and highest number that is taken for possible, in the unit 
     (0, 20000): "vp",
     (0, 5000): "streamflow",
     (20, 120): "surface_pressure_mean",
-    (-100, 200): " ".join(readers.PET_NAMES),
+    (-100, 200): " ".join(text_files.PET_NAMES),
     (0, 100000): "snow_depth_water_equivalent_mean uaz_swe daymet_swe",
     (0, 1): " ".join(f"volumetric_soil_water_layer_{i}{end}" for i in "1234" for end in ("", "_mean")),
     (0, 100): "snow_depth snow_depth_water_equivalent sd",
@@ -393,18 +390,18 @@ def test_ends_of_the_ranges_of_the_columns(low, high, tmp_path):
     path = tmp_path / "f.csv"
     for name in RANGES[low, high].split():
         write(path, f"date,{name}\n2001-01-01,{low!r}\n2001-01-02,{high!r}\n")
-        assert readers.read_columns(path)[name].tolist() == [low, high]
+        assert text_files.read_columns(path)[name].tolist() == [low, high]
         for wrong in (np.nextafter(low, -np.inf), np.nextafter(high, np.inf)):
             write(path, f"date,{name}\n2001-01-01,{low!r}\n2001-01-02,{float(wrong)!r}\n")
             if name == "streamflow" and wrong < 0:
-                assert readers.read_columns(path).attrs["negative"] == 1
+                assert text_files.read_columns(path).attrs["negative"] == 1
                 continue
             with pytest.raises(hd.InputError, match=f"f.csv, line 3: {name} .* is not between"):
-                readers.read_columns(path)
+                text_files.read_columns(path)
 
 
 def test_every_known_column_has_its_range_here():
-    assert {name for names in RANGES.values() for name in names.split()} == {*readers.KNOWN, "unknown"}
+    assert {name for names in RANGES.values() for name in names.split()} == {*text_files.KNOWN, "unknown"}
 
 
 def test_exchanged_temperatures(tmp_path):
@@ -650,7 +647,7 @@ def caravan(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["csv", "netcdf"])
-@pytest.mark.parametrize("pet", readers.PET_NAMES)
+@pytest.mark.parametrize("pet", text_files.PET_NAMES)
 def test_caravan_file(tmp_path, kind, pet):
     write_caravan(tmp_path, "lamah_1145", caravan_frame(pet=pet), kind)
     frame = hd.load_caravan(
@@ -672,7 +669,10 @@ def test_other_files_beside_the_gauges(caravan, tmp_path):
 
 def test_kinds_of_potential_evaporation(caravan, tmp_path):
     """The older releases' column and ERA5-Land's are one thing; Penman-Monteith's is another, and may stand alone."""
-    for pets in ((readers.PET_NAMES[0], readers.PET_NAMES[1]), (readers.PET_NAMES[2], readers.PET_NAMES[2])):
+    for pets in (
+        (text_files.PET_NAMES[0], text_files.PET_NAMES[1]),
+        (text_files.PET_NAMES[2], text_files.PET_NAMES[2]),
+    ):
         for gauge, pet in zip(GAUGES, pets, strict=True):
             write_caravan(caravan, gauge, caravan_frame(pet=pet))
         assert (load(caravan, tmp_path, forcing="caravan")[hd.PET] == 2.5).all()
@@ -826,7 +826,7 @@ def test_bad_caravan(caravan, tmp_path):
     write_caravan(caravan, "lamah_1145", caravan_frame().drop(columns="streamflow"))
     with pytest.raises(hd.InputError, match="no column streamflow in the file of 1 gauges: lamah_1145"):
         load(caravan, tmp_path, forcing="caravan")
-    write_caravan(caravan, "lamah_1145", caravan_frame(pet=readers.PET_NAMES[2]))
+    write_caravan(caravan, "lamah_1145", caravan_frame(pet=text_files.PET_NAMES[2]))
     with pytest.raises(hd.InputError, match="different potential evaporation"):
         load(caravan, tmp_path, forcing="caravan")
     shutil.copytree(caravan / "timeseries" / "csv" / "lamah", caravan / "timeseries" / "csv" / "copy")
@@ -1063,7 +1063,7 @@ def test_every_number_is_rounded_as_python_rounds_it(tmp_path):
     expected = np.array([float(t) for t in tokens])
     for end in ("\n", ""):  # the first is read at once, the second, whose last number may be cut, line by line
         write(path, "date,x\n" + "\n".join(f"{d},{t}" for d, t in zip(dates, tokens, strict=True)) + end)
-        values = readers.read_columns(path)["x"].to_numpy()
+        values = text_files.read_columns(path)["x"].to_numpy()
         kept = len(values) if end else len(values) - 1
         assert np.array_equal(values[:kept], expected[:kept])
 
@@ -1075,7 +1075,7 @@ def test_every_number_is_rounded_as_python_rounds_it(tmp_path):
 def test_what_is_no_number(token, tmp_path):
     path = write(tmp_path / "x.csv", f"date,x\n2001-01-01,{token}\n")
     with pytest.raises(hd.InputError, match="x.csv, line 2: .* is not a number"):
-        readers.read_columns(path)
+        text_files.read_columns(path)
 
 
 # The data set

@@ -14,8 +14,9 @@ import xarray as xr
 import hydrodata_tf as hydrodata
 import LSTM_output_Cn
 import LSTM_test
-import page
-import runs
+from probing import page
+from probing.probes import joint_probes
+from running import runs
 
 PERIOD = ("2006-10-01", "2007-09-30")
 HOSTILE = "</script><script>document.title='bad'</script><img src=x onerror=document.title='bad'>"
@@ -144,7 +145,7 @@ def hostile(run_dir, tmp_path_factory):
     attributes = data.attributes.rename(columns={data.attributes.columns[0]: HOSTILE})
     data = replace(data, about=about, attributes=attributes, place=data.place.assign(lon=np.nan))
     path = tmp_path_factory.mktemp("hostile") / "Cn.html"
-    joint = runs.joint_probes(model, data.targets[1:])
+    joint = joint_probes(model, data.targets[1:])
     counted = runs.scored_basins(run.basins, data)
     page.write(path, data, lambda label: runs.simulate(model, data, *PERIOD, gates=True), joint, counted,
                {"run": HOSTILE, "comment": HOSTILE})  # fmt: skip

@@ -13,10 +13,9 @@ import xarray as xr
 
 import LSTM_output_Cn
 import LSTM_test
-import parallel
-import runs
-from files import InputError
 from libs_tf import keras
+from running import parallel, runs
+from writing.files import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -9,8 +9,7 @@ import pytest
 from matplotlib.dates import date2num
 from numpy.testing import assert_array_equal
 
-import files
-import plots
+from writing import files, plots
 
 NAN = float("nan")
 DAYS = 120

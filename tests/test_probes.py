@@ -11,18 +11,15 @@ import xarray as xr
 from sklearn.linear_model import Ridge
 
 import hydrodata_tf as hydrodata
-import interventions
 import LSTM_probe
 import LSTM_train
-import memory
-import probe_report
-import probes
-import runs
-import windows
-from demo_data import make_demo
-from files import cli
 from libs_tf import ConceptLSTM, StateModel
-from probes import BASINS, PERIOD, REAL, SEASON, SHIFTED, SPARSE, UNTRAINED, WEATHER, Group
+from probing import interventions, memory, probes, report
+from probing.probes import BASINS, PERIOD, REAL, SEASON, SHIFTED, SPARSE, UNTRAINED, WEATHER, Group
+from reading import windows
+from reading.demo_data import make_demo
+from running import runs
+from writing.files import cli
 
 BASIN_COUNT, UNITS = 10, 6
 STORE = probes.Probe(np.array([4.0, 0.0]), 10.0, 0.0)  # reads the first of the two leaky buckets
@@ -84,7 +81,7 @@ def test_a_planted_concept_is_recovered_and_no_control_scores():
         for control in (UNTRAINED, WEATHER, SHIFTED, SEASON):
             row = median.loc[split, control]
             assert abs(row["r"]) < 0.15 and (row[["NSE", "NSE anomaly", "NSE deseasonalised"]] < 0.05).all(), control
-    summary = probe_report.summarise(scores, draw=0)
+    summary = report.summarise(scores, draw=0)
     gain = summary[summary["metric"].eq("NSE") & summary["reader"].isin([UNTRAINED, WEATHER, SHIFTED, SEASON])]
     assert (gain["selectivity"] > 0.95).all() and (gain["selectivity_low"] > 0.9).all()
 
@@ -266,7 +263,7 @@ def test_the_best_unit_is_shown_where_its_r_has_the_median_size():
     table = SimpleNamespace(concepts=["store"], fits=dict.fromkeys([("store", REAL), ("store", SPARSE)],
                             probes.Fits(found, [])))  # fmt: skip
     statistics = probes.UnitStatistics({"store": r}, np.ones(1), np.ones(1), np.ones(1), np.ones((1, 1)))
-    _, best = probe_report.unit_tables(table, statistics, {"store": np.ones(5, bool)})
+    _, best = report.unit_tables(table, statistics, {"store": np.ones(5, bool)})
     assert best["store"] == {"unit": 0, "basin": 3, "r": 0.5}
 
 

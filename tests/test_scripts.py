@@ -19,10 +19,9 @@ import hydrodata_tf as hydrodata
 import LSTM_output_Cn
 import LSTM_test
 import LSTM_train
-import parallel
-import runs
-import windows
-from files import InputError, cli, write_json
+from reading import windows
+from running import parallel, runs
+from writing.files import InputError, cli, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 TEST_PERIOD = ("2006-10-01", "2007-09-30")

@@ -8,9 +8,8 @@ import xarray as xr
 
 import LSTM_output_Cn
 import LSTM_test
-import runs
-import state_files
-from files import InputError, cli
+from running import runs, state_files
+from writing.files import InputError, cli
 
 
 def states_of(run_dir, out, period, **options):

@@ -18,16 +18,14 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-import files
 import hydrodata_tf as hydrodata
 import LSTM_output_Cn
 import LSTM_probe
 import LSTM_test
 import LSTM_train
-import parallel
-import plots
-import runs
-from files import InputError
+from running import parallel, runs
+from writing import files, plots
+from writing.files import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 TEST = "test_2006-10-01_2007-09-30"
@@ -186,7 +184,7 @@ def start(settings, before=""):
 
 
 IN_SECOND_EPOCH = """
-import windows
+from reading import windows
 draw, epochs = windows.training_windows, []
 def interrupted(*args, **options):
     epochs.append(1)

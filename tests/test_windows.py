@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import hydrodata_tf as hydrodata
-import windows
-from files import InputError
+from reading import windows
+from writing.files import InputError
 
 DAY = np.datetime64("2001-01-01")
 

@@ -4,11 +4,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-import plots
-import results
-from files import write_csv
-from interventions import HORIZONS, SHORTEST, TOGETHER, YEARS, response_rows, verdict
-from probes import (
+from probing.interventions import HORIZONS, SHORTEST, TOGETHER, YEARS, response_rows, verdict
+from probing.probes import (
     BASINS,
     JOINT,
     PERIOD,
@@ -22,6 +19,8 @@ from probes import (
     nearness,
     season_slots,
 )
+from writing import netcdf, plots
+from writing.files import write_csv
 
 PER_DEVIATION = "unit of the concept per standard deviation of the cell state"
 UNIT_COLUMNS = {
@@ -33,11 +32,11 @@ MEMORIES = {"memory_days": "all days", "memory_stored_days": "days weighted by w
 
 
 def describe(file, data, readers):
-    """Lay out probe.nc (from `results.create`): the concepts as observed and as each reader reads them."""
-    results.add_index(file, "reader", readers, "what is read, or the control")
+    """Lay out probe.nc (from `netcdf.create`): the concepts as observed and as each reader reads them."""
+    netcdf.add_index(file, "reader", readers, "what is read, or the control")
     for name in data.targets[1:]:
-        results.add_series(file, f"{name}_observed", data.about[name], f"{name}, observed")
-        results.add_series(file, f"{name}_reading", data.about[name], f"{name}, as read", before=["reader"])
+        netcdf.add_series(file, f"{name}_observed", data.about[name], f"{name}, observed")
+        netcdf.add_series(file, f"{name}_reading", data.about[name], f"{name}, as read", before=["reader"])
 
 
 def keeper(file, readers):
@@ -282,22 +281,22 @@ def write(file, data, readers, scores, units, curves):
         _, targets = data.read([b], dates)
         for k, name in enumerate(names):
             file[f"{name}_observed"][b] = targets[0, :, 1 + k]
-    results.add_index(file, "metric", list(SCORES), "score")
-    results.add_index(file, "split", [PERIOD, BASINS], "what the probe had not seen")
-    results.add_index(file, "concept", names, "concept")
-    results.add_index(file, "unit", sorted(units["unit"].unique()), "number of the cell state, from 1")
+    netcdf.add_index(file, "metric", list(SCORES), "score")
+    netcdf.add_index(file, "split", [PERIOD, BASINS], "what the probe had not seen")
+    netcdf.add_index(file, "concept", names, "concept")
+    netcdf.add_index(file, "unit", sorted(units["unit"].unique()), "number of the cell state, from 1")
     values = np.full((2, len(names), len(readers), len(data.basins), len(SCORES)), np.nan, np.float32)
     for (split, name, reader), group in scores.groupby(["split", "concept", "reader"]):
         values[[PERIOD, BASINS].index(split), names.index(name), readers.index(reader)] = group[list(SCORES)]
-    results.add_table(file, "score", ("split", "concept", "reader", "basin", "metric"), values, units="1")
+    netcdf.add_table(file, "score", ("split", "concept", "reader", "basin", "metric"), values, units="1")
     for column in UNIT_COLUMNS:
         of_units = units[column].to_numpy().reshape(len(names), -1)
-        results.add_table(file, column, ("concept", "unit"), of_units, long_name=UNIT_COLUMNS[column])
+        netcdf.add_table(file, column, ("concept", "unit"), of_units, long_name=UNIT_COLUMNS[column])
     for column, days in MEMORIES.items():
         memory, words = units[column].to_numpy()[: len(file.dimensions["unit"])], f"e-folding time of the unit, {days}"
-        results.add_table(file, column, ("unit",), memory, units="days", long_name=words)
+        netcdf.add_table(file, column, ("unit",), memory, units="days", long_name=words)
     if curves:
-        results.add_index(file, "day_after", list(range(1, max(HORIZONS) + 1)), "days after the change")
+        netcdf.add_index(file, "day_after", list(range(1, max(HORIZONS) + 1)), "days after the change")
     for curve in shown(curves):
         end = "" if curve.kind == SHORTEST else "_together"
         for target, response in curve.responses.items():
@@ -311,11 +310,11 @@ def write(file, data, readers, scores, units, curves):
                 full = np.full((len(data.basins), max(HORIZONS)), np.nan, np.float32)
                 full[curve.basins] = mean
                 name = f"{start}_{curve.concept}_{target}{end}"
-                results.add_table(file, name, ("basin", "day_after"), full, long_name=words, **rest)
+                netcdf.add_table(file, name, ("basin", "day_after"), full, long_name=words, **rest)
 
 
 def netcdf_dates(file):
-    """The days of a file from `results.create`."""
+    """The days of a file from `netcdf.create`."""
     start = np.datetime64(file["date"].units.removeprefix("days since "), "D")
     return start + file["date"][:].filled().astype(int)
 

@@ -375,6 +375,17 @@ def fold_of_basins(basins, seed):
     return rank % min(FOLDS, len(basins))
 
 
+def joint_probes(model, names):
+    """The probe that was trained with the model, per concept, as a reading in the concept's unit."""
+    found = {}
+    for name in set(names) & set(model.targets[1:]):
+        k = model.targets.index(name)
+        mean, std = (np.asarray(v, np.float64)[k] for v in (model.target_scale.mean, model.target_scale.std))
+        weights, bias = (v.astype(np.float64)[..., k - 1] for v in model.probe.get_weights())
+        found[name] = Probe(weights * std, float(bias * std + mean), 0.0)
+    return found
+
+
 # Readings: all probes and controls, basin group by basin group
 
 

@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from files import InputError, read_json, replacing, write_json
+from writing.files import InputError, read_json, replacing, write_json
 
 DIGEST = 16  # characters
 IN_MEMORY_BYTES = 500e6  # a training set smaller than this is held in memory, a larger one is read from disk

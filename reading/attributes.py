@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from files import InputError, some, write_csv
-from folders import only_folder
-from readers import read_attribute_table, read_basins
+from reading.folders import only_folder
+from reading.text_files import read_attribute_table, read_basins
+from writing.files import InputError, some, write_csv
 
 ATTRIBUTES = (
     "elev_mean", "slope_mean", "area_gages2", "p_mean", "pet_mean", "aridity", "p_seasonality", "frac_snow",

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from files import InputError, cli, read_json, unfinished, write_csv, write_json, write_text
-from hydrodata_tf import climate_indices
+from reading.attributes import climate_indices
+from writing.files import InputError, cli, read_json, unfinished, write_csv, write_json, write_text
 
 START = "2001-10-01"
 SPINUP_YEARS = 8  # simulated before START and dropped, so that the deep layer has forgotten its initial water

@@ -6,13 +6,13 @@ is called in. The arithmetic is in `interventions` and `probes`.
 
 import numpy as np
 
-import interventions
 from cn_loss import score
-from files import InputError
-from interventions import HORIZONS, SHORTEST, TOGETHER, Curve, random_changes, runner_from, smallest_change
-from probes import shift_years
-from runs import simulate
-from windows import parse_day
+from probing import interventions
+from probing.interventions import HORIZONS, SHORTEST, TOGETHER, Curve, random_changes, runner_from, smallest_change
+from probing.probes import shift_years
+from reading.windows import parse_day
+from running.runs import simulate
+from writing.files import InputError
 
 # What of the missing water is put back, and every how many days: all are tried in the validation years.
 SHARES, EVERY = (0.03, 0.1, 0.3, 1.0), (2, 7, 30)

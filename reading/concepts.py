@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from files import InputError, some
-from readers import FORCING, KNOWN, NUMBER, PET, SOIL_LAYER_MM, basin_number
+from reading.text_files import FORCING, KNOWN, NUMBER, PET, SOIL_LAYER_MM, basin_number
+from writing.files import InputError, some
 
 CARAVAN_FORCING = (
     "total_precipitation_sum",

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 import cn_loss
-from files import replacing
-from probes import Group, unit_statistics
+from probing.probes import Group, unit_statistics
+from writing.files import replacing
 
 TEMPLATE = Path(__file__).with_name("page.html")
 METRICS = ("NSE", "KGE", "r", "alpha-NSE", "beta-NSE")

@@ -4,11 +4,11 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from attributes import ATTRIBUTES, attribute_folder
-from concepts import CARAVAN_FORCING
-from files import InputError, some
-from folders import PRODUCTS, caravan_files, folder_with, forcing_files, streamflow_files
-from readers import KNOWN, PET_NAMES, read_columns, read_forcing, read_streamflow, separator_of, text_of
+from reading.attributes import ATTRIBUTES, attribute_folder
+from reading.concepts import CARAVAN_FORCING
+from reading.folders import PRODUCTS, caravan_files, folder_with, forcing_files, streamflow_files
+from reading.text_files import KNOWN, PET_NAMES, read_columns, read_forcing, read_streamflow, separator_of, text_of
+from writing.files import InputError, some
 
 SAMPLE = 30  # files that are opened to see periods and columns
 LARGE_M2 = 1e12  # area that makes no flow impossible; only the dates are looked at

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import state_files
-from files import InputError
-from runs import basins_at_once, load_run, origin, simulate
+from running import state_files
+from running.runs import basins_at_once, load_run, origin, simulate
+from writing.files import InputError
 
 
 @dataclass

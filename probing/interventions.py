@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probes import median_interval
+from probing.probes import median_interval
 
 HORIZONS = (1, 7, 30, 90)  # days over which the response to a change of the states is averaged
 SHORTEST, TOGETHER = "shortest change", "units moving together"  # kinds of changes

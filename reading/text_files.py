@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from files import InputError, regular, some
+from writing.files import InputError, regular, some
 
 FORCING = ("prcp", "tmin", "tmax", "srad", "vp")
 PET = "potential_evaporation_sum"
@@ -606,7 +606,7 @@ def read_basins(spec) -> list[str]:
     for item in items:
         path = Path(str(item))
         if not path.is_file() and path.name == str(item):  # s_391attrs.csv, where a script runs in another folder
-            path = Path(__file__).with_name(path.name)
+            path = Path(__file__).parent.parent / path.name
         if path.is_file():
             basins += _basins_in_file(path)
         elif isinstance(item, os.PathLike) or re.search(r"[\\/]|\.(txt|csv|tsv)$", str(item)):

@@ -31,8 +31,9 @@ import numpy as np
 import pandas as pd
 
 import hydrodata_tf as hydrodata
-from concepts import millimetres, why_snow
-from files import (
+from reading.concepts import millimetres, why_snow
+from reading.windows import parse_day, parse_period
+from writing.files import (
     InputError,
     locked,
     read_json,
@@ -44,7 +45,6 @@ from files import (
     write_csv,
     write_json,
 )
-from windows import parse_day, parse_period
 
 FORMAT = 2
 SPINUP_DAYS = 365  # simulated before a period and not scored, so that the states forget their zero start
@@ -584,19 +584,6 @@ def simulate(
         out = {name: values[:, kept] for name, values in out.items()}
         prediction = out.pop("prediction")
         yield Simulated(part, dates[kept], forcing[:, kept], observed[:, kept], valid[:, kept], prediction, out)
-
-
-def joint_probes(model, names):
-    """The probe that was trained with the model, per concept, as a reading in the concept's unit."""
-    from probes import Probe
-
-    found = {}
-    for name in set(names) & set(model.targets[1:]):
-        k = model.targets.index(name)
-        mean, std = (np.asarray(v, np.float64)[k] for v in (model.target_scale.mean, model.target_scale.std))
-        weights, bias = (v.astype(np.float64)[..., k - 1] for v in model.probe.get_weights())
-        found[name] = Probe(weights * std, float(bias * std + mean), 0.0)
-    return found
 
 
 def write_model(path, model):

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from files import InputError, some
+from writing.files import InputError, some
 
 PRODUCTS = ("daymet", "maurer", "maurer_extended", "nldas", "nldas_extended")
 

@@ -12,7 +12,7 @@ import traceback
 
 import numpy as np
 
-from files import InputError
+from writing.files import InputError
 
 HEARTBEAT_SECONDS = 30  # a process that is silent for longer is given up, and all others end
 JOIN_SECONDS = 300  # all processes have to be there within this time

@@ -1,6 +1,6 @@
 """The figures, each a function from arrays to a file: training history, scores, hydrographs, maps, cell states.
 
-    import plots
+    from writing import plots
     plots.score_distribution({"streamflow": scores["NSE"]}, "NSE", "nse.png")
 
 Each function writes the file `path`, whole or not at all, and returns the matplotlib Figure. The file's ending chooses
@@ -16,7 +16,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from files import replacing, some
+from writing.files import replacing, some
 
 STYLE = {
     **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), 8),

@@ -9,8 +9,8 @@ import hashlib
 import numpy as np
 import xarray as xr
 
-import results
-from files import InputError, reason, replacing, some
+from writing import netcdf
+from writing.files import InputError, reason, replacing, some
 
 
 def identity(model):
@@ -42,10 +42,10 @@ def write(path, data, day, h, c, model, origin):
         Global attributes: the run, the member's seed.
     """
     origin = {"title": f"State of an LSTM at the end of {day}", **origin, **identity(model)}
-    with replacing(path) as temporary, results.create(temporary, data, np.array([day]), origin) as file:
-        results.add_index(file, "unit", list(range(1, model.units + 1)), "number of the cell state, from 1")
+    with replacing(path) as temporary, netcdf.create(temporary, data, np.array([day]), origin) as file:
+        netcdf.add_index(file, "unit", list(range(1, model.units + 1)), "number of the cell state, from 1")
         for name, words, values in (("h", "hidden state", h), ("c", "cell state", c)):
-            results.add_series(file, name, {"units": "1", "long_name": words}, words, after=["unit"])
+            netcdf.add_series(file, name, {"units": "1", "long_name": words}, words, after=["unit"])
             file[name][:] = values[:, None]
 
 
