@@ -49,7 +49,6 @@ def main(settings: Settings):
     import pandas as pd
 
     import cn_loss
-    from reading.concepts import why_snow
     from running import groups, runs
     from writing import netcdf
     from writing.files import InputError, replacing, write_csv
@@ -109,7 +108,7 @@ def main(settings: Settings):
     print(summary.to_string(float_format=lambda value: f"{value:.3f}"))
     print("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
     for name in filter(lambda name: runs.is_snow(data, name), data.targets):
-        why = f"as its {why_snow(name, data.about[name])} says"
+        why = f"as its {data.about[name]['snow']} says"
         print(f"{name} is snow, {why}: it counts where its training-period mean exceeds {runs.SNOW_MM:g} mm.")
     write_csv(out / "scores.csv", scores, index=False)
     write_csv(out / "summary.csv", summary)

@@ -505,7 +505,8 @@ def _about(products, concepts) -> dict:
     for concept in concepts:
         times = f"*{concept.factor:g}" if concept.factor != 1 else ""
         source = f"{concept.template}:{concept.column}{times}"
-        about[concept.name] = {"units": concept.units, "long_name": concept.label, "source": source}
+        meaning = {"units": concept.units, "long_name": concept.label, "snow": concept.snow}
+        about[concept.name] = meaning | {"source": source}
     return about
 
 

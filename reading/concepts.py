@@ -21,13 +21,17 @@ LONGEST = 500  # characters of a concept as it is written
 
 
 class Concept(NamedTuple):
-    """A daily series per basin that the cell states are mapped to: where it is read from, and its units."""
+    """A daily series per basin that the cell states are mapped to: where it is read from, and what it is.
+
+    `snow` says what tells that it is an amount or a cover of snow, "name", "column" or "unit"; "" if it is none.
+    """
 
     name: str
     template: str
     column: str
     factor: float
     units: str
+    snow: str = ""
 
     @property
     def label(self) -> str:
@@ -35,16 +39,30 @@ class Concept(NamedTuple):
         return known.label if known else self.column
 
 
-def why_snow(name, about) -> str:
-    """What says that a variable is snow: "name", "column" or "unit", or "" if nothing does; never its file's path.
-
-    `about` holds its units, long_name and source, as `windows.Prepared` does.
-    """
-    column = f"{about.get('source', '').rpartition(':')[2]} {about['long_name']}"
-    for what, words in (("name", name), ("column", column), ("unit", about["units"])):
+def _why_snow(concept) -> str:
+    """What says that a concept is snow: "name", "column" or "unit", or "" if nothing does; never its file's path."""
+    column = f"{concept.column} {concept.label}"
+    for what, words in (("name", concept.name), ("column", column), ("unit", concept.units)):
         if re.search("snow|(?<![a-z])swe(?![a-z])", words.lower()):
             return what
     return ""
+
+
+def conversion(units, wanted) -> float:
+    """Factor that turns numbers in `units` into numbers in `wanted`; both are lengths of water, or the same.
+
+    Raises
+    ------
+    InputError
+        If they are not.
+    """
+    if units == wanted:
+        return 1.0
+    of, to = millimetres(units), millimetres(wanted)
+    # "m of snow" is the thickness of the snow, not its water.
+    if of is None or to is None or units.endswith("of snow") != wanted.endswith("of snow"):
+        raise InputError(f"Values in {units} cannot be turned into {wanted}: give both the same units.")
+    return of / to
 
 
 def millimetres(units) -> float | None:
@@ -115,11 +133,11 @@ def parse_concept(text: str) -> Concept:
         )
     factor = float(factor_text) if factor_text else 1.0
     concept = Concept(name, template, column, factor, _units(column, factor) if units is None else units.strip())
-    snow = why_snow(name, {"source": column, "long_name": concept.label, "units": concept.units})
-    if snow and millimetres(concept.units) is None and concept.units not in NO_AMOUNT:
+    concept = concept._replace(snow=_why_snow(concept))
+    if concept.snow and millimetres(concept.units) is None and concept.units not in NO_AMOUNT:
         raise InputError(
-            f"Concept {text!r} is snow, as its {snow} says, but {concept.units!r} is no length known here: write "
-            f"{some([f'[{unit}]' for unit in MM_PER_UNIT], 5)} behind the column."
+            f"Concept {text!r} is snow, as its {concept.snow} says, but {concept.units!r} is no length known here: "
+            f"write {some([f'[{unit}]' for unit in MM_PER_UNIT], 5)} behind the column."
         )
     return concept
 

@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 
 import hydrodata_tf as hydrodata
-from reading.concepts import millimetres, why_snow
+from reading.concepts import millimetres
 from reading.windows import parse_day, parse_period
 from writing.files import (
     InputError,
@@ -460,8 +460,8 @@ def load_basins(run_dir, targets):
 
 
 def is_snow(data, name):
-    """Whether a target is an amount of snow (`concepts.why_snow`), with how many mm its unit has."""
-    return bool(why_snow(name, data.about[name])) and millimetres(data.about[name]["units"]) is not None
+    """Whether a target is an amount of snow, whose unit is a length."""
+    return bool(data.about[name].get("snow")) and millimetres(data.about[name]["units"]) is not None
 
 
 def scored_basins(table, data):

@@ -21,7 +21,7 @@ import hydrodata_tf as hydrodata
 import libs_tf
 import LSTM_train
 from reading import folders, windows
-from reading.concepts import parse_concept, why_snow
+from reading.concepts import conversion, parse_concept
 from running import runs
 from writing import files
 from writing.files import InputError
@@ -221,7 +221,14 @@ def test_nothing_is_written_or_removed_through_a_link(refused, copy, tmp_path, n
 )
 def test_snow_is_what_name_column_or_unit_says(text, says):
     concept = parse_concept(text)
-    assert why_snow(concept.name, hydrodata._about((), [concept])[concept.name]) == says
+    assert concept.snow == hydrodata._about((), [concept])[concept.name]["snow"] == says
+
+
+def test_lengths_of_water_are_converted_and_nothing_else_is():
+    assert conversion("cm", "mm") == 10 and conversion("mm", "m of water") == 0.001 and conversion("K", "K") == 1
+    for units, wanted in (("m of snow", "mm"), ("m3/m3", "mm"), ("mm", "as in file")):
+        with pytest.raises(InputError, match=f"{units} cannot be turned into {wanted}"):
+            conversion(units, wanted)
 
 
 def test_the_limit_for_snow_is_5_mm_in_every_unit():
@@ -230,7 +237,7 @@ def test_the_limit_for_snow_is_5_mm_in_every_unit():
         basins = ["a", "b"]
         data = windows.Prepared(
             basins, [], ["streamflow", "swe"], {"streamflow": {"units": "mm/day", "long_name": "streamflow"},
-            "swe": {"units": unit, "long_name": "x"}}, None, None, [], np.array([]), np.array([]),
+            "swe": {"units": unit, "long_name": "x", "snow": "name"}}, None, None, [], np.array([]), np.array([]),
         )  # fmt: skip
         scored = runs.scored_basins(pd.DataFrame(values, basins, ["mean_swe"]), data)
         assert scored["swe"].tolist() == [False, True] and scored["streamflow"].all(), unit

@@ -137,6 +137,11 @@ def quiet_start():
                     os.write(2, line)
 
 
+def note(words):
+    """Say something to the person at the screen that is no error; of several processes the first alone is heard."""
+    print(f"Note: {words}", flush=True)
+
+
 def some(names, limit=3) -> str:
     """The first names of a long list, for a message: 'a, b, c and 4 more'."""
     names = [printable(str(name)[:200]) for name in names]
