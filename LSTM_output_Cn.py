@@ -66,7 +66,7 @@ class Settings:
 
 
 def main(settings: Settings):
-    from running import runs, state_files
+    from running import runs, simulation, state_files
     from writing import netcdf
     from writing.files import InputError, replacing
 
@@ -89,7 +89,7 @@ def main(settings: Settings):
         write_page(out / "Cn.html", run, seed, model, data, (start, end), settings, begin)
         return
 
-    parts = runs.simulate(
+    parts = simulation.simulate(
         model, data, start, end, states=True, gates=settings.gates, progress="cell states", begin=begin
     )
     last = np.empty((2, len(data.basins), model.units), np.float32)  # h and c at the end of the last day
@@ -124,16 +124,16 @@ def write_page(path, run, seed, model, data, period, settings, begin):
     """One HTML file of the run for a browser."""
     from probing import page
     from probing.probes import joint_probes
-    from running import runs
+    from running import runs, simulation
 
     def simulate(label):
-        return runs.simulate(model, data, *period, gates=True, progress=label, begin=begin)
+        return simulation.simulate(model, data, *period, gates=True, progress=label, begin=begin)
 
     joint = joint_probes(model, data.targets[1:])
     made = runs.origin(run)
     commit, _, changes = made.pop("git_commit").partition("+")
     header = {"period": " to ".join(period), "member": f"seed {seed}", **made, "code": f"{commit[:10]} {changes}"}
-    counted = runs.scored_basins(run.basins, data)
+    counted = simulation.scored_basins(run.basins, data)
     shown = page.write(path, data, simulate, joint, counted, header, every=bool(settings.basins), gates=settings.gates)
     print(f"{len(data.basins)} basins with {shown} of {model.units} cell states, {path.stat().st_size / 1e6:.1f} MB. "
           f"Open in a browser: {path}")  # fmt: skip

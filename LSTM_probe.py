@@ -85,7 +85,7 @@ def main(settings: Settings):
         fold_of_basins,
         joint_probes,
     )
-    from running import runs
+    from running import runs, simulation
     from writing import netcdf
     from writing.files import InputError, replacing, write_csv
 
@@ -137,7 +137,7 @@ def main(settings: Settings):
             table.add(name, *(weather(model, data, span, windows) for span in (fit_period, period)))
         table.add_season(weather(model, data, period, ()))
 
-        note = f"mean below {runs.SNOW_MM:g} mm: not in the summary"
+        note = f"mean below {simulation.SNOW_MM:g} mm: not in the summary"
         scores = table.scores(data.basins, counted, note)
         summary = report.summarise(scores, settings.draw)
         statistics = unit_statistics_of(model, data, period, names)
@@ -192,7 +192,7 @@ def check(settings, period, fit_period, valid_period):
 
 def judge(data, fit_period, period):
     """Statistics of the fitting period, and for each target which basins count: snow where that period has it."""
-    from running.runs import scored_basins
+    from running.simulation import scored_basins
     from writing.files import InputError
 
     fitted, scored = statistics_of(data, fit_period), statistics_of(data, period)
@@ -220,7 +220,7 @@ def statistics_of(data, period):
 def states(model, data, period, label):
     """The cell states of a model over a period, some basins at a time."""
     from probing.probes import Group
-    from running.runs import simulate
+    from running.simulation import simulate
 
     for part in simulate(model, data, *period, states=True, progress=label):
         yield Group(part.basins, part.states["c"], part.observed[..., 1:], part.valid)
@@ -247,7 +247,7 @@ def weather(model, data, period, windows):
 def unit_statistics_of(model, data, period, names):
     """What each cell state does over the period: its r with every concept, its memory by the forget gate."""
     from probing.probes import Group, unit_statistics
-    from running.runs import simulate
+    from running.simulation import simulate
 
     parts = simulate(model, data, *period, gates=True, progress="gates")
     groups = ((Group(p.basins, p.states["c"], p.observed[..., 1:], p.valid), p.states["f"]) for p in parts)
@@ -287,13 +287,13 @@ def intervene(settings, model, data, period, days, probes, spread, covariance, c
 
     from libs_tf import StateModel
     from probing.interventions import HORIZONS, changes_that_raise, curves_by_season, responses, runner_from
-    from running import runs
+    from running import simulation
 
     basins = np.arange(len(data.basins))
     if len(basins) > settings.intervention_basins:
         basins = np.sort(np.random.default_rng(settings.draw).choice(basins, settings.intervention_basins, False))
     some = data.select(basins)
-    parts = runs.simulate(model, some, *period, states=True, progress="states to change")
+    parts = simulation.simulate(model, some, *period, states=True, progress="states to change")
     before = [(part.states["h"][:, days], part.states["c"][:, days]) for part in parts]
     h, c = (np.concatenate(values) for values in zip(*before, strict=True))
     forcing, _ = some.read(slice(None), data.dates(*period))
@@ -308,7 +308,7 @@ def intervene(settings, model, data, period, days, probes, spread, covariance, c
             run_on = runner_from(runner, ahead, attributes, probes)
             found.append(responses(run_on, h[:, k], c[:, k], np.concatenate(list(changes.values()))))
         outcome = {n: np.stack([one[n] for one in found], axis=2) for n in found[0]}  # (change, basin, start, day)
-        starts = data.dates(*period)[days] if runs.is_snow(data, name) else None
+        starts = data.dates(*period)[days] if simulation.is_snow(data, name) else None
         latitudes = some.place["lat"].to_numpy()
         curves += curves_by_season(name, rise, changes, outcome, basins, counted[name][basins], latitudes, starts)
     return curves

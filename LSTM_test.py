@@ -49,7 +49,7 @@ def main(settings: Settings):
     import pandas as pd
 
     import cn_loss
-    from running import groups, runs
+    from running import groups, simulation
     from writing import netcdf
     from writing.files import InputError, replacing, write_csv
 
@@ -62,7 +62,7 @@ def main(settings: Settings):
     data = several[0]
     for report in dict.fromkeys(one.report for one in several):
         print(report)
-    counted, models = runs.scored_basins(group.basins, data), group.models()
+    counted, models = simulation.scored_basins(group.basins, data), group.models()
     within = None if settings.period else data.period("test", start, end)
     start, end = (start, end) if settings.period else (within[0].min(), within[1].max())
     dates = group.dates(several, start, end)
@@ -91,7 +91,9 @@ def main(settings: Settings):
                     file[f"{name}_simulated"][m, basins] = simulated[m][..., k]
                     names = [data.basins[b] for b in basins]
                     table = score_basins(settings.metrics, names, name, observed, simulated[m][..., k])
-                    table.loc[~counted[name][basins], "note"] = f"mean below {runs.SNOW_MM:g} mm: not in the summary"
+                    table.loc[~counted[name][basins], "note"] = (
+                        f"mean below {simulation.SNOW_MM:g} mm: not in the summary"
+                    )
                     scores.append(table.assign(target=name, member=member))
                 days[name] += int((np.isfinite(observed) & np.isfinite(simulated[-1][..., k])).sum())
                 one = cn_loss.score(observed, simulated[-1][..., k], ["NSE"])["NSE"]
@@ -107,9 +109,9 @@ def main(settings: Settings):
     print(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
     print(summary.to_string(float_format=lambda value: f"{value:.3f}"))
     print("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
-    for name in filter(lambda name: runs.is_snow(data, name), data.targets):
+    for name in filter(lambda name: simulation.is_snow(data, name), data.targets):
         why = f"as its {data.about[name]['snow']} says"
-        print(f"{name} is snow, {why}: it counts where its training-period mean exceeds {runs.SNOW_MM:g} mm.")
+        print(f"{name} is snow, {why}: it counts where its training-period mean exceeds {simulation.SNOW_MM:g} mm.")
     write_csv(out / "scores.csv", scores, index=False)
     write_csv(out / "summary.csv", summary)
     figures(out, data, nse, shown, note=f"{shown}, {start} to {end}")

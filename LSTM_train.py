@@ -463,12 +463,12 @@ def compile_model(settings, model, normalisation, weights):
 def median_nse(model, team, data, period, table):
     """Median NSE over basins of each target in a period; NaN where no basin has a score.
 
-    Each process simulates its own basins. `table` holds each basin's training-period means (`runs.scored_basins`).
+    Each process simulates its own basins. `table` holds each basin's training-period means.
     """
     import pandas as pd
 
     from cn_loss import score
-    from running.runs import scored_basins, simulate
+    from running.simulation import scored_basins, simulate
 
     counted = scored_basins(table, data)
     rows = [np.empty((0, len(model.targets)))]

@@ -61,11 +61,11 @@ def check(run, settings, out):
     """Hold the states in the files of the first, a middle and the last basin to the model's."""
     import netCDF4
 
-    from running import runs
+    from running import simulation
 
     basins = list(run.basins.index[[0, len(run.basins) // 2, -1]].unique())
     data = run.data(*settings.period, basins)
-    parts = runs.simulate(run.model(1), data, *settings.period, states=True)
+    parts = simulation.simulate(run.model(1), data, *settings.period, states=True)
     states = np.concatenate([part.states["c"] for part in parts])
     for b, basin in enumerate(basins):
         if "netcdf" in settings.formats:

@@ -11,7 +11,7 @@ from probing import interventions
 from probing.interventions import HORIZONS, SHORTEST, TOGETHER, Curve, random_changes, runner_from, smallest_change
 from probing.probes import shift_years
 from reading.windows import parse_day
-from running.runs import simulate
+from running.simulation import simulate
 from writing.files import InputError
 
 # What of the missing water is put back, and every how many days: all are tried in the validation years.

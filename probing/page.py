@@ -31,7 +31,7 @@ def write(path, data, simulate, probes, counted, header, every=False, gates=Fals
     ----------
     path : path of the ``.html``
     data : windows.Prepared
-    simulate : function (str) -> iterable of runs.Simulated
+    simulate : function (str) -> iterable of simulation.Simulated
         Runs the model with states and gates; called twice, with the label of its progress bar. The first round tells
         which cell states carry the concepts, the second writes them, so that memory does not grow with the basins.
     probes : dict concept -> probes.Probe

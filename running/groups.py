@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from running import state_files
-from running.runs import basins_at_once, load_run, origin, simulate
+from running.runs import load_run, origin
+from running.simulation import basins_at_once, simulate
 from writing.files import InputError
 
 

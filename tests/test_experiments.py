@@ -11,7 +11,7 @@ import hydrodata_tf as hydrodata
 import LSTM_test
 import LSTM_train
 from reading import windows
-from running import groups, runs
+from running import groups, runs, simulation
 from writing.files import InputError
 
 QUICK = {"epochs": 1, "hidden_size": 4, "seed": (1,)}
@@ -192,7 +192,7 @@ def test_folds_score_every_basin_by_the_run_that_never_saw_it(settings, demo, tm
     assert list(series.basin.values) == basins and series.attrs["run"] == "folds"
     for k, basin in enumerate(basins):
         unseen = folds[0] if basin in trained[1] else folds[1]
-        (part,) = runs.simulate(unseen.model(1), unseen.data(*TEST_PERIOD, basins=[basin]), *TEST_PERIOD)
+        (part,) = simulation.simulate(unseen.model(1), unseen.data(*TEST_PERIOD, basins=[basin]), *TEST_PERIOD)
         got = series["streamflow_simulated"].sel(member="seed 1")[k].values
         np.testing.assert_allclose(got, part.prediction[0, :, 0], rtol=1e-4, atol=1e-5)
 

@@ -22,7 +22,7 @@ import libs_tf
 import LSTM_train
 from reading import folders, windows
 from reading.concepts import conversion, parse_concept
-from running import runs
+from running import runs, simulation
 from writing import files
 from writing.files import InputError
 
@@ -239,7 +239,7 @@ def test_the_limit_for_snow_is_5_mm_in_every_unit():
             basins, [], ["streamflow", "swe"], {"streamflow": {"units": "mm/day", "long_name": "streamflow"},
             "swe": {"units": unit, "long_name": "x", "snow": "name"}}, None, None, [], np.array([]), np.array([]),
         )  # fmt: skip
-        scored = runs.scored_basins(pd.DataFrame(values, basins, ["mean_swe"]), data)
+        scored = simulation.scored_basins(pd.DataFrame(values, basins, ["mean_swe"]), data)
         assert scored["swe"].tolist() == [False, True] and scored["streamflow"].all(), unit
     for unit in ("bananas", "as in file"):
         with pytest.raises(InputError, match=f"is snow, as its name says, but '{unit}' is no length"):

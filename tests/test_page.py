@@ -16,7 +16,7 @@ import LSTM_output_Cn
 import LSTM_test
 from probing import page
 from probing.probes import joint_probes
-from running import runs
+from running import runs, simulation
 
 PERIOD = ("2006-10-01", "2007-09-30")
 HOSTILE = "</script><script>document.title='bad'</script><img src=x onerror=document.title='bad'>"
@@ -146,8 +146,8 @@ def hostile(run_dir, tmp_path_factory):
     data = replace(data, about=about, attributes=attributes, place=data.place.assign(lon=np.nan))
     path = tmp_path_factory.mktemp("hostile") / "Cn.html"
     joint = joint_probes(model, data.targets[1:])
-    counted = runs.scored_basins(run.basins, data)
-    page.write(path, data, lambda label: runs.simulate(model, data, *PERIOD, gates=True), joint, counted,
+    counted = simulation.scored_basins(run.basins, data)
+    page.write(path, data, lambda label: simulation.simulate(model, data, *PERIOD, gates=True), joint, counted,
                {"run": HOSTILE, "comment": HOSTILE})  # fmt: skip
     return path
 

@@ -18,7 +18,7 @@ from probing import interventions, memory, probes, report
 from probing.probes import BASINS, PERIOD, REAL, SEASON, SHIFTED, SPARSE, UNTRAINED, WEATHER, Group
 from reading import windows
 from reading.demo_data import make_demo
-from running import runs
+from running import runs, simulation
 from writing.files import cli
 
 BASIN_COUNT, UNITS = 10, 6
@@ -484,7 +484,7 @@ def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
     np.testing.assert_allclose(chosen["NSE"], nse, rtol=1e-4)
 
     run, period = runs.load_run(run_dir / "joint"), ("2004-01-01", "2005-12-31")
-    (simulated,) = runs.simulate(run.model(3), run.data(*period), *period)
+    (simulated,) = simulation.simulate(run.model(3), run.data(*period), *period)
     np.testing.assert_allclose(joint, simulated.prediction[..., run.targets.index("soil4")], rtol=1e-4)
 
 

@@ -1,0 +1,139 @@
+"""A model run over every basin's whole sequence, in batches, and which basins a target is scored in."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from reading.concepts import millimetres
+from reading.windows import parse_day
+
+SPINUP_DAYS = 365  # simulated before a period and not scored, so that the states forget their zero start
+SNOW_MM = 5.0  # a basin with less mean snow than this has no snow score
+
+
+def is_snow(data, name):
+    """Whether a target is an amount of snow, whose unit is a length."""
+    return bool(data.about[name].get("snow")) and millimetres(data.about[name]["units"]) is not None
+
+
+def scored_basins(table, data):
+    """Which basins each target is scored in: snow where its training-period mean exceeds 5 mm, all else everywhere.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The run's basins.csv; a basin that is not in it is judged by its mean over its whole record.
+    data : windows.Prepared
+
+    Returns
+    -------
+    dict of array (basin,) of bool
+        One for each target, in the order of the basins of `data`.
+    """
+    scored = {}
+    for k, name in enumerate(data.targets):
+        scored[name] = np.ones(len(data.basins), bool)
+        if not is_snow(data, name):
+            continue
+        mean = table[f"mean_{name}"].reindex(data.basins).to_numpy(float, copy=True)
+        for b in np.flatnonzero(np.isnan(mean)):
+            record = data.days(b, data.first_days[b], int(data.lengths[b]))[:, len(data.inputs) + k]
+            mean[b] = record[np.isfinite(record)].mean() if np.isfinite(record).any() else np.nan
+        scored[name] = ~(mean * millimetres(data.about[name]["units"]) <= SNOW_MM)
+    return scored
+
+
+@dataclass
+class Simulated:
+    """What a model gave for some basins over a period, without the spin-up days.
+
+    Attributes
+    ----------
+    basins : slice
+        Which basins of the data.
+    dates : array (day,) of datetime64[D]
+    forcing : array (basin, day, input)
+        In its units, NaN where missing.
+    observed : array (basin, day, target)
+        In mm/day and the concepts' units; NaN where missing and where an input is.
+    valid : array (basin, day) of bool
+        Whether every input is there.
+    prediction : array (basin, day, target)
+        In mm/day and the concepts' units; NaN where not valid.
+    states : dict of arrays (basin, day, unit)
+        ``h`` and ``c``, with gates also ``i``, ``f``, ``g`` and ``o``; empty if not asked for.
+    """
+
+    basins: slice
+    dates: np.ndarray
+    forcing: np.ndarray
+    observed: np.ndarray
+    valid: np.ndarray
+    prediction: np.ndarray
+    states: dict
+
+
+def basins_at_once(model, data, start, end, memory_mb=96, spinup_days=SPINUP_DAYS):
+    """How many basins `simulate` takes at a time; without states the LSTM still holds its states and gates."""
+    size = max(1, math.floor(memory_mb * 2**20 / (len(data.dates(start, end, spinup_days)) * model.units * 4 * 8)))
+    return math.ceil(len(data.basins) / math.ceil(len(data.basins) / size))
+
+
+def simulate(
+    model, data, start, end, states=False, gates=False, memory_mb=96, progress=None, spinup_days=SPINUP_DAYS,
+    begin=None, within=None, at_once=0,
+):  # fmt: skip
+    """Run a model over every basin's whole sequence from zero states or given ones, some basins at a time.
+
+    Parameters
+    ----------
+    model : ConceptLSTM
+    data : windows.Prepared
+    start, end : str or datetime64[D]
+        First and last day of the period. Up to `spinup_days` days before it are simulated too and cut off.
+    states, gates : bool
+        Give hidden and cell states, and the four gates, as well.
+    memory_mb : int, default 96
+        Size of what one step may hold, which sets the number of basins at a time.
+    progress : str, optional
+        Label of a progress bar.
+    spinup_days : int, default 365
+    begin : array (2, basin, unit), optional
+        h and c at the end of the day before `start`, from `state_files.read`; there is no spin-up then.
+    within : two arrays (basin,) of datetime64[D], optional
+        First and last day of each basin's own period; on other days nothing counts as observed.
+    at_once : int, default 0
+        Number of basins at a time in place of what `memory_mb` allows.
+
+    Yields
+    ------
+    Simulated
+    """
+    from tqdm import tqdm
+
+    from libs_tf import StateModel
+
+    dates = data.dates(start, end, spinup_days if begin is None else 0)
+    kept = slice(int((dates < parse_day(start)).sum()), None)
+    attributes = data.attributes.to_numpy(np.float32)
+    runner = StateModel(model, gates=gates) if states or gates or begin is not None else model
+    basins, size = len(data.basins), at_once or basins_at_once(model, data, start, end, memory_mb, spinup_days)
+    h, c = np.zeros((2, basins, model.units), np.float32) if begin is None else begin
+    for first in tqdm(range(0, basins, size), desc=progress, disable=None if progress else True, unit="batch"):
+        part = slice(first, min(first + size, basins))
+        forcing, observed = data.read(part, dates)
+        if within is not None:
+            first_days, last_days = (days[part, None] for days in within)
+            observed[(dates < first_days) | (dates > last_days)] = np.nan
+        inputs = {"forcing": forcing, "attributes": attributes[part]}
+        if runner is model:
+            out = {"prediction": np.array(model.predict_on_batch(inputs))}
+        else:
+            inputs |= {"h0": h[part], "c0": c[part]}
+            out = {k: np.array(v) for k, v in runner.predict_on_batch(inputs).items()}
+        valid = np.isfinite(forcing).all(axis=2)
+        out["prediction"][~valid] = np.nan
+        out = {name: values[:, kept] for name, values in out.items()}
+        prediction = out.pop("prediction")
+        yield Simulated(part, dates[kept], forcing[:, kept], observed[:, kept], valid[:, kept], prediction, out)
