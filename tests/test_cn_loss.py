@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import HydroErr
@@ -96,13 +95,8 @@ def test_pure_ridge_and_pure_lasso(rho, penalty):
     assert float(value) == pytest.approx(penalty, rel=1e-12)
 
 
-def test_losses_are_zero_when_nothing_is_observed():
-    y_pred, std = tensor(np.ones((2, 3, 1))), tensor([[1.0], [1.0]])
-    empty = tensor(np.full((2, 3, 1), NAN))
-    assert float(nse_loss(empty, y_pred, std)) == 0
-
-
-def test_spread_that_is_not_known_counts_as_zero():
+def test_loss_is_zero_when_nothing_is_observed_and_a_spread_that_is_not_known_counts_as_zero():
+    assert float(nse_loss(tensor([[[NAN], [NAN]]]), tensor([[[1.0], [1.0]]]), tensor([[1.0]]))) == 0
     y_true, y_pred = tensor([[[0.0], [0.0]], [[NAN], [NAN]]]), tensor(np.ones((2, 2, 1)))
     assert float(nse_loss(y_true, y_pred, tensor([[0.9], [NAN]]))) == pytest.approx(1.0)
     assert float(nse_loss(y_true, y_pred, tensor([[NAN], [NAN]]))) == pytest.approx(100.0)
@@ -129,13 +123,10 @@ def test_losses_refuse_shapes_that_would_broadcast(shapes, words):
         nse_loss(*(tensor(np.ones(shape)) for shape in shapes))
 
 
-@pytest.mark.parametrize(
-    "arguments", [{"alpha": -1}, {"alpha": NAN}, {"alpha": 1, "rho": 1.5}, {"alpha": 1, "rho": -0.1}]
-)
-def test_elastic_net_refuses_impossible_settings(arguments):
-    y_true, y_pred, std = map(tensor, example())
+@pytest.mark.parametrize(("alpha", "rho"), [(-1, 0.15), (NAN, 0.15), (1, 1.5), (1, -0.1)])
+def test_elastic_net_refuses_impossible_settings(alpha, rho):
     with pytest.raises(ValueError, match="Received: (-1|nan|1.5|-0.1)"):
-        elastic_nse_loss(y_true, y_pred, std, tensor([[1.0]]), **arguments)
+        elastic_nse_loss(*map(tensor, example()), tensor([[1.0]]), alpha, rho)
 
 
 tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes gradients by GradientTape")
@@ -190,8 +181,7 @@ def test_masked_days_leave_no_nan_in_the_gradient(prediction):
 
 
 def test_losses_are_the_same_on_jax():
-    y_true, y_pred, std = example(1)
-    y_true, y_pred, std = (np.round(a, 3) for a in (y_true, y_pred, std))
+    y_true, y_pred, std = (np.round(a, 3) for a in example(1))
     given = json.dumps([a.tolist() for a in (y_true, y_pred, std)])
     code = """
 import json, sys
@@ -371,28 +361,26 @@ UNDEFINED = [
 ]
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("names", "observed", "simulated", "words"), UNDEFINED)
 def test_undefined_metrics_are_nan_with_a_reason_and_no_warning(names, observed, simulated, words):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for name in names:
-            assert math.isnan(METRICS[name](observed, simulated)), name
-            assert re.search(words, why_nan(observed, simulated, name)), name
+    for name in names:
+        assert math.isnan(METRICS[name](observed, simulated)), name
+        assert re.search(words, why_nan(observed, simulated, name)), name
 
 
+@pytest.mark.filterwarnings("error")
 def test_metrics_that_stay_defined():
     zero = [0.0] * 60
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert METRICS["MSE"](zero, [2.0] * 60) == 4
-        assert METRICS["alpha-NSE"](RAMP, [3.0] * 60) == 0
-        assert METRICS["FHV"](RAMP[:26], RAMP[:26]) == 0
-        assert METRICS["FMS"]([1.0, 2.0], [1.0, 4.0]) == pytest.approx(100)
-        assert METRICS["FLV"](RAMP, zero) == pytest.approx(100)  # no rise at all
-        assert why_nan(RAMP, RAMP) == ""
-        small = 1e-8 * np.array(RAMP)  # never above 1, and no mean that is zero
-        assert METRICS["KGE2012"](small, small) == METRICS["log-NSE"](small, small) == pytest.approx(1)
-        assert METRICS["FHV"](small, 2 * small) == pytest.approx(100)
+    assert METRICS["MSE"](zero, [2.0] * 60) == 4
+    assert METRICS["alpha-NSE"](RAMP, [3.0] * 60) == 0
+    assert METRICS["FHV"](RAMP[:26], RAMP[:26]) == 0
+    assert METRICS["FMS"]([1.0, 2.0], [1.0, 4.0]) == pytest.approx(100)
+    assert METRICS["FLV"](RAMP, zero) == pytest.approx(100)  # no rise at all
+    assert why_nan(RAMP, RAMP) == ""
+    small = 1e-8 * np.array(RAMP)  # never above 1, and no mean that is zero
+    assert METRICS["KGE2012"](small, small) == METRICS["log-NSE"](small, small) == pytest.approx(1)
+    assert METRICS["FHV"](small, 2 * small) == pytest.approx(100)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -408,7 +396,7 @@ def test_score_and_summarise():
     flow = np.array(RAMP)
     observed = np.stack([flow, flow, np.full(60, NAN), flow])
     simulated = np.stack([flow, flow + 1, flow, -flow])
-    table = score(observed, simulated, ["NSE", "PBIAS"], index=["01", "02", "03", "04"])
+    table = score(pd.DataFrame(observed), simulated, ("NSE", "PBIAS"), index=["01", "02", "03", "04"])
     assert list(table.columns) == ["NSE", "PBIAS"] and list(table.index) == ["01", "02", "03", "04"]
     shifted = 1 - 1 / flow.var()
     mirrored = 1 - 4 * np.mean(flow**2) / flow.var()
@@ -422,14 +410,13 @@ def test_score_and_summarise():
     np.testing.assert_allclose(summary.loc["NSE"], [shifted, (1 + shifted + mirrored) / 3, *tenths, 1, 3], rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("error")
 def test_score_of_nothing():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        empty = summarise(score(np.full((2, 5), NAN), np.ones((2, 5))))
-        assert list(empty.index) == list(METRICS)
-        assert (empty["basins"] == 0).all() and empty["median"].isna().all()
-        none = score(np.empty((0, 5)), np.empty((0, 5)), ["NSE"])
-        assert none.shape == (0, 1) and summarise(none).loc["NSE", "basins"] == 0
+    empty = summarise(score(np.full((2, 5), NAN), np.ones((2, 5))))
+    assert list(empty.index) == list(METRICS)
+    assert (empty["basins"] == 0).all() and empty["median"].isna().all()
+    none = score(np.empty((0, 5)), np.empty((0, 5)), ["NSE"])
+    assert none.shape == (0, 1) and summarise(none).loc["NSE", "basins"] == 0
 
 
 def test_score_refuses_what_does_not_fit():
@@ -442,8 +429,3 @@ def test_score_refuses_what_does_not_fit():
         score(two, two, ["NES"])
     with pytest.raises(ValueError, match="'NES'"):
         why_nan(two[0], two[0], "NES")
-
-
-def test_score_takes_labelled_arrays():
-    frame = pd.DataFrame([OBSERVED, OBSERVED], index=["b", "a"])
-    assert score(frame, [SIMULATED, OBSERVED], ("MSE",))["MSE"].tolist() == [1.5, 0.0]
