@@ -12,7 +12,7 @@ import numpy as np
 
 from writing.files import InputError, quiet_start
 
-# On TensorFlow the layer keeps every core busy with a part of the batch; threads inside operations would be in the way.
+# On TensorFlow every core works on a part of the batch; threads inside operations would only compete with that.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 with quiet_start():
     try:
@@ -27,7 +27,7 @@ with quiet_start():
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        tf.config.list_physical_devices("GPU")  # says here, not in the midst of a training, that there is none
+        tf.config.list_physical_devices("GPU")  # TensorFlow's note that there is none comes here, not during training
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 if keras.backend.backend() == "jax":
     import jax
@@ -42,13 +42,12 @@ class CellStateLSTM(keras.layers.Layer):
 
     The weights are those of ``keras.layers.LSTM`` (Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735;
     forget gate of Gers et al. 2000, doi:10.1162/089976600300015015): ``kernel (n + m, 4 units)``,
-    ``recurrent_kernel (units, 4 units)``, ``bias (4 units,)``, gates in the order i, f, g, o. Both outputs are
-    differentiable.
+    ``recurrent_kernel (units, 4 units)``, ``bias (4 units,)``, gates in the order i, f, g, o.
 
-    There are three ways to the same numbers. TensorFlow on a CPU: one fused kernel computes ``h`` and ``c``. JAX: a
-    scan over the days with a gradient written by hand. TensorFlow on a GPU or with other number formats: Keras' LSTM
-    (cuDNN on the GPU) computes ``h``, from which all gates are one matrix product and ``c`` is the linear recurrence
-    ``c_t = f_t c_{t-1} + i_t g_t``, solved by an associative scan.
+    Three ways lead to the same numbers. TensorFlow on a CPU: one fused kernel computes ``h`` and ``c``. JAX: a scan
+    over the days with a gradient written by hand. TensorFlow on a GPU or in another precision than float32: Keras' LSTM
+    (cuDNN on the GPU) computes ``h``; the gates follow from it by one matrix product, and ``c`` by solving the linear
+    recurrence ``c_t = f_t c_{t-1} + i_t g_t`` with an associative scan.
 
     Parameters
     ----------
@@ -64,7 +63,7 @@ class CellStateLSTM(keras.layers.Layer):
             raise ValueError(f"units must be a positive whole number. Received: units={units!r}")
         self.units = units
         self.forget_bias = float(forget_bias)
-        # The fused kernel has no XLA version, and XLA is slow for long loops on TensorFlow; JAX needs its compiler.
+        # XLA cannot compile TensorFlow's fused kernel and is slow for its long loops; JAX needs XLA.
         self.supports_jit = keras.backend.backend() != "tensorflow"
         self.lstm = keras.layers.LSTM(units, return_sequences=True, dtype=self.dtype_policy, name="lstm")
 
@@ -89,10 +88,8 @@ class CellStateLSTM(keras.layers.Layer):
         h, c : tensors (batch, time, units)
             Hidden state and cell state after each day.
         """
-        if initial_state is None:
-            zeros = ops.zeros((ops.shape(forcing)[0], self.units), dtype=self.compute_dtype)
-            initial_state = zeros, zeros
-        h0, c0 = initial_state
+        zeros = ops.zeros((ops.shape(forcing)[0], self.units), dtype=self.compute_dtype)
+        h0, c0 = (zeros, zeros) if initial_state is None else initial_state
         if _fused_kernel_fits(self.compute_dtype):
             return self._fused(forcing, attributes, h0, c0)
         if keras.backend.backend() == "jax":
@@ -109,10 +106,8 @@ class CellStateLSTM(keras.layers.Layer):
 
         Parameters
         ----------
-        forcing, attributes : tensors (batch, time, n), (batch, m)
-            What the layer was called with.
-        h : tensor (batch, time, units)
-            The hidden states it returned.
+        forcing, attributes, h : tensors (batch, time, n), (batch, m), (batch, time, units)
+            What the layer was called with, and the hidden states that it returned.
         h0 : tensor (batch, units), optional
             Hidden state before the first day; zeros if not given.
 
@@ -121,12 +116,10 @@ class CellStateLSTM(keras.layers.Layer):
         dict of tensors (batch, time, units)
             ``i`` input, ``f`` forget, ``g`` candidate (tanh), ``o`` output gate.
         """
-        if h0 is None:
-            h0 = ops.zeros_like(h[:, 0])
+        h0 = ops.zeros_like(h[:, 0]) if h0 is None else h0
         cell, n = self.lstm.cell, forcing.shape[-1]
         h_before = ops.concatenate([h0[:, None], h[:, :-1]], axis=1)
-        # The attributes are projected once per sequence, not once per day.
-        static = ops.matmul(attributes, cell.kernel[n:]) + cell.bias
+        static = ops.matmul(attributes, cell.kernel[n:]) + cell.bias  # the same on every day
         z = ops.matmul(forcing, cell.kernel[:n]) + ops.matmul(h_before, cell.recurrent_kernel) + static[:, None]
         return dict(zip("ifgo", _gates(z), strict=True))
 
@@ -139,8 +132,8 @@ class CellStateLSTM(keras.layers.Layer):
 
     def _fused(self, forcing, attributes, h0, c0):
         cell, u = self.lstm.cell, self.units
-        # The kernel wants time first and its gates in the order i, g, f, o. (BlockLSTMV2 is not used: in TensorFlow
-        # 2.21 its gates are ordered otherwise than the gradient that is registered for it assumes.)
+        # BlockLSTM takes time first and the gates in the order i, g, f, o. (Not BlockLSTMV2: in TensorFlow 2.21 its
+        # registered gradient assumes another order of the gates than it has.)
         i, f, g, o = ops.split(ops.concatenate([cell.kernel, cell.recurrent_kernel, cell.bias[None]]), 4, axis=1)
         weights = ops.concatenate([i, g, f, o], axis=1)
 
@@ -153,8 +146,8 @@ class CellStateLSTM(keras.layers.Layer):
             )  # fmt: skip
             return ops.transpose(out.h, (1, 0, 2)), ops.transpose(out.cs, (1, 0, 2))
 
-        # A day is too little work to share between threads, the parts of a batch are not. (Never an empty part: the
-        # kernel's gradient for no sequences is NaN.)
+        # A day is too little work to share between cores, so the batch is split. No part is empty: the kernel's
+        # gradient for no sequences is NaN.
         batch = forcing.shape[0] or 1
         count = max(1, min(CORES, batch // 4))
         sizes = [batch // count + (k < batch % count) for k in range(count)] if count > 1 else 1
@@ -171,9 +164,8 @@ def _with_attributes(forcing, attributes):
 
 
 def _fused_kernel_fits(dtype):
-    if keras.backend.backend() != "tensorflow" or dtype != "float32":
-        return False
-    return not tf.config.list_logical_devices("GPU")
+    tensorflow = keras.backend.backend() == "tensorflow"
+    return tensorflow and dtype == "float32" and not tf.config.list_logical_devices("GPU")
 
 
 def _gates(z):
@@ -184,10 +176,9 @@ def _gates(z):
 @ops.custom_gradient
 def _recurrence(x, static, kernel, recurrent, h0, c0):
     """h and c (time, batch, units) of the days x (time, batch, n); static (batch, 4 units) is added to every day."""
-    # A GPU wants few and large operations: the products of all days outside the loop, several days in a turn of it.
-    # Several devices want them there too: one sum between devices instead of one a day. A CPU wants arrays that stay in
-    # its cache: with every product day by day it needs half the time (64 and 128 cell states), because XLA transposes
-    # what it sums over all days.
+    # Few large operations suit a GPU: one matrix product for all days, several days in a turn of the loop. One product
+    # for all days suits several devices too: they exchange one sum instead of one a day. On a CPU a product for each
+    # day takes half the time (64 and 128 cell states): its arrays stay in the cache, and XLA transposes nothing.
     gpu = jax.default_backend() == "gpu"
     all_days = gpu or jax.device_count() > 1
     unroll = 8 if gpu else 1
@@ -242,7 +233,7 @@ def _linear_recurrence(f, b, c0):
 
 @keras.saving.register_keras_serializable(package="hydrology")
 class LinearProbe(keras.layers.Layer):
-    """A linear regression from cell states to hydrological concepts; what it finds is linearly there.
+    """A linear regression from cell states to hydrological concepts, nothing more: what it finds is linearly there.
 
     Parameters
     ----------
@@ -286,12 +277,12 @@ class Scaling(keras.layers.Layer):
 
     def build(self, shape):
         if shape[-1] != len(self.names):
-            raise ValueError(f"{self.name} is of {len(self.names)} variables. Received: shape={shape}")
+            raise ValueError(f"{self.name} takes {len(self.names)} variables. Received: shape={shape}")
         self.mean = self.add_weight(name="mean", shape=(len(self.names),), initializer="zeros", trainable=False)
         self.std = self.add_weight(name="std", shape=(len(self.names),), initializer="ones", trainable=False)
 
     def set_statistics(self, statistics):
-        """Take the statistics {name: (mean, standard deviation)}, in the units of the variables."""
+        """Take the statistics {name: (mean, standard deviation)}, in the variables' units."""
         mean, std = np.reshape([statistics[name] for name in self.names], (-1, 2)).T
         self.mean.assign(mean)
         self.std.assign(std)
@@ -311,26 +302,22 @@ class Scaling(keras.layers.Layer):
 class ConceptLSTM(keras.Model):
     """Runoff from the hidden states, concepts from the cell states of one LSTM; raw series in, mm/day and mm out.
 
+    ``compile(loss=f)`` takes ``f(targets, predictions, basin_std) -> {target: loss}``; the losses are summed.
+
     Parameters
     ----------
     units : int
         Number of cell states.
     targets : sequence of str
         Names of the outputs: ``"streamflow"`` first, then the concepts (none for a model of runoff alone).
-    forcing : sequence of str
-        Names of the daily inputs, in their order.
-    attributes : sequence of str
-        Names of the catchment attributes, in their order; may be empty.
+    forcing, attributes : sequences of str
+        Names of the daily inputs and of the catchment attributes (there may be none), in their order.
     dropout : float, default 0.4
-        Share of hidden states dropped before the runoff layer while training. The probe always sees every cell state.
+        Share of hidden states dropped before the runoff layer while training; the probe sees every cell state.
     forcing_noise : float, default 0.0
         Standard deviation of the Gaussian noise on the normalised forcing while training.
     seed : int, default 0
         Seed of the dropout masks and the noise.
-
-    Notes
-    -----
-    ``compile(loss=f)`` takes ``f(targets, predictions, basin_std) -> {target: loss}``; the losses are summed.
     """
 
     def __init__(self, units, targets, forcing, attributes, dropout=0.4, forcing_noise=0.0, seed=0, **kwargs):
@@ -360,7 +347,7 @@ class ConceptLSTM(keras.Model):
             self.probe.build((None, None, self.units))
 
     def set_statistics(self, normalisation):
-        """Take the training period's statistics, as `windows.fit_statistics` gives them."""
+        """Take the training period's {name: (mean, standard deviation)} of "inputs", "attributes" and "targets"."""
         self.forcing_scale.set_statistics(normalisation["inputs"])
         self.attribute_scale.set_statistics(normalisation["attributes"])
         self.target_scale.set_statistics(normalisation["targets"])
@@ -377,8 +364,8 @@ class ConceptLSTM(keras.Model):
         Returns
         -------
         tensor (batch, time, targets)
-            Streamflow in mm/day first, then the concepts in their units. Negative streamflow, which a linear layer can
-            give, becomes 0 except while training.
+            Streamflow in mm/day first, then the concepts in their units. Negative streamflow becomes 0, but not while
+            training, where a flow cut off at zero would have no gradient.
         """
         h, c = self.lstm(*self.normalise(inputs, training=training))
         return self.read(h, c, training=training)
@@ -396,7 +383,7 @@ class ConceptLSTM(keras.Model):
         if self.probe:
             outputs = ops.concatenate([outputs, self.probe(c)], axis=-1)
         outputs = self.target_scale.restore(outputs)
-        if training:  # a flow cut off at zero would have no gradient
+        if training:
             return outputs
         return ops.concatenate([ops.maximum(outputs[..., :1], 0.0), outputs[..., 1:]], axis=-1)
 
@@ -407,16 +394,15 @@ class ConceptLSTM(keras.Model):
         return sum(parts.values())
 
     def get_config(self):
-        config = {"units": self.units, "targets": self.targets, "dropout": self.dropout.rate}
-        config |= {"forcing": self.forcing_scale.names, "attributes": self.attribute_scale.names}
-        config |= {"forcing_noise": self.noise.stddev, "seed": self.seed}
-        return {**super().get_config(), **config}
+        names = {"forcing": self.forcing_scale.names, "attributes": self.attribute_scale.names}
+        config = {"units": self.units, "targets": self.targets, **names, "dropout": self.dropout.rate}
+        return {**super().get_config(), **config, "forcing_noise": self.noise.stddev, "seed": self.seed}
 
 
 class StateModel(keras.Model):
-    """The states behind the predictions of a ConceptLSTM, from any initial state; its weights are shared.
+    """The states behind the predictions of a ConceptLSTM, from any initial state, with that model's weights.
 
-    Use ``predict_on_batch``, which compiles on every backend.
+    Call it by ``predict_on_batch``, which compiles on every backend.
 
     Parameters
     ----------

@@ -4,8 +4,8 @@
                                                                         # hour on 2 cores, 5 GB of disk
     uv run bench/bench_store.py --gauges 60 --years 12 --few 30         # the same in small: 2 minutes
 
-The gauges are synthetic: 30 catchments of demo_data.py, whose text files stand under the names of all gauges (as hard
-links, so that the text takes no more room, and the system has it in its file cache; the prepared numbers take theirs).
+The gauges are synthetic: 30 catchments of reading/demo_data.py, whose text files stand under the names of all gauges
+(as hard links, so that the text takes no more room, and the system has it in its file cache; the prepared numbers do).
 They are prepared, the start of the process included, and LSTM_train.py trains one epoch on them from the prepared
 files, each in a process of its own. Then --few gauges are trained with their days held in memory and read from the
 files, in turn; after two epochs both must have the same weights. Epochs include validation, and the first one includes
@@ -102,8 +102,8 @@ def train(settings, data, run_dir, epochs, in_memory_bytes, basins=()):
     """Train; seconds of the last epoch, validation included, and peaks of memory (GB)."""
     last = 2001 + settings.years
     periods = {"train": (2001, last - 4), "valid": (last - 4, last - 2), "test": (last - 2, last)}
-    code = f"import runpy, sys, windows; windows.IN_MEMORY_BYTES = {in_memory_bytes}; sys.argv = sys.argv[1:]; "
-    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    code = f"import runpy, sys; from reading import windows; windows.IN_MEMORY_BYTES = {in_memory_bytes}; "
+    code += "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     command = [sys.executable, "-c", code, ROOT / "LSTM_train.py", "caravan", "--run-dir", run_dir, "--data-dir", data]
     for name, (first, end) in periods.items():
         command += [f"--{name}-period", f"{first}-10-01", f"{end}-09-30"]

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import HydroErr
@@ -17,7 +16,7 @@ import pytest
 from keras import ops
 
 import cn_loss
-from cn_loss import METRICS, elastic_nse_loss, masked_mse, nse_loss, root_nse_loss, score, summarise, why_nan
+from cn_loss import METRICS, elastic_nse_loss, nse_loss, root_nse_loss, score, summarise, why_nan
 
 ROOT = Path(cn_loss.__file__).parent
 NAN = float("nan")
@@ -43,9 +42,8 @@ def nse_loss_loop(y_true, y_pred, basin_std, epsilon):
     total, count = 0.0, 0
     for basin, day, target in np.ndindex(*y_true.shape):
         if math.isfinite(y_true[basin, day, target]):
-            total += (y_pred[basin, day, target] - y_true[basin, day, target]) ** 2 / (
-                basin_std[basin, target] + epsilon
-            ) ** 2
+            error = y_pred[basin, day, target] - y_true[basin, day, target]
+            total += error**2 / (basin_std[basin, target] + epsilon) ** 2
             count += 1
     return total / count if count else 0.0
 
@@ -68,25 +66,15 @@ def test_root_nse_loss_literal():
     assert float(value) == pytest.approx(expected, rel=1e-12)
 
 
-def test_masked_mse_literal():
-    y_true, y_pred = tensor([[[0.0], [NAN], [2.0]]]), tensor([[[1.0], [9.0], [5.0]]])
-    assert float(masked_mse(y_true, y_pred)) == pytest.approx(5.0, rel=1e-12)
-
-
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("epsilon", [0.1, 0.5])
 def test_losses_equal_numpy_loops(seed, epsilon):
     y_true, y_pred, std = example(seed)
     expected = nse_loss_loop(y_true, y_pred, std, epsilon)
     assert float(nse_loss(tensor(y_true), tensor(y_pred), tensor(std), epsilon)) == pytest.approx(expected, rel=1e-12)
-    assert float(masked_mse(tensor(y_true), tensor(y_pred))) == pytest.approx(
-        nse_loss_loop(y_true, y_pred, np.ones_like(std), 0), rel=1e-12
-    )
     weights = np.random.default_rng(seed).normal(size=(4, 2))
     penalty = 0.02 * sum(0.3 * abs(w) + 0.35 * w * w for w in weights.ravel())
-    got = elastic_nse_loss(
-        tensor(y_true), tensor(y_pred), tensor(std), tensor(weights), alpha=0.02, rho=0.3, epsilon=epsilon
-    )
+    got = elastic_nse_loss(*map(tensor, (y_true, y_pred, std, weights)), alpha=0.02, rho=0.3, epsilon=epsilon)
     assert float(got) == pytest.approx(expected + penalty, rel=1e-12)
 
 
@@ -107,14 +95,8 @@ def test_pure_ridge_and_pure_lasso(rho, penalty):
     assert float(value) == pytest.approx(penalty, rel=1e-12)
 
 
-def test_losses_are_zero_when_nothing_is_observed():
-    y_pred, std = tensor(np.ones((2, 3, 1))), tensor([[1.0], [1.0]])
-    empty = tensor(np.full((2, 3, 1), NAN))
-    assert float(nse_loss(empty, y_pred, std)) == 0
-    assert float(masked_mse(empty, y_pred)) == 0
-
-
-def test_spread_that_is_not_known_counts_as_zero():
+def test_loss_is_zero_when_nothing_is_observed_and_a_spread_that_is_not_known_counts_as_zero():
+    assert float(nse_loss(tensor([[[NAN], [NAN]]]), tensor([[[1.0], [1.0]]]), tensor([[1.0]]))) == 0
     y_true, y_pred = tensor([[[0.0], [0.0]], [[NAN], [NAN]]]), tensor(np.ones((2, 2, 1)))
     assert float(nse_loss(y_true, y_pred, tensor([[0.9], [NAN]]))) == pytest.approx(1.0)
     assert float(nse_loss(y_true, y_pred, tensor([[NAN], [NAN]]))) == pytest.approx(100.0)
@@ -141,13 +123,10 @@ def test_losses_refuse_shapes_that_would_broadcast(shapes, words):
         nse_loss(*(tensor(np.ones(shape)) for shape in shapes))
 
 
-@pytest.mark.parametrize(
-    "arguments", [{"alpha": -1}, {"alpha": NAN}, {"alpha": 1, "rho": 1.5}, {"alpha": 1, "rho": -0.1}]
-)
-def test_elastic_net_refuses_impossible_settings(arguments):
-    y_true, y_pred, std = map(tensor, example())
+@pytest.mark.parametrize(("alpha", "rho"), [(-1, 0.15), (NAN, 0.15), (1, 1.5), (1, -0.1)])
+def test_elastic_net_refuses_impossible_settings(alpha, rho):
     with pytest.raises(ValueError, match="Received: (-1|nan|1.5|-0.1)"):
-        elastic_nse_loss(y_true, y_pred, std, tensor([[1.0]]), **arguments)
+        elastic_nse_loss(*map(tensor, example()), tensor([[1.0]]), alpha, rho)
 
 
 tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="takes gradients by GradientTape")
@@ -173,14 +152,13 @@ def finite_differences(function, values, step=1e-6):
 
 
 @tensorflow_only
-@pytest.mark.parametrize("loss", ["nse", "root", "elastic", "mse"])
+@pytest.mark.parametrize("loss", ["nse", "root", "elastic"])
 def test_gradients_equal_finite_differences(loss):
     y_true, y_pred, std = example(3, shape=(2, 5, 2))
     function = {
         "nse": lambda p: nse_loss(tensor(y_true), p, tensor(std)),
         "root": lambda p: root_nse_loss(tensor(abs(y_true)), p + 3.0, tensor(std)),
         "elastic": lambda p: elastic_nse_loss(tensor(y_true), p, tensor(std), p[:, 0], alpha=0.3, rho=0.4),
-        "mse": lambda p: masked_mse(tensor(y_true), p),
     }[loss]
     slopes = gradient(function, y_pred)
     np.testing.assert_allclose(slopes, finite_differences(function, y_pred), rtol=1e-6, atol=1e-8)
@@ -203,30 +181,22 @@ def test_masked_days_leave_no_nan_in_the_gradient(prediction):
 
 
 def test_losses_are_the_same_on_jax():
-    y_true, y_pred, std = example(1)
-    y_true, y_pred, std = (np.round(a, 3) for a in (y_true, y_pred, std))
+    y_true, y_pred, std = (np.round(a, 3) for a in example(1))
     given = json.dumps([a.tolist() for a in (y_true, y_pred, std)])
     code = """
 import json, sys
 import jax, numpy as np
-from cn_loss import elastic_nse_loss, masked_mse
+from cn_loss import elastic_nse_loss
 y_true, y_pred, std = (np.array(a, "float32") for a in json.loads(sys.argv[1]))
 loss = lambda p: elastic_nse_loss(y_true, p, std, np.array([[3.0], [-1.0]], "float32"), alpha=0.1)
 value, slopes = jax.jit(jax.value_and_grad(loss))(y_pred)
-print(json.dumps([float(value), float(masked_mse(y_true, y_pred)), np.asarray(slopes).tolist()]))
+print(json.dumps([float(value), np.asarray(slopes).tolist()]))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, given],
-        cwd=ROOT,
-        env=os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
+    command, environment = [sys.executable, "-c", code, given], os.environ | {"KERAS_BACKEND": "jax"}
+    done = subprocess.run(command, cwd=ROOT, env=environment | {"JAX_PLATFORMS": "cpu"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    value, mse, slopes = json.loads(done.stdout.splitlines()[-1])
+    value, slopes = json.loads(done.stdout.splitlines()[-1])
     assert value == pytest.approx(nse_loss_loop(y_true, y_pred, std, 0.1) + 0.485, rel=1e-5)
-    assert mse == pytest.approx(nse_loss_loop(y_true, y_pred, np.ones_like(std), 0), rel=1e-5)
     error = np.where(np.isfinite(y_true), y_pred - y_true, 0)
     expected = 2 * error / (std[:, None, :] + 0.1) ** 2 / np.isfinite(y_true).sum()
     np.testing.assert_allclose(slopes, expected, rtol=1e-4, atol=1e-7)
@@ -312,16 +282,6 @@ def test_metrics_equal_independent_oracles_on_2000_random_series():
             assert got == pytest.approx(expected, rel=1e-9, abs=1e-9), name
 
 
-def test_oracle_masks_as_we_do():
-    rng = np.random.default_rng(8)
-    for _ in range(50):
-        observed, simulated = random_pair(rng)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for name, oracle in (("NSE", HydroErr.nse), ("KGE", HydroErr.kge_2009), ("RMSE", HydroErr.rmse)):
-                assert METRICS[name](observed, simulated) == pytest.approx(oracle(simulated, observed), rel=1e-9)
-
-
 LITERALS = {  # worked by hand: means 3 and 3, sums of squares 14 and 4, products 6, squared errors 6
     "NSE": 1 - 6 / 14,
     "KGE": 1 - math.hypot(6 / math.sqrt(56) - 1, math.sqrt(4 / 14) - 1),
@@ -401,28 +361,26 @@ UNDEFINED = [
 ]
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("names", "observed", "simulated", "words"), UNDEFINED)
 def test_undefined_metrics_are_nan_with_a_reason_and_no_warning(names, observed, simulated, words):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for name in names:
-            assert math.isnan(METRICS[name](observed, simulated)), name
-            assert re.search(words, why_nan(observed, simulated, name)), name
+    for name in names:
+        assert math.isnan(METRICS[name](observed, simulated)), name
+        assert re.search(words, why_nan(observed, simulated, name)), name
 
 
+@pytest.mark.filterwarnings("error")
 def test_metrics_that_stay_defined():
     zero = [0.0] * 60
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert METRICS["MSE"](zero, [2.0] * 60) == 4
-        assert METRICS["alpha-NSE"](RAMP, [3.0] * 60) == 0
-        assert METRICS["FHV"](RAMP[:26], RAMP[:26]) == 0
-        assert METRICS["FMS"]([1.0, 2.0], [1.0, 4.0]) == pytest.approx(100)
-        assert METRICS["FLV"](RAMP, zero) == pytest.approx(100)  # no rise at all
-        assert why_nan(RAMP, RAMP) == ""
-        small = 1e-8 * np.array(RAMP)  # never above 1, and no mean that is zero
-        assert METRICS["KGE2012"](small, small) == METRICS["log-NSE"](small, small) == pytest.approx(1)
-        assert METRICS["FHV"](small, 2 * small) == pytest.approx(100)
+    assert METRICS["MSE"](zero, [2.0] * 60) == 4
+    assert METRICS["alpha-NSE"](RAMP, [3.0] * 60) == 0
+    assert METRICS["FHV"](RAMP[:26], RAMP[:26]) == 0
+    assert METRICS["FMS"]([1.0, 2.0], [1.0, 4.0]) == pytest.approx(100)
+    assert METRICS["FLV"](RAMP, zero) == pytest.approx(100)  # no rise at all
+    assert why_nan(RAMP, RAMP) == ""
+    small = 1e-8 * np.array(RAMP)  # never above 1, and no mean that is zero
+    assert METRICS["KGE2012"](small, small) == METRICS["log-NSE"](small, small) == pytest.approx(1)
+    assert METRICS["FHV"](small, 2 * small) == pytest.approx(100)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -434,19 +392,11 @@ def test_metrics_refuse_shapes_that_do_not_fit(name):
     assert "doi:10." in METRICS[name].__doc__ or name == "RMSE"
 
 
-def test_inputs_are_not_changed():
-    observed, simulated = np.array([3.0, NAN, -1.0, 2.0]), np.array([1.0, 2.0, -3.0, 0.0])
-    before = observed.copy(), simulated.copy()
-    score(observed[None], simulated[None])
-    np.testing.assert_array_equal(observed, before[0])
-    np.testing.assert_array_equal(simulated, before[1])
-
-
 def test_score_and_summarise():
     flow = np.array(RAMP)
     observed = np.stack([flow, flow, np.full(60, NAN), flow])
     simulated = np.stack([flow, flow + 1, flow, -flow])
-    table = score(observed, simulated, ["NSE", "PBIAS"], index=["01", "02", "03", "04"])
+    table = score(pd.DataFrame(observed), simulated, ("NSE", "PBIAS"), index=["01", "02", "03", "04"])
     assert list(table.columns) == ["NSE", "PBIAS"] and list(table.index) == ["01", "02", "03", "04"]
     shifted = 1 - 1 / flow.var()
     mirrored = 1 - 4 * np.mean(flow**2) / flow.var()
@@ -456,28 +406,17 @@ def test_score_and_summarise():
     assert list(summary.columns) == ["median", "mean", "p10", "p90", "below_zero", "basins"]
     # Three values, so the 10th percentile lies a fifth of the way from the lowest to the middle one.
     np.testing.assert_allclose(summary.loc["PBIAS"], [0, -60, -160, 16, 1, 3], rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(
-        summary.loc["NSE"],
-        [
-            shifted,
-            (1 + shifted + mirrored) / 3,
-            mirrored + (shifted - mirrored) / 5,
-            shifted + (1 - shifted) * 0.8,
-            1,
-            3,
-        ],
-        rtol=1e-12,
-    )
+    tenths = mirrored + (shifted - mirrored) / 5, shifted + (1 - shifted) * 0.8
+    np.testing.assert_allclose(summary.loc["NSE"], [shifted, (1 + shifted + mirrored) / 3, *tenths, 1, 3], rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("error")
 def test_score_of_nothing():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        empty = summarise(score(np.full((2, 5), NAN), np.ones((2, 5))))
-        assert list(empty.index) == list(METRICS)
-        assert (empty["basins"] == 0).all() and empty["median"].isna().all()
-        none = score(np.empty((0, 5)), np.empty((0, 5)), ["NSE"])
-        assert none.shape == (0, 1) and summarise(none).loc["NSE", "basins"] == 0
+    empty = summarise(score(np.full((2, 5), NAN), np.ones((2, 5))))
+    assert list(empty.index) == list(METRICS)
+    assert (empty["basins"] == 0).all() and empty["median"].isna().all()
+    none = score(np.empty((0, 5)), np.empty((0, 5)), ["NSE"])
+    assert none.shape == (0, 1) and summarise(none).loc["NSE", "basins"] == 0
 
 
 def test_score_refuses_what_does_not_fit():
@@ -490,10 +429,3 @@ def test_score_refuses_what_does_not_fit():
         score(two, two, ["NES"])
     with pytest.raises(ValueError, match="'NES'"):
         why_nan(two[0], two[0], "NES")
-    with pytest.raises(ValueError, match="3 names"):
-        score(two, two, ["NSE"], index=["a", "b", "c"])
-
-
-def test_score_takes_labelled_arrays():
-    frame = pd.DataFrame([OBSERVED, OBSERVED], index=["b", "a"])
-    assert score(frame, [SIMULATED, OBSERVED], ("MSE",))["MSE"].tolist() == [1.5, 0.0]

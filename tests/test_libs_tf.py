@@ -72,7 +72,7 @@ def test_gates_of_a_single_day_that_starts_from_zero():
 
 
 def test_the_layer_is_compiled_on_jax_alone():
-    """XLA has no version of TensorFlow's fused kernel."""
+    """XLA cannot compile TensorFlow's fused kernel and makes its long loops several times slower."""
     assert layer().supports_jit == (keras.backend.backend() == "jax")
 
 
@@ -294,10 +294,8 @@ def test_noise_of_the_given_size_reaches_the_forcing_in_training_only():
 
 
 def squared_errors(targets, predictions, basin_std):
-    return {
-        name: ops.mean(ops.square(targets[..., k] - predictions[..., k]))
-        for k, name in enumerate(["streamflow", "soil1", "swe"])
-    }
+    errors = ops.mean(ops.square(targets - predictions), axis=(0, 1))
+    return {name: errors[k] for k, name in enumerate(["streamflow", "soil1", "swe"])}
 
 
 def test_training_moves_every_weight_and_lowers_the_loss():
@@ -334,33 +332,20 @@ def test_state_model_continues_from_a_state():
     """Two halves, the second started from the first half's last states, equal the whole."""
     forcing, attributes = inputs()
     states = StateModel(concept_model(), gates=True)
-    start = {
-        "attributes": attributes,
-        "h0": np.zeros((BATCH, UNITS), "float32"),
-        "c0": np.zeros((BATCH, UNITS), "float32"),
-    }
+    zeros = np.zeros((BATCH, UNITS), "float32")
+    start = {"attributes": attributes, "h0": zeros, "c0": zeros}
     whole = states.predict_on_batch({"forcing": forcing, **start})
-    first = states.predict_on_batch({"forcing": forcing[:, :17], **start})
-    second = states.predict_on_batch(
-        {"forcing": forcing[:, 17:], "attributes": attributes, "h0": first["h"][:, -1], "c0": first["c"][:, -1]}
-    )
+    first = states.predict_on_batch({**start, "forcing": forcing[:, :17]})
+    last = {"h0": first["h"][:, -1], "c0": first["c"][:, -1]}
+    second = states.predict_on_batch({**start, "forcing": forcing[:, 17:], **last})
     assert set(whole) == {"prediction", "h", "c", "i", "f", "g", "o"}
     for name, series in whole.items():
-        np.testing.assert_allclose(
-            np.concatenate([first[name], second[name]], axis=1), series, rtol=1e-5, atol=1e-6, err_msg=name
-        )
-    np.testing.assert_allclose(
-        whole["c"][:, 1:], whole["f"][:, 1:] * whole["c"][:, :-1] + whole["i"][:, 1:] * whole["g"][:, 1:], atol=1e-5
-    )
-
-
-def test_gates_are_returned_only_if_asked_for():
-    forcing, attributes = inputs()
-    zeros = np.zeros((BATCH, UNITS), "float32")
-    states = StateModel(concept_model()).predict_on_batch(
-        {"forcing": forcing, "attributes": attributes, "h0": zeros, "c0": zeros}
-    )
-    assert set(states) == {"prediction", "h", "c"}
+        halves = np.concatenate([first[name], second[name]], axis=1)
+        np.testing.assert_allclose(halves, series, rtol=1e-5, atol=1e-6, err_msg=name)
+    kept, gained = whole["f"][:, 1:] * whole["c"][:, :-1], whole["i"][:, 1:] * whole["g"][:, 1:]
+    np.testing.assert_allclose(whole["c"][:, 1:], kept + gained, atol=1e-5)
+    without_gates = StateModel(states.model).predict_on_batch({"forcing": forcing, **start})
+    assert set(without_gates) == {"prediction", "h", "c"}
 
 
 def test_defaults():
@@ -398,12 +383,7 @@ def test_wrong_arguments_are_named(make, received):
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is that run")
 def test_all_of_this_holds_on_jax():
     """The other backend has a path and a gradient of its own."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", __file__]
+    command = [sys.executable, "-m", "pytest", "-n0", "-x", "-q", "-p", "no:cacheprovider", __file__]
     root, environment = Path(__file__).parent.parent, os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and " passed" in done.stdout, done.stdout
-
-
-def test_tensorflow_does_not_compile_the_layer():
-    """XLA makes its long loops several times slower there; JAX needs its compiler."""
-    assert layer().supports_jit == (keras.backend.backend() != "tensorflow")
