@@ -375,9 +375,13 @@ def make_demo(root: str | Path = "demo", basins: int = 30, years: int = 12, seed
         _write_attributes(made, attributes(ds))
         write_text(made / "README.txt", README.format(**settings))
         write_json(made / "demo.json", settings | {"files": sum(path.is_file() for path in made.rglob("*")) + 1})
-        if place.is_dir():  # and empty
-            place.rmdir()
-        made.rename(place)
+        try:
+            if place.is_dir():  # and empty
+                place.rmdir()
+            made.rename(place)
+        except OSError:
+            if not _is_there(root, settings):  # else another process made it meanwhile
+                raise
     return root
 
 
