@@ -19,7 +19,7 @@ import pandas as pd
 import xarray as xr
 
 from reading.attributes import climate_indices
-from writing.files import InputError, cli, read_json, unfinished, write_csv, write_json, write_text
+from writing.files import InputError, cli, read_json, write_csv, write_json, write_text
 
 START = "2001-10-01"
 SPINUP_YEARS = 8  # simulated before START and dropped, so that the deep layer has forgotten its initial water
@@ -453,7 +453,7 @@ def make_demo(root: str | Path = "demo", basins: int = 30, years: int = 12, seed
         return root
     ds = simulate(basins, years, seed)
     place = root.resolve()
-    temporary = unfinished(place)
+    temporary = place.with_name(f".unfinished_{place.name}")
     try:
         for basin, folder in zip(ds["basin"].values.tolist(), _folders(ds), strict=True):
             _write_basin(temporary, ds.sel(basin=basin), basin, folder)

@@ -1,7 +1,7 @@
 """State files: h and c of every basin at the end of one day, netCDF, from which a simulation begins without spin-up.
 
-write(path, data, day, h, c, model, origin)
-h, c = read(path, model, data, first_day)
+write_state(path, data, day, h, c, model, origin)
+h, c = read_state(path, model, data, first_day)
 """
 
 import hashlib
@@ -28,7 +28,7 @@ def identity(model):
     }
 
 
-def write(path, data, day, h, c, model, origin):
+def write_state(path, data, day, h, c, model, origin):
     """Write the states at the end of a day.
 
     Parameters
@@ -49,7 +49,7 @@ def write(path, data, day, h, c, model, origin):
             file[name][:] = values[:, None]
 
 
-def read(path, model, data, first_day):
+def read_state(path, model, data, first_day):
     """The states from which a period begins.
 
     Parameters
