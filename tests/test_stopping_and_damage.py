@@ -28,7 +28,7 @@ import LSTM_output_Cn
 import LSTM_test
 import LSTM_train
 from reading import windows
-from running import parallel, runs
+from running import runs
 from writing import files, plots
 from writing.files import InputError
 
@@ -82,20 +82,16 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(run_dir, settin
     assert (tmp_path / "moved" / "seed_1" / "model.keras").read_bytes() == before
 
 
-def start(settings, before=""):
-    """LSTM_train.py with these settings as a process, some lines of Python run before it."""
-    words = ["LSTM_train.py"]
+def start(settings):
+    """LSTM_train.py with these settings as a process."""
+    words = [sys.executable, "LSTM_train.py"]
     for name, value in vars(settings).items():
         option = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):
             words += [option] * value
-        else:
+        elif value is not None:
             words += [option, *(map(str, value) if isinstance(value, tuple) else [str(value)])]
-    # A shell that starts tests in the background leaves Ctrl-C ignored, for all that it starts.
-    code = "import os, runpy, signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    code += f"{before}\nsys.argv = {words!r}\nrunpy.run_path('LSTM_train.py', run_name='__main__')"
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True, start_new_session=True, **pipes)
+    return subprocess.Popen(words, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
 def test_a_training_killed_at_random_moments_ends_with_the_same_weights(settings, tmp_path):
@@ -122,40 +118,17 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_weights(settings
     assert same_weights(tmp_path / "never stopped", tmp_path / "killed") and not unfinished(tmp_path / "killed")
 
 
-IN_SECOND_EPOCH = """
-from reading import windows
-draw, epochs = windows.training_windows, []
-def interrupted(*args, **options):
-    epochs.append(1)
-    for k, batch in enumerate(draw(*args, **options)):
-        if len(epochs) == 2 and k == 1:
-            os.kill(os.getpid(), signal.SIGNAL)
-        yield batch
-windows.training_windows = interrupted
-"""
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
-def test_ctrl_c_in_an_epoch_says_how_to_go_on(settings, tmp_path):
-    process = start(settings(tmp_path / "run", seed=(1,)), IN_SECOND_EPOCH.replace("SIGNAL", "SIGINT"))
-    output, error = process.communicate(timeout=300)
-    assert error == f"Stopped. Go on with: python LSTM_train.py --resume --run-dir {tmp_path / 'run'}\n"
-    assert process.returncode == 130 and output.splitlines()[-1].startswith("    1 ")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
-@pytest.mark.parametrize("signal_name, code, said", [("SIGINT", 130, "Stopped.\n"), ("SIGTERM", 143, "")])
-def test_a_script_that_is_stopped_while_packages_load_ends_in_a_word(tmp_path, signal_name, code, said):
-    # A package that is loaded after the command line is read, in the midst of which the signal comes.
-    lines = f"import os, signal\nos.kill(os.getpid(), signal.{signal_name})\n"
-    (tmp_path / "cn_loss.py").write_text(lines, encoding="utf-8")
-    script = (ROOT / "LSTM_test.py").read_text(encoding="utf-8")
+def test_ctrl_c_while_packages_load_ends_in_a_word(tmp_path):
+    # A package that is loaded after the command line is read, in the midst of which Ctrl-C comes; a shell that starts
+    # tests in the background leaves it ignored.
+    (tmp_path / "cn_loss.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n", encoding="utf-8")
+    heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script = heard + (ROOT / "LSTM_test.py").read_text(encoding="utf-8")
     (tmp_path / "LSTM_test.py").write_text(script, encoding="utf-8")
-    words = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    (tmp_path / "LSTM_test.py").write_text(words + script, encoding="utf-8")
     done = subprocess.run([sys.executable, "LSTM_test.py"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True,
                           text=True, timeout=300)  # fmt: skip
-    assert (done.stderr, done.stdout, done.returncode) == (said, "", code)
+    assert (done.stderr, done.stdout, done.returncode) == ("Stopped.\n", "", 130)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without asking them")
@@ -219,22 +192,6 @@ def test_a_lock_ends_with_its_process(tmp_path):
         holder.kill()
     with files.locked(tmp_path / "lock", "busy"):
         pass
-
-
-def test_processes_that_do_not_come_together(monkeypatch):
-    jax, keras = pytest.importorskip("jax"), pytest.importorskip("keras")
-
-    def fail(**options):
-        assert options["num_processes"] == 2 and options["process_id"] == 1
-        raise RuntimeError("Connect failed.\nMany more lines.")
-
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    monkeypatch.setattr(jax.distributed, "initialize", fail)
-    for name, value in {"NUM_PROCESSES": "2", "PROCESS_ID": "1", "JOB_ADDRESSES": "127.0.0.1:1"}.items():
-        monkeypatch.setenv(f"KERAS_DISTRIBUTION_{name}", value)
-    with pytest.raises(InputError) as problem:
-        parallel.join(True)
-    assert str(problem.value) == "The 2 processes did not come together (Connect failed.)."
 
 
 # Disks
@@ -401,29 +358,12 @@ def npy(values):
     return buffer.getvalue()
 
 
-def with_meta(**changes):
-    def craft(members, canary):
-        meta = json.loads(str(np.load(io.BytesIO(members["meta.npy"]))))
-        return {**members, "meta.npy": npy(np.array(json.dumps({**meta, **changes})))}
-
-    return craft
-
-
 CHECKPOINTS = {
     "pickled array": lambda m, canary: {**m, "v0.npy": npy(np.array([Payload(canary)], object))},
     "a plain pickle": lambda m, canary: pickle.dumps(Payload(canary)),
     "other shape": lambda m, canary: {**m, "v0.npy": npy(np.zeros((2, 3), "f4"))},
     "one array less": lambda m, canary: {k: v for k, v in m.items() if k != "v3.npy"},
     "one array more": lambda m, canary: {**m, "v999.npy": m["v0.npy"]},
-    "no meta": lambda m, canary: {k: v for k, v in m.items() if k != "meta.npy"},
-    "meta no JSON": lambda m, canary: {**m, "meta.npy": npy(np.array("{"))},
-    "epoch a word": with_meta(epoch="3"),
-    "epoch of another history": with_meta(epoch=2),
-    "history of numbers": with_meta(history=[1, 2, 3]),
-    "best not a number": with_meta(best={"score": float("nan"), "epoch": 1}),
-    "best epoch to come": with_meta(best={"score": 0.5, "epoch": 7}),
-    "of another member": with_meta(seed=2),
-    "empty": lambda m, canary: b"",
     "cut off": lambda m, canary: b"PK\x03\x04 nothing",
 }
 

