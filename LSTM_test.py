@@ -108,7 +108,7 @@ def main(settings: Settings):
     order = pd.MultiIndex.from_product([data.targets, members, data.basins], names=scores.index.names)
     scores = scores.reindex(order).reset_index()
     summary = summary_of(scores, counted, data, members)
-    print(forcing.report() if not begin else forcing.report(spinup_days=0))
+    print(forcing.report(spinup_days=0) if begin else forcing.report())
     units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
     print(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
     print(summary.to_string(float_format=lambda value: f"{value:.3f}"))

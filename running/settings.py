@@ -52,7 +52,8 @@ def checked_settings(kind, values, where):
     """
     kinds = get_type_hints(kind)
     if unknown := [name for name in values if name not in kinds]:
-        raise InputError(f"{where}: this version knows no option {unknown[0]}; take it out, or use the other version.")
+        words = f"{where}: this version knows no option {unknown[0]}"
+        raise InputError(f"{words}; take it out, or use the version that wrote it.")
     if missing := [name for name in kinds if name not in values and not hasattr(kind, name)]:
         raise InputError(f"{where} lacks {', '.join(missing)}; restore it or train again.")
     checked = {}

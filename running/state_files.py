@@ -14,12 +14,7 @@ from writing.files import InputError, reason, replacing, some
 
 
 def identity(model):
-    """What a state belongs to: digests of the trained weights and of the statistics that normalise its inputs.
-
-    Parameters
-    ----------
-    model : libs_tf.ConceptLSTM
-    """
+    """What a state belongs to: digests of a ConceptLSTM's trained weights and of the statistics of its inputs."""
     scales = model.forcing_scale, model.attribute_scale, model.target_scale
     parts = {"model": model.trainable_weights, "statistics": [w for scale in scales for w in scale.weights]}
     return {
