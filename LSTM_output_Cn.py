@@ -4,7 +4,8 @@
     python LSTM_output_Cn.py --run-dir runs/camels --period 2004-10-01 2008-09-30 --format netcdf --gates
     python LSTM_output_Cn.py --run-dir runs/camels --format page                # Cn.html, to open in a browser
 
-CSV: one file per basin, Cn_<basin>.csv, with date, cn_1 ... cn_N (no unit) and each target in its unit.
+CSV: one file per basin, Cn_<basin>.csv, with date, cn_1 ... cn_N (no unit), streamflow as simulated and the concepts as
+the probe reads them, each in its unit.
 netCDF: one file, Cn.nc, with c and h (basin, date, unit), the gates if asked for, and each target (basin, date).
 page: one file, Cn.html, to walk through the cell states that carry the concepts; with --basins, through all of them.
 Each basin is run as one sequence with a spin-up year before the period, which is not written. A run can also go on
@@ -15,28 +16,12 @@ where another one ended:
         --begin-with runs/demo/states_2011-10-01_2012-09-30/state_2012-09-30.nc
 """
 
-if __name__ == "__main__":
-    from writing.files import end_quietly
-
-    end_quietly()  # first, because the packages below take half a second to load
-
-import contextlib
-import functools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import tyro
 
-LONG_NAMES = {
-    "c": "cell state",
-    "h": "hidden state",
-    "i": "input gate",
-    "f": "forget gate",
-    "g": "candidate (tanh) gate",
-    "o": "output gate",
-}
+from writing.files import InputError, cli
 
 
 @dataclass
@@ -65,11 +50,38 @@ class Settings:
     """Folder for the files; states_<start>_<end> in the run directory if not given."""
 
 
-def main(settings: Settings):
-    from running import runs, simulation, state_files
-    from writing import netcdf
-    from writing.files import InputError, replacing
+if __name__ == "__main__":  # before the packages below, which take seconds to load
+    settings = cli(tyro.cli, Settings, description=__doc__)
 
+import contextlib
+import functools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cn_loss import METRICS
+from probing import page
+from probing.probes import joint_probes
+from running import runs
+from running.settings import checked_settings
+from running.simulation import ForcingDays, scored_basins, simulate
+from running.state_files import read_state, write_state
+from writing import netcdf, plots
+from writing.files import replacing, write_csv
+
+LONG_NAMES = {
+    "c": "cell state",
+    "h": "hidden state",
+    "i": "input gate",
+    "f": "forget gate",
+    "g": "candidate (tanh) gate",
+    "o": "output gate",
+}
+
+
+def main(settings: Settings):
+    settings = checked_settings(Settings, vars(settings), "Settings")
     if settings.gates and settings.format == "csv":
         raise InputError("Gates are not written to CSV: add --format netcdf, or --format page for the forget gate.")
     if settings.save_state and settings.format == "page":
@@ -84,14 +96,24 @@ def main(settings: Settings):
     data = run.data(start, end, settings.basins, data_dir=settings.data_dir)
     print(data.report)
     dates = data.dates(start, end)
-    begin = state_files.read(settings.begin_with, model, data, dates[0]) if settings.begin_with else None
-    if settings.format == "page":
-        write_page(out / "Cn.html", run, seed, model, data, (start, end), settings, begin)
-        return
+    begin = read_state(settings.begin_with, model, data, dates[0]) if settings.begin_with else None
+    forcing = ForcingDays(data.basins, start, end)
 
-    parts = simulation.simulate(
-        model, data, start, end, states=True, gates=settings.gates, progress="cell states", begin=begin
-    )
+    def simulated(label, **asked):
+        """The parts of a simulation of the period, their days with forcing counted."""
+        for part in simulate(model, data, start, end, progress=label, begin=begin, **asked):
+            forcing.count(part, part.basins)
+            yield part
+
+    write = write_page if settings.format == "page" else write_states
+    written = write(out, run, seed, model, data, (start, end), settings, simulated)
+    print(forcing.report() if begin is None else forcing.report(spinup_days=0))
+    print(written)
+
+
+def write_states(out, run, seed, model, data, period, settings, simulated):
+    """The cell states as CSV or netCDF, a figure of one basin and, if asked for, the states of the last day."""
+    dates = data.dates(*period)
     last = np.empty((2, len(data.basins), model.units), np.float32)  # h and c at the end of the last day
     largest = -np.inf
     with contextlib.ExitStack() as stack:
@@ -103,7 +125,7 @@ def main(settings: Settings):
             file = stack.enter_context(netcdf.create(path, data, dates, origin))
             describe(file, data, model.units, settings.gates)
             write = functools.partial(write_netcdf, file, data)
-        for part in parts:
+        for part in simulated("cell states", states=True, gates=settings.gates):
             write(part)
             last[:, part.basins] = part.states["h"][:, -1], part.states["c"][:, -1]
             # The figure shows the basin with the largest mean of the last concept: of snow, if there is any.
@@ -114,35 +136,30 @@ def main(settings: Settings):
                 shown = part.states["c"][b], part.observed[b], part.prediction[b]
     if settings.save_state:
         origin = {"seed": seed, **runs.origin(run)}
-        state_files.write(out / f"state_{dates[-1]}.nc", data, dates[-1], *last, model, origin)
-    print(f"Cell states of {len(data.basins)} basins, {start} to {end}, in {out}")
-    title = f"{basin}, {start} to {end}, seed {seed}"
-    draw(out / f"states_{basin}.png", data, part.dates, *shown, settings.units_shown, title)
+        write_state(out / f"state_{dates[-1]}.nc", data, dates[-1], *last, model, origin)
+    title = f"{basin}, {' to '.join(period)}, seed {seed}"
+    draw(out / f"states_{basin}.png", data, dates, *shown, settings.units_shown, title)
+    return f"Cell states of {len(data.basins)} basins, {' to '.join(period)}, in {out}"
 
 
-def write_page(path, run, seed, model, data, period, settings, begin):
+def write_page(out, run, seed, model, data, period, settings, simulated):
     """One HTML file of the run for a browser."""
-    from probing import page
-    from probing.probes import joint_probes
-    from running import runs, simulation
-
-    def simulate(label):
-        return simulation.simulate(model, data, *period, gates=True, progress=label, begin=begin)
-
+    path = out / "Cn.html"
     joint = joint_probes(model, data.targets[1:])
     made = runs.origin(run)
     commit, _, changes = made.pop("git_commit").partition("+")
     header = {"period": " to ".join(period), "member": f"seed {seed}", **made, "code": f"{commit[:10]} {changes}"}
-    counted = simulation.scored_basins(run.basins, data)
-    shown = page.write(path, data, simulate, joint, counted, header, every=bool(settings.basins), gates=settings.gates)
-    print(f"{len(data.basins)} basins with {shown} of {model.units} cell states, {path.stat().st_size / 1e6:.1f} MB. "
-          f"Open in a browser: {path}")  # fmt: skip
+    counted, with_gates = scored_basins(run.basins, data), functools.partial(simulated, gates=True)
+    options = {"every": bool(settings.basins), "gates": settings.gates}
+    shown = page.write_page(path, data, with_gates, joint, counted, header, **options)
+    size = path.stat().st_size / 1e6
+    return (
+        f"{len(data.basins)} basins with {shown} of {model.units} cell states, {size:.1f} MB. Open in a browser: {path}"
+    )
 
 
 def describe(file, data, number, gates):
     """Lay out the netCDF file: cell and hidden states, the gates if asked for, and each target."""
-    from writing import netcdf
-
     netcdf.add_index(file, "unit", list(range(1, number + 1)), "number of the cell state, from 1")
     for name in ["c", "h", *("ifgo" if gates else "")]:
         about = {"units": "1", "long_name": LONG_NAMES[name]}
@@ -162,12 +179,9 @@ def write_netcdf(file, data, part):
 
 def write_tables(out, data, part):
     """One CSV for each basin of a part."""
-    import pandas as pd
-
-    from writing.files import write_csv
-
     header = [f"cn_{k + 1}" for k in range(part.states["c"].shape[2])]
-    header += [f"{name} ({data.about[name]['units']})" for name in data.targets]
+    for name in data.targets:
+        header.append(f"{name} {'simulated' if name == 'streamflow' else 'read'} ({data.about[name]['units']})")
     for basin, states, read in zip(data.basins[part.basins], part.states["c"], part.prediction, strict=True):
         table = pd.DataFrame(np.hstack([states, read]), index=pd.DatetimeIndex(part.dates), columns=header)
         write_csv(out / f"Cn_{basin}.csv", table, index_label="date")
@@ -175,20 +189,16 @@ def write_tables(out, data, part):
 
 def draw(path, data, dates, states, observed, read, number, title):
     """The cell states that follow the concepts of one basin best, above the concepts, observed and read."""
-    from writing import plots
-
     concepts = [
         {"name": name, "units": data.about[name]["units"], "observed": observed[:, k], "probed": read[:, k]}
         for k, name in enumerate(data.targets)
     ]
-    best = best_units(states, concepts[1:] or concepts, number)
+    best = best_states(states, concepts[1:] or concepts, number)
     plots.states(dates, states[:, best], [f"cn_{k + 1}" for k in best], concepts[1:], title, path)
 
 
-def best_units(states, concepts, number):
-    """The units whose states follow the observed concepts best by |r|, taken in turn from each concept's ranking."""
-    from cn_loss import METRICS
-
+def best_states(states, concepts, number):
+    """The cell states that follow the observed concepts best by |r|, taken in turn from each concept's ranking."""
     rankings = []
     for concept in concepts:
         known = np.isfinite(concept["observed"]) & np.isfinite(states).all(axis=1)
@@ -198,6 +208,4 @@ def best_units(states, concepts, number):
 
 
 if __name__ == "__main__":
-    from writing.files import cli
-
-    cli(lambda: main(tyro.cli(Settings, description=__doc__)))
+    cli(main, settings)

@@ -17,11 +17,6 @@ on, and the change of runoff and of every reading is set against random changes 
 year; --observer scores what is read by an observation that the model did not learn from.
 """
 
-if __name__ == "__main__":
-    from writing.files import end_quietly
-
-    end_quietly()  # first, because the packages below take half a second to load
-
 import functools
 import logging
 from dataclasses import dataclass
@@ -308,7 +303,7 @@ def intervene(settings, model, data, period, days, probes, spread, covariance, c
             run_on = runner_from(runner, ahead, attributes, probes)
             found.append(responses(run_on, h[:, k], c[:, k], np.concatenate(list(changes.values()))))
         outcome = {n: np.stack([one[n] for one in found], axis=2) for n in found[0]}  # (change, basin, start, day)
-        starts = data.dates(*period)[days] if simulation.is_snow(data, name) else None
+        starts = data.dates(*period)[days] if simulation.is_snow(data.about[name]) else None
         latitudes = some.place["lat"].to_numpy()
         curves += curves_by_season(name, rise, changes, outcome, basins, counted[name][basins], latitudes, starts)
     return curves

@@ -7,22 +7,15 @@
 
 Everything about the model and its data comes from the run directory. Each basin is simulated as one sequence with a
 spin-up year before the period, which is not scored. With several members each is scored, and the mean of their
-simulations; several runs may differ in their forcing. Basins are gone through some at a time, so that memory does not
-grow with their number.
+simulations; several runs may differ in their forcing. Basins are processed in batches, so that memory does not grow
+with their number.
 """
 
-if __name__ == "__main__":
-    from writing.files import end_quietly
-
-    end_quietly()  # first, because the packages below take half a second to load
-
 from dataclasses import dataclass
-from pathlib import Path
 
 import tyro
 
-FLOW_METRICS = ("log-NSE", "FHV", "FLV", "FMS")  # made for flow duration curves: not for soil water or snow
-MEAN = "mean of members"
+from writing.files import InputError, cli
 
 
 @dataclass
@@ -30,12 +23,12 @@ class Settings:
     run_dir: tuple[str, ...] = ("runs/demo",)
     """Run directory that LSTM_train.py wrote, or several whose simulations are averaged."""
     period: tuple[str, str] | None = None
-    """First and last day to score; if not given the test period stored with the run, which basins may have of their
-    own."""
+    """First and last day to score; the test period stored with the run if not given."""
     metrics: tuple[str, ...] = ("NSE", "KGE", "alpha-NSE", "beta-NSE", "FHV", "FLV", "r", "RMSE")
     """Any of NSE, KGE, KGE2012, MSE, RMSE, r, alpha-NSE, beta-NSE, log-NSE, PBIAS, FHV, FLV, FMS."""
     basins: tuple[str, ...] = ()
-    """Basin ids, or one file that lists them; the run's basins if empty. Basins it was not trained on are welcome."""
+    """Basin ids, or one file that lists them; the run's basins if empty. Basins it was not trained on are welcome; of
+    folds a basin that is in none of them is scored by the mean of all their runs."""
     data_dir: str | None = None
     """Where the data are now, if not where they were in training."""
     begin_with: tuple[str, ...] = ()
@@ -44,44 +37,56 @@ class Settings:
     """Folder for the results; if not given test_<start>_<end> in the run directory, or beside it in mean_of_<runs>."""
 
 
+if __name__ == "__main__":  # before the packages below, which take seconds to load
+    settings = cli(tyro.cli, Settings, description=__doc__)
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+import cn_loss
+from running.groups import load_group
+from running.settings import checked_settings
+from running.simulation import SNOW_MM, ForcingDays, is_snow, scored_basins
+from writing import netcdf, plots
+from writing.files import replacing, some, write_csv
+
+FLOW_METRICS = ("log-NSE", "FHV", "FLV", "FMS")  # made for flow duration curves: not for soil water or snow
+MEAN = "mean of members"
+
+
 def main(settings: Settings):
-    import numpy as np
-    import pandas as pd
-
-    import cn_loss
-    from running import groups, simulation
-    from writing import netcdf
-    from writing.files import InputError, replacing, write_csv
-
+    settings = checked_settings(Settings, vars(settings), "Settings")
     if unknown := [name for name in settings.metrics if name not in cn_loss.METRICS]:
         raise InputError(f"There is no metric {unknown[0]}: choose from {', '.join(cn_loss.METRICS)}.")
-    group = groups.load_group(settings.run_dir)
-    run = group.runs[0]
-    start, end = settings.period or run.settings["test_period"]
+    group = load_group(settings.run_dir)
+    check_states(group, settings.begin_with)
+    start, end = settings.period or group.runs[0].settings["test_period"]
     several = group.data(start, end, settings.basins, settings.data_dir)
+    dates, models = group.dates(several, start, end), group.models()
     data = several[0]
     for report in dict.fromkeys(one.report for one in several):
         print(report)
-    counted, models = simulation.scored_basins(group.basins, data), group.models()
-    within = None if settings.period else data.period("test", start, end)
-    start, end = (start, end) if settings.period else (within[0].min(), within[1].max())
-    dates = group.dates(several, start, end)
+    if new := group.new_to_folds(data.basins):
+        print(f"In none of the folds: {some(new)}. Scored by the mean of all {len(group.runs)} runs, none of which saw "
+              "them in training.")  # fmt: skip
     out = Path(settings.out_dir or group.folder / f"test_{start}_{end}")
     members = group.members + [MEAN] * (len(group.members) > 1)
-    if settings.begin_with and (group.folds or len(settings.begin_with) != len(group.members)):
-        words = f"--begin-with needs one state file for each of the {len(group.members)} members, in their order"
-        raise InputError(f"{words}; there is none for folds." if group.folds else f"{words}.")
-    shown = members[-1]
+    counted, forcing = scored_basins(group.basins, data), ForcingDays(data.basins, start, end)
 
     scores, days = [], dict.fromkeys(data.targets, 0)
-    nse = {name: np.full(len(data.basins), np.nan) for name in data.targets}
+    nse = {name: np.full(len(data.basins), np.nan) for name in data.targets}  # of the last member, for the figures
     origin = {"title": f"Simulated and observed series of {group.folder.name}", **group.origin()}
     with replacing(out / "series.nc") as path, netcdf.create(path, data, dates, origin) as file:
         netcdf.add_index(file, "member", members, "member of the run, or their mean")
         for name in data.targets:
             netcdf.add_series(file, f"{name}_observed", data.about[name], f"{name}, observed")
             netcdf.add_series(file, f"{name}_simulated", data.about[name], f"{name}, simulated", before=["member"])
-        for basins, parts in group.simulate(models, several, start, end, within, settings.begin_with, "simulating"):
+        begin = settings.begin_with
+        for basins, parts in group.simulate_members(models, several, start, end, begin, "simulating"):
+            forcing.count(parts[0], basins)
             simulated = [one.prediction for one in parts]
             simulated += [np.mean(simulated, axis=0)] * (len(parts) > 1)
             for k, name in enumerate(data.targets):
@@ -91,39 +96,47 @@ def main(settings: Settings):
                     file[f"{name}_simulated"][m, basins] = simulated[m][..., k]
                     names = [data.basins[b] for b in basins]
                     table = score_basins(settings.metrics, names, name, observed, simulated[m][..., k])
-                    table.loc[~counted[name][basins], "note"] = (
-                        f"mean below {simulation.SNOW_MM:g} mm: not in the summary"
-                    )
+                    table.loc[~counted[name][basins], "note"] = f"mean below {SNOW_MM:g} mm: not in the summary"
                     scores.append(table.assign(target=name, member=member))
-                days[name] += int((np.isfinite(observed) & np.isfinite(simulated[-1][..., k])).sum())
-                one = cn_loss.score(observed, simulated[-1][..., k], ["NSE"])["NSE"]
-                nse[name][basins] = one.where(counted[name][basins])
+                last = simulated[-1][..., k]
+                days[name] += int((np.isfinite(observed) & np.isfinite(last)).sum())
+                nse[name][basins] = cn_loss.score(observed, last, ["NSE"])["NSE"].where(counted[name][basins])
         if not any(days.values()):
             raise InputError(f"Nothing was observed on any day from {start} to {end}: choose another --period.")
 
     scores = pd.concat(scores).set_index(["target", "member", "basin"])
     order = pd.MultiIndex.from_product([data.targets, members, data.basins], names=scores.index.names)
     scores = scores.reindex(order).reset_index()
-    summary = summarise(scores, counted, data, members)
+    summary = summary_of(scores, counted, data, members)
+    print(forcing.report(spinup_days=0) if begin else forcing.report())
     units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
     print(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
     print(summary.to_string(float_format=lambda value: f"{value:.3f}"))
     print("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
-    for name in filter(lambda name: simulation.is_snow(data, name), data.targets):
+    for name in filter(lambda name: is_snow(data.about[name]), data.targets):
         why = f"as its {data.about[name]['snow']} says"
-        print(f"{name} is snow, {why}: it counts where its training-period mean exceeds {simulation.SNOW_MM:g} mm.")
+        print(f"{name} is snow, {why}: it counts where its training-period mean exceeds {SNOW_MM:g} mm.")
     write_csv(out / "scores.csv", scores, index=False)
     write_csv(out / "summary.csv", summary)
-    figures(out, data, nse, shown, note=f"{shown}, {start} to {end}")
+    figures(out, data, nse, members[-1], note=f"{members[-1]}, {start} to {end}")
     print(f"\nScores, series and figures in {out}")
     period = f" --period {start} {end}" if settings.period else ""
-    print(f"Look inside: python LSTM_output_Cn.py --run-dir {run.path}{period} --format page")
+    print(f"Look inside: python LSTM_output_Cn.py --run-dir {group.runs[0].path}{period} --format page")
+
+
+def check_states(group, begin_with):
+    """Refuse state files that are not one for each member."""
+    if not begin_with:
+        return
+    words = f"--begin-with needs one state file for each of the {len(group.members)} members, in their order"
+    if group.folds:
+        raise InputError(f"{words}; there is none for folds.")
+    if len(begin_with) != len(group.members):
+        raise InputError(f"{words}.")
 
 
 def score_basins(metrics, basins, name, observed, simulated):
     """Scores of some basins for one target, a row each, and in words why a score has no value."""
-    import cn_loss
-
     metrics = [metric for metric in metrics if name == "streamflow" or metric not in FLOW_METRICS]
     table = cn_loss.score(observed, simulated, metrics, index=basins)
     notes = []
@@ -135,12 +148,8 @@ def score_basins(metrics, basins, name, observed, simulated):
     return table.assign(note=notes).rename_axis("basin").reset_index()
 
 
-def summarise(scores, counted, data, members):
+def summary_of(scores, counted, data, members):
     """Median, mean and spread over basins of each metric, for each target and member."""
-    import pandas as pd
-
-    import cn_loss
-
     summaries = {}
     for name in data.targets:
         for member in members:
@@ -154,11 +163,6 @@ def summarise(scores, counted, data, members):
 
 def figures(out, data, nse, shown, note):
     """The distribution of NSE, hydrographs of a good, a median and a bad basin, and a map where places are known."""
-    import numpy as np
-    import xarray as xr
-
-    from writing import plots
-
     plots.score_distribution(nse, "NSE", out / "nse_distribution.png", note=note)
     order = np.argsort(nse["streamflow"])[: np.isfinite(nse["streamflow"]).sum()]
     panels = []
@@ -181,6 +185,4 @@ def figures(out, data, nse, shown, note):
 
 
 if __name__ == "__main__":
-    from writing.files import cli
-
-    cli(lambda: main(tyro.cli(Settings, description=__doc__)))
+    cli(main, settings)

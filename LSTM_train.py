@@ -9,25 +9,14 @@ Then score the run with LSTM_test.py and write its cell states with LSTM_output_
 presets below: edit them, or give any setting as an option.
 """
 
-if __name__ == "__main__":
-    from writing.files import end_quietly
-
-    end_quietly()  # first, because the packages below take half a second to load
-
-import contextlib
-import functools
-import itertools
-import math
 import sys
-import time
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import tyro
 
-EPSILON = 0.1  # of the loss: this share of a target's overall standard deviation is added to every basin's own
+from running.settings import checked_settings, stored_settings
+from writing.files import InputError, cli
 
 
 @dataclass
@@ -41,8 +30,7 @@ class Settings:
     """Forcing product: daymet, maurer, maurer_extended, nldas, nldas_extended, or caravan. Of several of CAMELS-US the
     model gets all inputs: prcp_daymet, prcp_maurer and so on."""
     basins: tuple[str, ...] = ()
-    """Basin ids, or one file that lists them; if empty, all basins of the data folder that can be used. A table with
-    columns such as train_start and train_end gives single basins periods of their own."""
+    """Basin ids, or one file that lists them; if empty, all basins of the data folder that can be used."""
     attributes: str = "auto"
     """Catchment attributes: auto (the 27 of the CAMELS files, Caravan's own), a CSV table, climate (computed from the
     forcing of the training period), or none."""
@@ -162,9 +150,58 @@ PRESETS = {
 }
 
 
-def main(settings: Settings):
-    from running import parallel
+def from_command_line(words):
+    """Settings from the words of a command: a preset's name, if the first word is one, then options.
 
+    With --resume or --start-from the settings kept in that run directory take the place of the preset's.
+    """
+    preset = words[0] if words and words[0] in PRESETS else "demo"
+    words = words[1:] if words and words[0] in PRESETS else words
+    described = {"description": __doc__, "prog": f"LSTM_train.py {preset}", "args": words}
+    chosen = checked_settings(Settings, vars(PRESETS[preset]), f"Preset {preset} in LSTM_train.py")
+    chosen = tyro.cli(Settings, default=chosen, **described)
+    if not (chosen.resume or chosen.start_from):
+        return chosen
+    stored = stored_settings(chosen.run_dir if chosen.resume else chosen.start_from, Settings)
+    if stored is None and not chosen.resume:
+        raise InputError(f"There is no run directory {chosen.start_from}: name another with --start-from.")
+    if stored is None:
+        return chosen
+    stored.run_dir = chosen.run_dir  # it may have been moved
+    if not chosen.resume:
+        stored.train_only, stored.folds = "all", 0
+    return tyro.cli(Settings, default=stored, **described)
+
+
+if __name__ == "__main__":  # before the packages below, which take seconds to load
+    settings = cli(from_command_line, sys.argv[1:])
+
+import contextlib
+import functools
+import itertools
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+import cn_loss
+import hydrodata_tf as hydrodata
+from libs_tf import keras
+from reading import windows
+from reading.demo_data import make_demo
+from running import parallel, runs
+from running.simulation import scored_basins, simulate
+from writing import plots
+from writing.files import write_csv
+
+EPSILON = 0.1  # of the loss: this share of a target's overall standard deviation is added to every basin's own
+
+
+def main(settings: Settings):
+    settings = checked_settings(Settings, vars(settings), "Settings")
     check(settings)
     team = parallel.join(settings.distribute)
     with parallel.working(team):
@@ -173,15 +210,9 @@ def main(settings: Settings):
 
 def train(settings, team):
     """Read the data, begin the run directory and train every member."""
-    import hydrodata_tf as hydrodata
-    from running import runs
-    from writing.files import InputError
-
     if settings.batch_size % team.devices:
         raise InputError(f"--batch-size {settings.batch_size} cannot be divided by {team.devices} devices.")
     if settings.data_dir == PRESETS["demo"].data_dir and team.first:
-        from reading.demo_data import make_demo
-
         print(f"Synthetic demo catchments in {make_demo(settings.data_dir)}/")
     team.wait()
     data = hydrodata.open_data(
@@ -193,12 +224,10 @@ def train(settings, team):
         concepts=settings.concepts,
         climate_period=settings.train_period,
         used_in=settings.train_period,
-        own_periods=hydrodata.read_periods(settings.basins),
     )
     for period in (settings.train_period, settings.valid_period, settings.test_period):
         data.dates(*period)
     print(data.report)
-    check_own_periods(settings, data)
     for reason in dict.fromkeys(data.left_out.values()):
         number = sum(reason == other for other in data.left_out.values())
         print(f"{number} basins left out. {reason} (left_out.csv in the run directory names them).")
@@ -226,10 +255,7 @@ def kept_in_folds(folds, basins):
 
 def train_run(settings, team, data, base):
     """Begin or resume one run directory and train its members."""
-    from reading import windows
-    from running import runs
-
-    training = windows.training_set(data, *data.period("train", *settings.train_period), settings.warmup_days)
+    training = windows.training_set(data, *settings.train_period, settings.warmup_days)
     if base:
         training = replace(training, normalisation=base.statistics_with(training.normalisation))
     valid = data.select(range(len(data.basins))[team.index :: team.count])
@@ -244,78 +270,40 @@ def train_run(settings, team, data, base):
 
 
 def check(settings):
-    """Refuse settings that cannot work before anything is read."""
-    from running.runs import MOST_UNITS
-    from writing.files import InputError
+    """Refuse settings that cannot work, before anything is read."""
 
-    for name in ("hidden_size", "epochs", "batch_size", "window", "learning_rate", "clip_norm", "patience"):
-        if not getattr(settings, name) > 0:
-            raise InputError(f"--{name.replace('_', '-')} must be above 0, not {getattr(settings, name)}.")
-    for name in ("warmup_days", "forcing_noise", "streamflow_weight", "concept_weight", "probe_penalty"):
-        if not getattr(settings, name) >= 0:
-            raise InputError(f"--{name.replace('_', '-')} must not be below 0, not {getattr(settings, name)}.")
-    if not settings.streamflow_weight and not (settings.concepts and settings.concept_weight):
-        raise InputError("Nothing would be learned: give --streamflow-weight or --concept-weight a value above 0.")
-    if settings.hidden_size > MOST_UNITS:
-        raise InputError(f"--hidden-size must not be above {MOST_UNITS}, not {settings.hidden_size}.")
-    if settings.forcing_noise > 1:
-        raise InputError(f"--forcing-noise must not be above 1, not {settings.forcing_noise}.")
-    if not 0 <= settings.root_flow_share <= 1:
-        raise InputError(f"--root-flow-share must be from 0 to 1, not {settings.root_flow_share}.")
-    if not 0 <= settings.dropout < 1:
-        raise InputError(f"--dropout must be at least 0 and below 1, not {settings.dropout}.")
-    check_members(settings)
-    check_periods(settings)
+    def option(name):
+        return f"--{name.replace('_', '-')}"
 
-
-def check_members(settings):
-    """Refuse seeds, folds and parts to train that cannot be."""
-    from running.runs import MOST_SEED
-    from writing.files import InputError
-
-    if settings.folds == 1 or settings.folds < 0:
-        raise InputError(f"--folds must be 0 or at least 2, not {settings.folds}.")
-    if settings.train_only == "probe" and not settings.concepts:
-        raise InputError("--train-only probe needs --concepts.")
-    if len(set(settings.seed)) < max(1, len(settings.seed)) or not all(
-        0 <= seed <= MOST_SEED for seed in settings.seed
-    ):
-        given = " ".join(map(str, settings.seed))
-        raise InputError(f"--seed takes different whole numbers from 0 to {MOST_SEED}, not {given}.")
-
-
-def check_own_periods(settings, data):
-    """Refuse basins whose own periods share days."""
-    from writing.files import InputError
-
-    spans = [data.period(name, *getattr(settings, f"{name}_period")) for name in ("train", "valid", "test")]
-    for (first, last), (later, end) in itertools.combinations(spans, 2):
-        if (both := np.flatnonzero((first <= end) & (later <= last))).size:
-            raise InputError(f"Basin {data.basins[both[0]]}: two of its periods share days; mend the basin list.")
-
-
-def check_periods(settings):
-    """Refuse periods that are no periods or share days."""
-    from reading.windows import parse_period
-    from writing.files import InputError
-
-    periods = []
-    for name in ("train", "valid", "test"):
-        option = f"--{name}-period"
-        periods.append((*parse_period(*getattr(settings, f"{name}_period"), option), option))
-    for (first, last, one), (later, end, other) in itertools.pairwise(sorted(periods)):
-        if later <= last:
-            raise InputError(f"{one} ({first} to {last}) and {other} ({later} to {end}) share days.")
+    given = vars(settings)
+    above = ("hidden_size", "epochs", "batch_size", "window", "learning_rate", "clip_norm", "patience")
+    least = ("warmup_days", "forcing_noise", "streamflow_weight", "concept_weight", "probe_penalty")
+    seeds = " ".join(map(str, settings.seed))
+    rules = [
+        *((given[name] > 0, f"{option(name)} must be above 0, not {given[name]}.") for name in above),
+        *((given[name] >= 0, f"{option(name)} must not be below 0, not {given[name]}.") for name in least),
+        (settings.streamflow_weight or (settings.concepts and settings.concept_weight),
+         "Nothing would be learned: give --streamflow-weight or --concept-weight a value above 0."),
+        (settings.forcing_noise <= 1, f"--forcing-noise must not be above 1, not {settings.forcing_noise}."),
+        (0 <= settings.root_flow_share <= 1, f"--root-flow-share must be from 0 to 1, not {settings.root_flow_share}."),
+        (0 <= settings.dropout < 1, f"--dropout must be at least 0 and below 1, not {settings.dropout}."),
+        (settings.folds == 0 or settings.folds > 1, f"--folds must be 0 or at least 2, not {settings.folds}."),
+        (settings.concepts or settings.train_only != "probe", "--train-only probe needs --concepts."),
+        (settings.seed and len(set(settings.seed)) == len(settings.seed)
+         and all(0 <= seed <= runs.MOST_SEED for seed in settings.seed),
+         f"--seed takes different whole numbers from 0 to {runs.MOST_SEED}, not {seeds}."),
+    ]  # fmt: skip
+    names = ("train_period", "valid_period", "test_period")
+    periods = sorted((*windows.parse_period(*given[name], option(name)), option(name)) for name in names)
+    for (first, last, one), (later, end, other) in itertools.pairwise(periods):
+        rules.append((last < later, f"{one} ({first} to {last}) and {other} ({later} to {end}) share days."))
+    for holds, sentence in rules:
+        if not holds:
+            raise InputError(sentence)
 
 
 def train_member(settings, team, seed, training, valid, base):
     """Train the member of one seed, from its last checkpoint if it has one, and leave its best weights in the run."""
-    import pandas as pd
-
-    from running import runs
-    from writing import plots
-    from writing.files import InputError, write_csv
-
     folder = Path(settings.run_dir) / f"seed_{seed}"
     build_model = functools.partial(runs.build_model, asdict(settings), training.normalisation, seed)
     with team.training():
@@ -399,15 +387,9 @@ def begin_with_constants(model, training):
 
 def train_epoch(settings, team, model, training, seed, epoch):
     """One pass over all training days; the mean loss and its parts, by name."""
-    import pandas as pd
-    from tqdm import tqdm
-
-    from reading.windows import training_windows
-    from writing.files import InputError
-
     rng = np.random.default_rng([seed, epoch])  # an epoch that is done again after a stop sees the same windows
     draw = settings.window, settings.batch_size, settings.warmup_days, rng
-    batches = training_windows(training, *draw, share=(team.index, team.count))
+    batches = windows.training_windows(training, *draw, share=(team.index, team.count))
     steps = math.ceil(training.scored / settings.window / settings.batch_size)
     hidden = None if team.first else True  # the bar
     logs = []
@@ -435,8 +417,6 @@ def loss_weights(settings, targets):
 
 def compile_model(settings, model, normalisation, weights):
     """Give a model its loss, a part for each target, and Adam with clipped gradients."""
-    from cn_loss import elastic_nse_loss, nse_loss, root_nse_loss
-    from libs_tf import keras
 
     def loss(targets, predictions, basin_std):
         parts = {}  # targets and predictions (batch, time, target) in mm/day and the concepts' units
@@ -445,14 +425,16 @@ def compile_model(settings, model, normalisation, weights):
             epsilon = EPSILON * normalisation["targets"][name][1]
             if name == "streamflow":
                 share = settings.root_flow_share
-                both = (1 - share) * nse_loss(*one, epsilon=epsilon) + share * root_nse_loss(*one, epsilon=epsilon)
+                both = (1 - share) * cn_loss.nse_loss(*one, epsilon=epsilon) + share * cn_loss.root_nse_loss(
+                    *one, epsilon=epsilon
+                )
                 parts[name] = weights[name] * both
             elif settings.probe_penalty == 0:
-                parts[name] = weights[name] * nse_loss(*one, epsilon=epsilon)
+                parts[name] = weights[name] * cn_loss.nse_loss(*one, epsilon=epsilon)
             else:
                 probe = model.probe.kernel[:, k - 1]
                 penalty = {"alpha": settings.probe_penalty, "epsilon": epsilon}
-                parts[name] = weights[name] * elastic_nse_loss(*one, probe, **penalty)
+                parts[name] = weights[name] * cn_loss.elastic_nse_loss(*one, probe, **penalty)
         return parts
 
     adam = keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm)
@@ -465,47 +447,18 @@ def median_nse(model, team, data, period, table):
 
     Each process simulates its own basins. `table` holds each basin's training-period means.
     """
-    import pandas as pd
-
-    from cn_loss import score
-    from running.simulation import scored_basins, simulate
-
     counted = scored_basins(table, data)
     rows = [np.empty((0, len(model.targets)))]
-    within = data.period("valid", *period)
-    for part in simulate(model, data, within[0].min(), within[1].max(), within=within):
+    for part in simulate(model, data, *period):
         nse = [
-            score(part.observed[..., k], part.prediction[..., k], ["NSE"])["NSE"].where(counted[name][part.basins])
+            cn_loss.score(part.observed[..., k], part.prediction[..., k], ["NSE"])["NSE"].where(
+                counted[name][part.basins]
+            )
             for k, name in enumerate(model.targets)
         ]
         rows.append(np.stack(nse, axis=1))
     return pd.DataFrame(team.gather(np.concatenate(rows)), columns=model.targets).median().to_dict()
 
 
-def from_command_line(words):
-    """Settings from the words of a command: a preset's name, if the first word is one, then options.
-
-    With --resume or --start-from the settings kept in that run directory take the place of the preset's.
-    """
-    preset = words[0] if words and words[0] in PRESETS else "demo"
-    words = words[1:] if words and words[0] in PRESETS else words
-    described = {"description": __doc__, "prog": f"LSTM_train.py {preset}", "args": words}
-    chosen = tyro.cli(Settings, default=PRESETS[preset], **described)
-    if not (chosen.resume or chosen.start_from):
-        return chosen
-    from running.runs import stored_settings
-
-    stored = stored_settings(chosen.run_dir) if chosen.resume else stored_settings(chosen.start_from)
-    if stored is None:
-        return chosen
-    stored = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
-    stored["run_dir"] = chosen.run_dir  # it may have been moved
-    if not chosen.resume:
-        stored |= {"train_only": "all", "folds": 0}
-    return tyro.cli(Settings, default=replace(Settings(), **stored), **described)
-
-
 if __name__ == "__main__":
-    from writing.files import cli
-
-    cli(lambda: main(from_command_line(sys.argv[1:])))
+    cli(main, settings)

@@ -24,7 +24,7 @@ MOST_VALUES = 4_000_000  # values of cell states up to which all are written wit
 MISSING = 65535  # code of a missing value
 
 
-def write(path, data, simulate, probes, counted, header, every=False, gates=False):
+def write_page(path, data, simulate, probes, counted, header, every=False, gates=False):
     """Write the page.
 
     Parameters

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from writing.files import InputError, regular, some
+from writing.files import InputError, some
 
 FORCING = ("prcp", "tmin", "tmax", "srad", "vp")
 PET = "potential_evaporation_sum"
@@ -91,10 +91,10 @@ def text_of(path) -> bytes:
     Raises
     ------
     InputError
-        If there is no such file, or nothing in it, or as `files.regular`.
+        If there is no such file, or nothing in it.
     """
     try:
-        raw = regular(path).read_bytes()
+        raw = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
     raw = raw.removeprefix(b"\xef\xbb\xbf")
@@ -490,7 +490,6 @@ def _read_netcdf(path, columns):
     """As `_read_csv`, of a netCDF file."""
     import xarray as xr
 
-    regular(path)
     try:
         with NETCDF:
             _alone(path)

@@ -1,15 +1,15 @@
 """Runs that are scored together: several whose simulations are averaged, or the folds of one training."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from running import state_files
 from running.runs import load_run, origin
 from running.simulation import basins_at_once, simulate
+from running.state_files import read_state
 from writing.files import InputError
 
 
@@ -21,7 +21,7 @@ class Group:
     ----------
     runs : list of Run
     folds : bool
-        Whether every basin is simulated by the one run that was not trained on it; else by all of them.
+        Whether every basin is simulated by the runs alone that were not trained on it; else by all of them.
     basins : pandas.DataFrame
         basins.csv of the runs together.
     """
@@ -38,7 +38,7 @@ class Group:
         return [f"{run.path.name} seed {seed}" for run in self.runs for seed in run.seeds]
 
     def data(self, start, end, basins=None, data_dir=None):
-        """As `Run.data`, for each of the runs; the basins are those that all know, or of folds those that any knows."""
+        """As `Run.data`, for each of the runs; if no basins are named, those that all know, of folds those of any."""
         if not basins:
             tables = [run.basins.index for run in self.runs]
             basins = [b for b in self.basins.index if self.folds or all(b in table for table in tables)]
@@ -77,38 +77,54 @@ class Group:
         """The trained models of each run, a list for each."""
         return [[run.model(seed) for seed in run.seeds] for run in self.runs]
 
-    def simulate(self, models, several, start, end, within=None, begin_with=(), progress=None):
-        """Simulate all members (`models` and `data` give the first two), some basins at a time, as `simulate` does.
+    def new_to_folds(self, basins):
+        """Those of some basins that none of the folds was trained on, so that all of them can simulate them."""
+        return [basin for basin in basins if self.folds and basin not in self.basins.index]
+
+    def simulate_members(self, models, several, start, end, begin_with=(), progress=None):
+        """Simulate every member in batches of basins; of folds a member is the mean of its runs that may be used.
+
+        Parameters
+        ----------
+        models, several
+            From `models` and `data`.
+        start, end : str
+            First and last day of the period.
+        begin_with : sequence of path
+            State files to begin with in place of the spin-up, one for each member; not for folds.
+        progress : str, optional
+            Label of a progress bar.
 
         Yields
         ------
         (positions, list of Simulated)
             Positions of the basins in the data, and what each member gave.
         """
-        groups = [(range(len(several[0].basins)), list(zip(models, several, strict=True)))]
-        if self.folds:
-            groups = []
-            for run, of_run, data in zip(self.runs, models, several, strict=True):
-                positions = [b for b, basin in enumerate(data.basins) if basin not in run.basins.index]
-                if positions:
-                    groups.append((positions, [(of_run, data.select(positions))]))
-        for positions, pairs in groups:
-            members = [(model, data) for of_run, data in pairs for model in of_run]
-            at_once = min(basins_at_once(model, data, start, end) for model, data in members)
-            begin = [None] * len(members)
+        by_runs = {}  # positions of the runs -> positions of the basins that they simulate
+        for b, basin in enumerate(several[0].basins):
+            runs = [k for k, run in enumerate(self.runs) if not (self.folds and basin in run.basins.index)]
+            by_runs.setdefault(tuple(runs), []).append(b)
+        for runs, positions in by_runs.items():
+            pairs = [(model, several[k].select(positions)) for k in runs for model in models[k]]
+            at_once = min(basins_at_once(model, data, start, end) for model, data in pairs)
+            begin, labels = [None] * len(pairs), [progress, *[None] * (len(pairs) - 1)]
             if begin_with:
-                first_day = members[0][1].dates(start, end)[0]
-                begin = [
-                    state_files.read(path, *pair, first_day) for path, pair in zip(begin_with, members, strict=True)
-                ]
-            labels = [progress, *[None] * (len(members) - 1)]
-            own = None if within is None else [days[list(positions)] for days in within]
+                first_day = pairs[0][1].dates(start, end)[0]
+                begin = [read_state(path, *pair, first_day) for path, pair in zip(begin_with, pairs, strict=True)]
             simulations = [
-                simulate(model, data, start, end, progress=label, begin=state, within=own, at_once=at_once)
-                for (model, data), label, state in zip(members, labels, begin, strict=True)
+                simulate(model, data, start, end, progress=label, begin=state, at_once=at_once)
+                for (model, data), state, label in zip(pairs, begin, labels, strict=True)
             ]
             for parts in zip(*simulations, strict=True):
+                if self.folds:  # the members of one seed after another, each of as many runs
+                    seeds = len(models[0])
+                    parts = [mean_of(parts[m::seeds]) for m in range(seeds)]
                 yield np.array(positions)[parts[0].basins], list(parts)
+
+
+def mean_of(parts):
+    """What several models gave for the same basins, as one: the mean of their predictions."""
+    return replace(parts[0], prediction=np.mean([part.prediction for part in parts], axis=0))
 
 
 def load_group(run_dirs):

@@ -12,6 +12,7 @@ import traceback
 
 import numpy as np
 
+from libs_tf import keras
 from writing.files import InputError
 
 HEARTBEAT_SECONDS = 30  # a process that is silent for longer is given up, and all others end
@@ -90,8 +91,6 @@ def join(distribute):
     """
     if not distribute:
         return Team()
-    from libs_tf import keras
-
     if keras.backend.backend() != "jax":
         raise InputError("--distribute needs the JAX backend: set the environment variable KERAS_BACKEND=jax.")
     import jax
@@ -133,6 +132,8 @@ def working(team):
         if any(word in message for word in LOST):
             reason = message.splitlines()[0][:200]
             message = f"another process ended, so this one ends too; see its message and go on with --resume ({reason})"
+        elif isinstance(problem, SystemExit):
+            message = "asked to end"
         elif not isinstance(problem, InputError | OSError | KeyboardInterrupt):
             message = traceback.format_exc()
         print(f"Process {team.index + 1} of {team.count}: {message}", file=sys.stderr, flush=True)

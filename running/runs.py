@@ -19,37 +19,25 @@ import contextlib
 import functools
 import importlib.metadata
 import json
-import math
 import os
 import platform
+import re
 import subprocess
-import warnings
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import hydrodata_tf as hydrodata
+from libs_tf import CORES, ConceptLSTM, keras
 from reading.windows import parse_period
-from running.simulation import SPINUP_DAYS
-from writing.files import (
-    InputError,
-    locked,
-    read_json,
-    reason,
-    regular,
-    remove_unfinished,
-    replacing,
-    some,
-    write_csv,
-    write_json,
-)
+from running.settings import FORMAT, UsedSettings, checked_settings, read_settings
+from writing.files import InputError, locked, note, read_json, reason, replacing, some, write_csv, write_json
 
-FORMAT = 2
-MOST_UNITS = 2048  # cell states; a run directory from elsewhere shall not fill the memory
-MOST_SEED = 2**32 - 1
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
+MOST_SEED = 2**32 - 1
+OWN_PERIOD = "(train|valid|test)_(start|end)"  # columns with which earlier versions gave single basins other periods
 
 
 def origin(run):
@@ -84,7 +72,7 @@ class Run:
     ----------
     path : Path
     settings : dict
-        Options of the training script.
+        Options of the training script that the others use, as `settings.UsedSettings`.
     normalisation : dict
         As `windows.training_set` gives it.
     basins : pandas.DataFrame
@@ -138,11 +126,13 @@ class Run:
             attributes=chosen["attributes"],
             concepts=chosen["concepts"] if concepts is None else concepts,
             climate_period=tuple(chosen["train_period"]),
-            own_periods=self.basins[self.basins.columns.intersection(hydrodata.PERIODS)],
         )
-        note = _days_of(data, start, end)
+        dates = data.dates(start, end)
+        # It stops at the first basin that has such a day.
+        if not any(np.isfinite(data.read([b], dates)[0]).all(axis=2).any() for b in range(len(data.basins))):
+            raise InputError(f"No basin has all forcing on any day from {start} to {end}: choose another period.")
         self.check_inputs(data)
-        return replace(data, report=f"{data.report}\n{note}")
+        return data
 
     def check_inputs(self, data):
         """Refuse data with other inputs than those of the training; put their attributes in the model's order."""
@@ -158,9 +148,7 @@ class Run:
             values, reach = data.attributes[name], high - low
             far = values.index[(values < low - reach) | (values > high + reach)]
             if len(far):
-                warnings.warn(
-                    f"{name} of basins {some(far)} is far outside the training range {low:g} to {high:g}.", stacklevel=3
-                )
+                note(f"{name} of basins {some(far)} is far outside the training range {low:g} to {high:g}.")
 
     def statistics_with(self, normalisation):
         """The statistics for a training that goes on from this run: this run's; of new concepts those given."""
@@ -195,9 +183,9 @@ class Run:
 
     def model(self, seed):
         """The trained model of one member, built from the settings; its weights are checked one by one."""
-        model = build_model(self.settings, self.normalisation, seed)
         path = self.path / f"seed_{seed}" / "model.keras"
         try:
+            model = build_model(self.settings, self.normalisation, seed)
             model.load_weights(path)
         except Exception as error:  # h5py, zipfile and Keras raise many kinds
             raise InputError(
@@ -208,28 +196,8 @@ class Run:
         return model
 
 
-def _days_of(data, start, end):
-    """On how many days of a period there is all forcing, in words, and in which basins the spin-up is not whole."""
-    first, last = parse_period(start, end)
-    asked, dates = len(data.basins) * (int((last - first).astype(int)) + 1), data.dates(start, end, SPINUP_DAYS)
-    before, there, short = int((dates < first).sum()), 0, []
-    for b, basin in enumerate(data.basins):
-        known = np.isfinite(data.read([b], dates)[0][0]).all(axis=1)
-        there += int(known[before:].sum())
-        if known[:before].sum() < SPINUP_DAYS:
-            short.append(basin)
-    if not there:
-        raise InputError(f"No basin has all forcing on any day from {start} to {end}: choose another period.")
-    note = f"{start} to {end}: all forcing on {there:,} of {asked:,} basin-days"
-    if short:
-        note += f"; less than {SPINUP_DAYS} days of spin-up before it in {len(short)} basins: {some(short)}"
-    return note
-
-
 def build_model(settings, normalisation, seed):
     """A new model of the size that the settings ask for, with initial weights drawn from `seed`."""
-    from libs_tf import ConceptLSTM, keras
-
     keras.utils.set_random_seed(seed)
     model = ConceptLSTM(
         settings["hidden_size"],
@@ -246,14 +214,6 @@ def build_model(settings, normalisation, seed):
     return model
 
 
-def stored_settings(run_dir):
-    """The training options kept in a run directory, or None if it holds no run."""
-    for path in (Path(run_dir), Path(run_dir) / "fold_1"):
-        if (path / "settings.json").exists():
-            return _read_settings(path)["settings"]
-    return None
-
-
 def create_run(run_dir, settings, training, resume):
     """Write a new run directory, or check that an existing one may be resumed with these settings.
 
@@ -268,170 +228,109 @@ def create_run(run_dir, settings, training, resume):
     Raises
     ------
     InputError
-        If `run_dir` holds a run and `resume` is false, or holds one with other settings or another format.
+        If `run_dir` holds a run and `resume` is false, or holds one with other settings, data or format.
     """
-    _within(Path(run_dir))
+    path = Path(run_dir)
+    check_links(path)
     # Of two that begin the same run at once the second finds the first one's settings.
-    with locked(Path(run_dir) / ".lock", f"Another process begins {run_dir}; try again when it is done.", wait=60):
-        _create_run(Path(run_dir), settings, training, resume)
+    with locked(path / ".lock", f"Another process begins {run_dir}; try again when it is done.", wait=60):
+        if not (path / "settings.json").exists():
+            write_run(path, settings, training)
+        elif resume:
+            check_resumed(path, settings, training)
+        else:
+            raise InputError(f"{path} already holds a run: add --resume to go on with it, or name another --run-dir.")
 
 
-def _create_run(path, settings, training, resume):
+def write_run(path, settings, training):
+    """Write what a run directory holds before its first epoch."""
+    there = {file.name for file in path.iterdir() if not file.name.startswith(".")}
+    if there - {"normalisation.json", "basins.csv", "left_out.csv"}:  # these: stopped while they were written
+        raise InputError(f"{path} holds other files and no run: name a new or an empty folder with --run-dir.")
     data = training.data
-    # Looked at before settings.json is: members that are started side by side begin the same run.
-    there = {p.name for p in path.iterdir() if not p.name.startswith(".")} if path.exists() else set()
-    before = stored_settings(path)
-    if before is None:
-        if there - {"normalisation.json", "basins.csv", "left_out.csv"}:  # these: stopped before its first epoch
-            raise InputError(f"{path} holds other files and no run: name a new or an empty folder with --run-dir.")
-        own_periods = data.own_periods.reindex(data.basins)
-        table = pd.concat([data.place, own_periods, training.basins], axis=1)
-        write_csv(path / "basins.csv", table, index_label="basin")
-        if data.left_out:
-            left_out = pd.Series(data.left_out, name="reason").rename_axis("basin").reset_index()
-            write_csv(path / "left_out.csv", left_out, index=False)
-        write_json(path / "normalisation.json", training.normalisation)
-        # settings.json comes last: a folder without it is no run.
-        content = {"format": FORMAT, "settings": settings, "synthetic": data.synthetic, **provenance()}
-        write_json(path / "settings.json", content)
-        return
-    if not resume:
-        raise InputError(f"{path} already holds a run: add --resume to go on with it, or name another --run-dir.")
-    changed = sorted(k for k in settings if k not in ("seed", "run_dir") and before.get(k) != settings[k])
+    write_csv(path / "basins.csv", pd.concat([data.place, training.basins], axis=1), index_label="basin")
+    if data.left_out:
+        left_out = pd.Series(data.left_out, name="reason").rename_axis("basin").reset_index()
+        write_csv(path / "left_out.csv", left_out, index=False)
+    write_json(path / "normalisation.json", training.normalisation)
+    # settings.json comes last: a folder without it is no run.
+    content = {"format": FORMAT, "settings": settings, "synthetic": data.synthetic, **provenance()}
+    write_json(path / "settings.json", content)
+
+
+def check_resumed(path, settings, training):
+    """Refuse to go on with a run with other settings or other data."""
+    before = read_settings(path)["settings"]
+
+    def values(option):
+        return option if isinstance(option, list) else [option]
+
+    changed = [name for name in settings if name not in ("seed", "run_dir")
+               and values(before.get(name)) != values(settings[name])]  # fmt: skip
     if changed:
-        raise InputError(
-            f"{path} was trained with other settings ({', '.join(changed)}): resume with the same ones, or name "
-            "another --run-dir."
-        )
-    if _read_part(path, "normalisation.json") != training.normalisation:
+        words = f"{path} was trained with other settings ({', '.join(sorted(changed))})"
+        raise InputError(f"{words}: resume with the same ones, or name another --run-dir.")
+    load_basins(path, training.normalisation["targets"])
+    statistics = read_normalisation(path, settings["concepts"])
+    if not same_statistics(statistics, training.normalisation):
         raise InputError(f"The data changed since {path} was begun: resume with the same data, or begin a new run.")
+
+
+def same_statistics(one, other):
+    """Whether two normalisations agree: names and dates exactly, numbers but for the rounding of another processor."""
+    kinds = ("inputs", "attributes", "targets", "attribute_range")
+    same_names = all(list(one[kind]) == list(other[kind]) for kind in kinds) and one["period"] == other["period"]
+    return same_names and all(
+        np.allclose(list(one[kind].values()), list(other[kind].values()), rtol=1e-6) for kind in kinds
+    )
 
 
 @contextlib.contextmanager
 def only_training(run_dir, seed):
     """While a member is trained: no other process trains it, and what a killed one left half written is removed."""
-    folder = Path(run_dir) / f"seed_{seed}"
-    try:
-        with locked(folder / ".lock", f"Another process is training seed {seed} of {run_dir}; wait for it or stop it."):
-            remove_unfinished(folder)
-            yield
-    finally:
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # if it is empty: the training ended before its first epoch did
+    path = Path(run_dir)
+    busy = f"Another process is training seed {seed} of {run_dir}; wait for it or stop it."
+    with locked(path / f".seed_{seed}.lock", busy):
+        for left in (path / f"seed_{seed}").glob(".unfinished_*"):
+            left.unlink()
+        yield
 
 
-def _within(path):
-    """Refuse a run directory in which a link leads elsewhere, or a pipe or a device stands for a file."""
+def check_links(path):
+    """Refuse a run directory in which a link leads elsewhere: nothing is read or written there."""
     for where, folders, names in os.walk(path):
         for entry in (Path(where) / name for name in (*folders, *names)):
             if not entry.resolve().is_relative_to(path.resolve()):
                 raise InputError(f"{entry} leads out of the run directory: remove it (results elsewhere: --out-dir).")
-            known = entry.is_file() or entry.is_dir() or entry.is_symlink()
-            if not known and os.path.lexists(entry):  # else it was renamed meanwhile, by a process that begins the run
-                raise InputError(f"{entry} is no regular file; remove it.")
 
 
-def _read_part(path, name):
-    try:
-        return read_json(path / name)
-    except FileNotFoundError:
-        raise InputError(f"{path} is not a run directory: {name} is missing.") from None
-
-
-def _read_settings(path):
-    """The content of settings.json, its options checked one by one."""
-    content, file = _read_part(path, "settings.json"), path / "settings.json"
-    if content.get("format") != FORMAT:
-        raise InputError(
-            f"{path} was written in run format {content.get('format')!r}, this code reads format {FORMAT}: use the "
-            f"version that wrote it (git commit {content.get('git_commit')!r:.60}) or train again."
-        )
-    settings = content.get("settings")
-    if not isinstance(settings, dict):
-        raise InputError(f"{file} holds no settings; restore it or train again.")
-    if _is_text(settings.get("forcing")):  # as version 0.2.0 wrote it, which knew one product
-        settings["forcing"] = [settings["forcing"]]
-    before = {"start_from": None, "train_only": "all", "folds": 0, "root_flow_share": 0.0}  # what 0.2.0 did not have
-    content["settings"] = settings = before | settings
-    if missing := set(USED) - set(settings):
-        raise InputError(f"{file} lacks {', '.join(sorted(missing))}; restore it or train again.")
-    for name, (fits, words) in USED.items():
-        if not fits(settings[name]):
-            raise InputError(f"{file}: {name} must be {words}, not {settings[name]!r:.60}; restore it or train again.")
-    return content
-
-
-def _is_text(value):
-    return isinstance(value, str)
-
-
-def _are_texts(value):
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _is_period(value):
-    return _are_texts(value) and len(value) == 2
-
-
-def _is_number(value, low, high):
-    return isinstance(value, int | float) and low <= value <= high
-
-
-# The options in settings.json that are used after the training: what they must be, and its words.
-USED = {
-    **dict.fromkeys(("data_dir", "attributes"), (_is_text, "a text")),
-    **dict.fromkeys(("forcing", "concepts"), (_are_texts, "a list of texts")),
-    **dict.fromkeys(("train_period", "valid_period", "test_period"), (_is_period, "two dates")),
-    "hidden_size": (
-        lambda value: _is_number(value, 1, MOST_UNITS) and type(value) is int,
-        f"a whole number from 1 to {MOST_UNITS}",
-    ),
-    **dict.fromkeys(("dropout", "forcing_noise"), (lambda value: _is_number(value, 0, 1), "a number from 0 to 1")),
-}
-
-
-def _read_normalisation(path, concepts):
-    """normalisation.json, checked to hold what these concepts need and no number that cannot be divided by."""
-    content, file = _read_part(path, "normalisation.json"), path / "normalisation.json"
+def read_normalisation(path, concepts):
+    """normalisation.json, checked to hold finite numbers of the targets that these concepts make."""
+    content = read_json(path / "normalisation.json")
     targets = ["streamflow", *(hydrodata.parse_concept(text).name for text in concepts)]
     try:
-        for kind in ("inputs", "attributes", "targets"):
-            for name, (mean, std) in content[kind].items():
-                if not (_is_number(mean, -1e30, 1e30) and _is_number(std, 1e-30, 1e30)):
-                    raise ValueError(f"{name}: mean {mean!r:.30}, standard deviation {std!r:.30}")
-        for name, (low, high) in content["attribute_range"].items():
-            if not (_is_number(low, -1e30, 1e30) and _is_number(high, low, 1e30)):
-                raise ValueError(f"{name}: from {low!r:.30} to {high!r:.30}")
+        for kind in ("inputs", "attributes", "targets", "attribute_range"):
+            if not np.isfinite(np.array(list(content[kind].values()), float).reshape(-1, 2)).all():
+                raise ValueError(f"not all {kind} are finite numbers")
         if list(content["targets"]) != targets:
             raise ValueError(f"its targets are not {', '.join(targets)}")
+        return content
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{file} is not what a training writes ({reason(error)}); restore it or train again."
+            f"{path / 'normalisation.json'} is not what a training writes ({reason(error)}); restore it or train again."
         ) from None
-    return content
 
 
 def load_run(run_dir):
-    """Read a run directory.
-
-    Returns
-    -------
-    Run
-
-    Raises
-    ------
-    InputError
-        If it is no run directory, of another format, damaged, or holds no trained member yet.
-    """
+    """The `Run` of a directory; raises InputError if it is none, damaged, or holds no trained member yet."""
     path = Path(run_dir)
     if not path.is_dir():
-        raise InputError(
-            f"There is no run directory {path}: train one with LSTM_train.py or name another with --run-dir."
-        )
-    _within(path)
-    content = _read_settings(path)
-    settings = content["settings"]
-    normalisation = _read_normalisation(path, settings["concepts"])
+        raise InputError(f"There is no run directory {path}: train one with LSTM_train.py, or name another --run-dir.")
+    check_links(path)
+    content = read_settings(path)
+    used = {name: value for name, value in content["settings"].items() if name in UsedSettings.__annotations__}
+    settings = asdict(checked_settings(UsedSettings, used, str(path / "settings.json")))
+    normalisation = read_normalisation(path, settings["concepts"])
     basins = load_basins(path, normalisation["targets"])
     trained = (file.parent.name.removeprefix("seed_") for file in path.glob("seed_*/model.keras"))
     seeds = sorted(int(seed) for seed in trained if seed.isdecimal() and int(seed) <= MOST_SEED)
@@ -445,15 +344,18 @@ def load_basins(run_dir, targets):
     """The table basins.csv of a run, indexed by basin id, with the training-period mean of each of the targets."""
     path = Path(run_dir) / "basins.csv"
     try:
-        basins = pd.read_csv(regular(path), dtype={"basin": str}).set_index("basin")
+        basins = pd.read_csv(path, dtype={"basin": str}).set_index("basin")
         basins.index = [hydrodata.basin_id(basin) for basin in basins.index]
         if basins.index.has_duplicates:
             raise ValueError(f"basin {basins.index[basins.index.duplicated()][0]} stands there twice")
         basins = basins.astype({f"mean_{name}": float for name in targets})
-        own_periods = basins.columns.intersection(hydrodata.PERIODS)
-        basins[own_periods] = basins[own_periods].apply(pd.to_datetime, format="%Y-%m-%d")
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path} is missing or not readable ({reason(error)}); restore it or train again.") from None
+    if own := [column for column in basins if re.fullmatch(OWN_PERIOD, column)]:
+        raise InputError(
+            f"{path} gives single basins periods of their own ({some(own)}), which this code no longer does: train "
+            "again with the same periods for all basins."
+        )
     return basins
 
 
@@ -469,18 +371,9 @@ def write_model(path, model):
 def write_checkpoint(path, model, epoch, extra):
     """Everything that the next epoch depends on, in one file, all or nothing.
 
-    Parameters
-    ----------
-    path : path of the ``.npz``
-    model : compiled and built keras.Model
-    epoch : int
-        Number of whole epochs done.
-    extra : dict
-        JSON-able: history, best score and the like.
+    `extra` is a dict, JSON-able: history, best score and the like; `epoch` the number of whole epochs done.
     """
-    from libs_tf import CORES
-
-    arrays = {f"v{k}": np.asarray(v) for k, v in enumerate(_variables(model))}
+    arrays = {f"v{k}": np.asarray(v) for k, v in enumerate(all_variables(model))}
     extra = {**extra, "seed": model.seed, "cores": CORES}
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, meta=json.dumps({"format": FORMAT, "epoch": epoch, **extra}), **arrays)
@@ -490,36 +383,29 @@ def write_checkpoint(path, model, epoch, extra):
 
 def read_checkpoint(path, model):
     """Put a checkpoint back into a compiled and built model; returns (epoch, extra)."""
-    from libs_tf import CORES
-
     try:
         with np.load(path, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"]))
-            variables = _variables(model)
+            variables = all_variables(model)
             for k, variable in enumerate(variables):
                 variable.assign(file[f"v{k}"])
             if len(file.files) != len(variables) + 1:
                 raise ValueError(f"{len(file.files) - 1} arrays for {len(variables)} variables")
-        epoch, best = meta.pop("epoch"), meta["best"]
-        rows = [row["epoch"] for row in meta["history"]]
-        if rows != list(range(1, len(rows) + 1)) or (type(epoch), epoch) != (int, len(rows)):
-            raise ValueError(f"its history is not that of {epoch!r:.20} epochs")
-        if not (_is_number(best["score"], -math.inf, math.inf) and best["epoch"] in range(epoch + 1)):
-            raise ValueError(f"its best epoch is {best!r:.60}")
         if meta.get("seed", model.seed) != model.seed:
             raise ValueError(f"it is of seed {meta['seed']!r:.20}")
         if meta.get("cores", CORES) != CORES:
-            warnings.warn(
+            note(
                 f"{path} was written on {meta['cores']} cores, here are {CORES}: the batch is split otherwise, so the "
-                "weights will differ by rounding from those of a training that was never stopped.", stacklevel=2,
-            )  # fmt: skip
-        return epoch, meta
+                "weights will differ by rounding from those of a training that was never stopped."
+            )
+        return meta.pop("epoch"), meta
     except Exception as error:  # numpy, zipfile, zlib and json raise many kinds
         raise InputError(
             f"{path} is not a checkpoint of this model ({reason(error)}): remove it to train this member anew."
         ) from None
 
 
-def _variables(model):
+def all_variables(model):
+    """The weights of a compiled model and the state of its optimizer."""
     model.optimizer.build(model.trainable_variables)
     return [*model.variables, *model.optimizer.variables]

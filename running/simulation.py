@@ -4,17 +4,20 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
+from libs_tf import StateModel
 from reading.concepts import millimetres
-from reading.windows import parse_day
+from reading.windows import parse_day, parse_period
+from writing.files import some
 
 SPINUP_DAYS = 365  # simulated before a period and not scored, so that the states forget their zero start
 SNOW_MM = 5.0  # a basin with less mean snow than this has no snow score
 
 
-def is_snow(data, name):
-    """Whether a target is an amount of snow, whose unit is a length."""
-    return bool(data.about[name].get("snow")) and millimetres(data.about[name]["units"]) is not None
+def is_snow(about):
+    """Whether a target, described by `data.about[name]`, is an amount of snow, whose unit is a length."""
+    return bool(about.get("snow")) and millimetres(about["units"]) is not None
 
 
 def scored_basins(table, data):
@@ -34,7 +37,7 @@ def scored_basins(table, data):
     scored = {}
     for k, name in enumerate(data.targets):
         scored[name] = np.ones(len(data.basins), bool)
-        if not is_snow(data, name):
+        if not is_snow(data.about[name]):
             continue
         mean = table[f"mean_{name}"].reindex(data.basins).to_numpy(float, copy=True)
         for b in np.flatnonzero(np.isnan(mean)):
@@ -59,6 +62,8 @@ class Simulated:
         In mm/day and the concepts' units; NaN where missing and where an input is.
     valid : array (basin, day) of bool
         Whether every input is there.
+    spinup : array (basin,) of int
+        Number of days before the period that were simulated with every input.
     prediction : array (basin, day, target)
         In mm/day and the concepts' units; NaN where not valid.
     states : dict of arrays (basin, day, unit)
@@ -70,21 +75,50 @@ class Simulated:
     forcing: np.ndarray
     observed: np.ndarray
     valid: np.ndarray
+    spinup: np.ndarray
     prediction: np.ndarray
     states: dict
 
 
+class ForcingDays:
+    """On how many days of a period basins have all forcing, counted while they are simulated.
+
+    Parameters
+    ----------
+    basins : list of str
+    start, end : str
+        First and last day of the period.
+    """
+
+    def __init__(self, basins, start, end):
+        self.basins, self.start, self.end = basins, start, end
+        self.days, self.spinup = np.zeros((2, len(basins)), int)
+
+    def count(self, part, positions):
+        """Count what was simulated of the basins at these positions; a second time it changes nothing."""
+        self.days[positions], self.spinup[positions] = part.valid.sum(axis=1), part.spinup
+
+    def report(self, spinup_days=SPINUP_DAYS):
+        """The number of days in words, and the basins whose spin-up is not whole."""
+        first, last = parse_period(self.start, self.end)
+        asked = len(self.basins) * (int((last - first).astype(int)) + 1)
+        words = f"{self.start} to {self.end}: all forcing on {self.days.sum():,} of {asked:,} basin-days"
+        if short := [basin for basin, days in zip(self.basins, self.spinup, strict=True) if days < spinup_days]:
+            words += f"; less than {spinup_days} days of spin-up before it in {len(short)} basins: {some(short)}"
+        return words
+
+
 def basins_at_once(model, data, start, end, memory_mb=96, spinup_days=SPINUP_DAYS):
-    """How many basins `simulate` takes at a time; without states the LSTM still holds its states and gates."""
+    """How many basins `simulate` processes in one batch; without states the LSTM still holds its states and gates."""
     size = max(1, math.floor(memory_mb * 2**20 / (len(data.dates(start, end, spinup_days)) * model.units * 4 * 8)))
     return math.ceil(len(data.basins) / math.ceil(len(data.basins) / size))
 
 
 def simulate(
     model, data, start, end, states=False, gates=False, memory_mb=96, progress=None, spinup_days=SPINUP_DAYS,
-    begin=None, within=None, at_once=0,
+    begin=None, at_once=0,
 ):  # fmt: skip
-    """Run a model over every basin's whole sequence from zero states or given ones, some basins at a time.
+    """Run a model over every basin's whole sequence from zero states or given ones, in batches of basins.
 
     Parameters
     ----------
@@ -95,27 +129,21 @@ def simulate(
     states, gates : bool
         Give hidden and cell states, and the four gates, as well.
     memory_mb : int, default 96
-        Size of what one step may hold, which sets the number of basins at a time.
+        Size of what one batch may hold, which sets its number of basins.
     progress : str, optional
         Label of a progress bar.
     spinup_days : int, default 365
     begin : array (2, basin, unit), optional
-        h and c at the end of the day before `start`, from `state_files.read`; there is no spin-up then.
-    within : two arrays (basin,) of datetime64[D], optional
-        First and last day of each basin's own period; on other days nothing counts as observed.
+        h and c at the end of the day before `start`, from `state_files.read_state`; there is no spin-up then.
     at_once : int, default 0
-        Number of basins at a time in place of what `memory_mb` allows.
+        Number of basins in a batch, in place of what `memory_mb` allows.
 
     Yields
     ------
     Simulated
     """
-    from tqdm import tqdm
-
-    from libs_tf import StateModel
-
     dates = data.dates(start, end, spinup_days if begin is None else 0)
-    kept = slice(int((dates < parse_day(start)).sum()), None)
+    before = int((dates < parse_day(start)).sum())
     attributes = data.attributes.to_numpy(np.float32)
     runner = StateModel(model, gates=gates) if states or gates or begin is not None else model
     basins, size = len(data.basins), at_once or basins_at_once(model, data, start, end, memory_mb, spinup_days)
@@ -123,9 +151,6 @@ def simulate(
     for first in tqdm(range(0, basins, size), desc=progress, disable=None if progress else True, unit="batch"):
         part = slice(first, min(first + size, basins))
         forcing, observed = data.read(part, dates)
-        if within is not None:
-            first_days, last_days = (days[part, None] for days in within)
-            observed[(dates < first_days) | (dates > last_days)] = np.nan
         inputs = {"forcing": forcing, "attributes": attributes[part]}
         if runner is model:
             out = {"prediction": np.array(model.predict_on_batch(inputs))}
@@ -134,6 +159,7 @@ def simulate(
             out = {k: np.array(v) for k, v in runner.predict_on_batch(inputs).items()}
         valid = np.isfinite(forcing).all(axis=2)
         out["prediction"][~valid] = np.nan
+        spinup, kept = valid[:, :before].sum(axis=1), slice(before, None)
+        forcing, observed, valid = forcing[:, kept], observed[:, kept], valid[:, kept]
         out = {name: values[:, kept] for name, values in out.items()}
-        prediction = out.pop("prediction")
-        yield Simulated(part, dates[kept], forcing[:, kept], observed[:, kept], valid[:, kept], prediction, out)
+        yield Simulated(part, dates[kept], forcing, observed, valid, spinup, out.pop("prediction"), out)

@@ -1,7 +1,7 @@
 """State files: h and c of every basin at the end of one day, netCDF, from which a simulation begins without spin-up.
 
-write(path, data, day, h, c, model, origin)
-h, c = read(path, model, data, first_day)
+write_state(path, data, day, h, c, model, origin)
+h, c = read_state(path, model, data, first_day)
 """
 
 import hashlib
@@ -14,12 +14,7 @@ from writing.files import InputError, reason, replacing, some
 
 
 def identity(model):
-    """What a state belongs to: digests of the trained weights and of the statistics that normalise its inputs.
-
-    Parameters
-    ----------
-    model : libs_tf.ConceptLSTM
-    """
+    """What a state belongs to: digests of a ConceptLSTM's trained weights and of the statistics of its inputs."""
     scales = model.forcing_scale, model.attribute_scale, model.target_scale
     parts = {"model": model.trainable_weights, "statistics": [w for scale in scales for w in scale.weights]}
     return {
@@ -28,7 +23,7 @@ def identity(model):
     }
 
 
-def write(path, data, day, h, c, model, origin):
+def write_state(path, data, day, h, c, model, origin):
     """Write the states at the end of a day.
 
     Parameters
@@ -49,7 +44,7 @@ def write(path, data, day, h, c, model, origin):
             file[name][:] = values[:, None]
 
 
-def read(path, model, data, first_day):
+def read_state(path, model, data, first_day):
     """The states from which a period begins.
 
     Parameters

@@ -1,13 +1,15 @@
-"""Fixtures: a small synthetic demo and a run trained on it, made once per test session."""
+"""Fixtures: a small synthetic demo and a run trained on it, made once per test session, and copies to harm."""
 
+import json
 import os
+import runpy
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 CONCEPTS = (
@@ -54,3 +56,88 @@ def run_dir(tmp_path_factory, settings):
     path = tmp_path_factory.mktemp("runs") / "two members"
     LSTM_train.main(settings(path))
     return path
+
+
+@pytest.fixture
+def data(demo, tmp_path):
+    """A copy of the small demo that a test may harm."""
+    return shutil.copytree(demo, tmp_path / "data")
+
+
+@pytest.fixture
+def copy(run_dir, tmp_path):
+    """A copy of the run directory that a test may harm."""
+    return shutil.copytree(run_dir, tmp_path / "copy", ignore=shutil.ignore_patterns("test_*", "states_*", "probe_*"))
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Function (script, words …): run a script as a command, in this process; gives exit code, output and errors."""
+
+    def run(script, *words):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, words)])
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        capsys.readouterr()
+        code = 0
+        try:
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def refused(command):
+    """Function (words that must be said, script, words …): the command ends in exit code 2 and one line."""
+
+    def run(said, script, *words):
+        code, _, error = command(script, *words)
+        assert code == 2 and len(error.strip().splitlines()) == 1 and len(error) < 1000, error
+        for word in [said] if isinstance(said, str) else said:
+            assert word in error, error
+
+    return run
+
+
+def file_of(data, kind, basin):
+    """The file of one basin in the small demo: its forcing, streamflow or concepts."""
+    names = {"forcing": f"{basin}_lump_*", "streamflow": f"{basin}_streamflow_qc.txt", "concept": f"camels_{basin}.csv"}
+    return next(data.rglob(names[kind]))
+
+
+def change(path, field, value, chosen=lambda number: True):
+    """Write `value` into a field of the data lines whose number, from 0, is chosen; blanks or commas between fields."""
+    separator = "," if path.suffix == ".csv" else None
+    lines = path.read_text(encoding="utf-8").splitlines()
+    first = 1 if separator else 4 if "lump" in path.name else 0
+    for i in range(first, len(lines)):
+        if chosen(i - first):
+            fields = lines[i].split(separator)
+            fields[lines[0].split(",").index(field) if separator else field] = value
+            lines[i] = (separator or " ").join(fields)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def edit(path, part, value):
+    """Set part `a.b.c` of a JSON file; `...` takes it out."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    *outer, last = part.split(".")
+    inner = content
+    for name in outer:
+        inner = inner[name]
+    if value is ...:
+        del inner[last]
+    else:
+        inner[last] = value
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def same_weights(one, other, seed=1):
+    """Whether the members of a seed in two runs have the same weights, bit for bit."""
+    from running.runs import load_run
+
+    pairs = zip(*(load_run(path).model(seed).get_weights() for path in (one, other)), strict=True)
+    return all((a == b).all() for a, b in pairs)

@@ -81,7 +81,7 @@ def same_training(one, other):
     assert (one / "settings.json").read_text().replace(str(one), str(other)) == (other / "settings.json").read_text()
 
 
-@pytest.mark.parametrize("count, launcher", [(2, "keras"), (4, "slurm")])
+@pytest.mark.parametrize("count, launcher", [(2, "keras"), (3, "slurm")])
 def test_processes_train_as_one(alone, settings, tmp_path, count, launcher):
     """Dropout and noise included. Only the first process prints and writes."""
     path = tmp_path / "run"
@@ -181,3 +181,19 @@ def test_distribute_needs_jax_and_a_whole_set_of_variables(monkeypatch):
     monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "two")
     with pytest.raises(InputError, match="KERAS_DISTRIBUTION_NUM_PROCESSES is 'two', which is no number"):
         parallel.join(True)
+
+
+def test_processes_that_do_not_come_together(monkeypatch):
+    jax = pytest.importorskip("jax")
+
+    def fail(**options):
+        assert options["num_processes"] == 2 and options["process_id"] == 1
+        raise RuntimeError("Connect failed.\nMany more lines.")
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(jax.distributed, "initialize", fail)
+    for name, value in {"NUM_PROCESSES": "2", "PROCESS_ID": "1", "JOB_ADDRESSES": "127.0.0.1:1"}.items():
+        monkeypatch.setenv(f"KERAS_DISTRIBUTION_{name}", value)
+    with pytest.raises(InputError) as problem:
+        parallel.join(True)
+    assert str(problem.value) == "The 2 processes did not come together (Connect failed.)."

@@ -9,7 +9,7 @@ import xarray as xr
 import LSTM_output_Cn
 import LSTM_test
 from running import runs, state_files
-from writing.files import InputError, cli
+from writing.files import InputError
 
 
 def states_of(run_dir, out, period, **options):
@@ -67,7 +67,7 @@ def test_a_score_from_states_is_that_of_the_whole_run(joined, run_dir, tmp_path)
             np.testing.assert_allclose(scored[f"{name}_simulated"], wanted[name], atol=2e-6 * largest, rtol=0)
 
 
-def test_a_file_that_does_not_fit_is_refused(joined, run_dir, tmp_path, capsys):
+def test_a_file_that_does_not_fit_is_refused(joined, run_dir, tmp_path):
     *_, state = joined
     run, period = runs.load_run(run_dir), ("2005-10-01", "2007-09-30")
     model, data = run.model(1), run.data(*period)
@@ -75,7 +75,7 @@ def test_a_file_that_does_not_fit_is_refused(joined, run_dir, tmp_path, capsys):
 
     def refused(sentence, path=state, model=model, data=data, first_day=first_day):
         with pytest.raises(InputError, match=sentence):
-            state_files.read(path, model, data, first_day)
+            state_files.read_state(path, model, data, first_day)
 
     refused("states of another model .*seed 1.*: write them anew", model=run.model(2))
     refused(
@@ -96,6 +96,3 @@ def test_a_file_that_does_not_fit_is_refused(joined, run_dir, tmp_path, capsys):
     refused("is not a state file", path=tmp_path / "none.nc")
     shutil.copy(run_dir / "settings.json", tmp_path / "text.nc")
     refused("is not a state file", path=tmp_path / "text.nc")
-    with pytest.raises(SystemExit):
-        cli(LSTM_test.main, LSTM_test.Settings(run_dir=str(run_dir), begin_with=(str(state),)))
-    assert "one state file for each of the 2 members" in capsys.readouterr().err

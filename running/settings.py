@@ -1,0 +1,125 @@
+"""Settings: checked against the fields of a dataclass, and those that a run directory keeps in settings.json.
+
+It needs none of the packages that take long to load, so that a script can read its command line before them.
+"""
+
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
+
+from writing.files import InputError, read_json
+
+FORMAT = 2  # of the run directory
+WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "nothing"}
+# What version 0.2.0 did not have, as it was then.
+BEFORE = {"start_from": None, "train_only": "all", "folds": 0, "root_flow_share": 0.0}
+
+
+@dataclass
+class UsedSettings:
+    """The options of a training that the other scripts use."""
+
+    data_dir: str
+    forcing: tuple[str, ...]
+    attributes: str
+    concepts: tuple[str, ...]
+    train_period: tuple[str, str]
+    valid_period: tuple[str, str]
+    test_period: tuple[str, str]
+    hidden_size: int
+    dropout: float
+    forcing_noise: float
+    folds: int
+
+
+def checked_settings(kind, values, where):
+    """Settings of a dataclass from their values; a list or a single value becomes the tuple that its field asks for.
+
+    Parameters
+    ----------
+    kind : dataclass
+        Its fields are text, whole numbers, numbers, true or false, tuples or alternatives of these.
+    values : dict
+        Option -> value, as a person wrote it or JSON gives it.
+    where : str
+        Where the options stand, for the message.
+
+    Raises
+    ------
+    InputError
+        If there is an option that is no field, a value is of another kind, or a field without default has none.
+    """
+    kinds = get_type_hints(kind)
+    if unknown := [name for name in values if name not in kinds]:
+        words = f"{where}: this version knows no option {unknown[0]}"
+        raise InputError(f"{words}; take it out, or use the version that wrote it.")
+    if missing := [name for name in kinds if name not in values and not hasattr(kind, name)]:
+        raise InputError(f"{where} lacks {', '.join(missing)}; restore it or train again.")
+    checked = {}
+    for name, value in values.items():
+        try:
+            checked[name] = as_kind(value, kinds[name])
+        except TypeError:
+            raise InputError(f"{where}: {name} must be {in_words(kinds[name])}, not {value!r:.60}.") from None
+    return kind(**checked)
+
+
+def as_kind(value, kind):
+    """The value as an annotation such as `tuple[str, ...]` or `str | None` asks for; TypeError if it does not fit."""
+    inner = get_args(kind)
+    if get_origin(kind) is tuple:
+        values = value if isinstance(value, list | tuple) else [value]
+        inner = inner[:1] * len(values) if inner[-1] is ... else inner
+        if len(values) != len(inner):
+            raise TypeError
+        return tuple(as_kind(one, of) for one, of in zip(values, inner, strict=True))
+    if get_origin(kind) is types.UnionType:  # of something and None
+        return None if value is None else as_kind(value, inner[0])
+    if kind is float and type(value) is int:
+        return float(value)
+    if value not in inner if get_origin(kind) is Literal else type(value) is not kind:
+        raise TypeError
+    return value
+
+
+def in_words(kind):
+    """An annotation in words: 'two texts', 'a number'."""
+    inner = get_args(kind)
+    if get_origin(kind) is tuple:
+        return f"{'several' if inner[-1] is ... else len(inner)} values, each {in_words(inner[0])}"
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(inner)}"
+    return " or ".join(map(in_words, inner)) or WORDS[kind]
+
+
+def read_settings(path):
+    """The content of settings.json of a run directory, and in its "settings" the options of the training.
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged or of another format.
+    """
+    file = Path(path) / "settings.json"
+    try:
+        content = read_json(file)
+    except FileNotFoundError:
+        raise InputError(f"{path} is not a run directory: settings.json is missing.") from None
+    if content.get("format") != FORMAT:
+        raise InputError(
+            f"{path} was written in run format {content.get('format')!r}, this code reads format {FORMAT}: use the "
+            f"version that wrote it (git commit {content.get('git_commit')!r:.60}) or train again."
+        )
+    if not isinstance(content.get("settings"), dict):
+        raise InputError(f"{file} holds no settings; restore it or train again.")
+    content["settings"] = BEFORE | content["settings"]
+    return content
+
+
+def stored_settings(run_dir, kind):
+    """The options of the training in a run directory or in its first fold, as `kind`; None if it holds no run."""
+    for path in (Path(run_dir), Path(run_dir) / "fold_1"):
+        if (path / "settings.json").exists():
+            return checked_settings(kind, read_settings(path)["settings"], str(path / "settings.json"))
+    return None

@@ -1,0 +1,272 @@
+"""Scores and states that are written: the numbers, which days and basins they are of, and what is said about them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from conftest import change, edit, file_of
+
+import LSTM_output_Cn
+import LSTM_test
+import LSTM_train
+from reading import windows
+from reading.concepts import parse_concept
+from running import runs, simulation
+from writing.files import InputError
+
+PERIOD = ("2006-10-01", "2007-09-30")
+RESULTS = "test_2006-10-01_2007-09-30"
+BASINS = ("96000001", "97000002", "98000003", "99000004")
+SOIL, SWE = "volumetric_soil_water_layer_1_mean", "snow_depth_water_equivalent_mean"
+TEST_DAY, TRAIN_DAY = (int((np.datetime64(day) - np.datetime64("2001-10-01")).astype(int))
+                       for day in ("2007-02-01", "2004-02-01"))  # fmt: skip
+
+
+def table(path, *index):
+    return pd.read_csv(path, dtype={"basin": str}).set_index(list(index)).sort_index()
+
+
+@pytest.fixture(scope="module")
+def tested(run_dir, tmp_path_factory):
+    out = tmp_path_factory.mktemp("scores")
+    LSTM_test.main(LSTM_test.Settings(run_dir=str(run_dir), out_dir=str(out)))
+    return out
+
+
+@pytest.fixture(scope="module")
+def dumped(run_dir, tmp_path_factory):
+    out = tmp_path_factory.mktemp("states")
+    for options in ({}, {"format": "netcdf", "gates": True}):
+        LSTM_output_Cn.main(LSTM_output_Cn.Settings(run_dir=str(run_dir), out_dir=str(out), **options))
+    return out
+
+
+def test_scores_are_those_of_the_series_written(tested):
+    series = xr.open_dataset(tested / "series.nc")
+    assert (str(series.date.values[0])[:10], str(series.date.values[-1])[:10]) == PERIOD
+    assert list(series.member.values) == ["seed 1", "seed 2", "mean of members"]
+    assert series["streamflow_observed"].attrs["units"] == "mm/day"
+    both = series["streamflow_simulated"].sel(member=["seed 1", "seed 2"]).mean("member")
+    np.testing.assert_allclose(series["streamflow_simulated"].sel(member="mean of members"), both, rtol=1e-5)
+    assert float(series["streamflow_simulated"].min()) >= 0
+    scores = table(tested / "scores.csv", "target", "member", "basin")
+    for target in ("streamflow", "soil1"):
+        for basin in series.basin.values:
+            o = series[f"{target}_observed"].sel(basin=basin).values.astype(float)
+            s = series[f"{target}_simulated"].sel(basin=basin, member="seed 2").values.astype(float)
+            known = np.isfinite(o)
+            nse = 1 - np.sum((o - s)[known] ** 2) / np.sum((o[known] - o[known].mean()) ** 2)
+            assert scores.loc[(target, "seed 2", basin), "NSE"] == pytest.approx(nse, abs=1e-4)
+    summary = table(tested / "summary.csv", "target", "member", "metric")
+    expected = scores.loc[("streamflow", "seed 1"), "NSE"].median()
+    assert summary.loc[("streamflow", "seed 1", "NSE"), "median"] == pytest.approx(expected)
+    for figure in ("nse_distribution.png", "hydrographs.png", "nse_map.png"):
+        assert (tested / figure).stat().st_size > 10_000
+
+
+def test_snow_is_summarised_only_where_there_is_snow(tested, run_dir):
+    snowy = int((pd.read_csv(run_dir / "basins.csv")["mean_swe"] > 5).sum())
+    assert 0 < snowy < 4
+    summary = table(tested / "summary.csv", "target", "member", "metric")
+    assert summary.loc[("swe", "seed 1", "NSE"), "basins"] == snowy
+    assert "FHV" not in summary.loc[("swe", "seed 1")].index
+    notes = table(tested / "scores.csv", "target", "member", "basin")["note"]
+    assert (notes.loc["swe", "seed 1"] == "mean below 5 mm: not in the summary").sum() == 4 - snowy
+
+
+@pytest.mark.parametrize("unit, factor", [("mm", 1), ("cm", 10), ("m of water", 1000), ("inch", 25.4), ("kg/m2", 1)])
+def test_the_limit_for_snow_is_5_mm_in_every_unit(unit, factor):
+    about = {"streamflow": {"units": "mm/day", "long_name": "streamflow"},
+             "swe": {"units": unit, "long_name": "x", "snow": "name"}}  # fmt: skip
+    data = windows.Prepared(["a", "b"], [], list(about), about, None, None, [], np.array([]), np.array([]))
+    means = pd.DataFrame({"mean_swe": np.array([4.9, 5.1]) / factor}, ["a", "b"])
+    scored = simulation.scored_basins(means, data)
+    assert scored["swe"].tolist() == [False, True] and scored["streamflow"].all()
+    assert simulation.is_snow(about["swe"]) and not simulation.is_snow(about["streamflow"])
+    assert not simulation.is_snow({"units": "%", "snow": "name"})
+    assert parse_concept(f"swe=a/{{basin}}.csv:water[{unit}]").snow == "name"
+
+
+def test_a_run_says_which_targets_are_snow_and_counts_the_days(copy, capsys):
+    LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), metrics="NSE"))
+    out = capsys.readouterr().out
+    assert "swe is snow, as its name says: it counts where its training-period mean exceeds 5 mm." in out
+    assert "soil1 is snow" not in out and "soil1 1,460" in out
+    assert "\n2006-10-01 to 2007-09-30: all forcing on 1,460 of 1,460 basin-days\n\n4 basins, 2006-10-01 to" in out
+
+
+# Days and basins
+
+
+def test_days_without_forcing_are_counted_and_none_is_an_error(copy, data, tmp_path, capsys):
+    for path in (data / "camels/basin_mean_forcing").rglob("*_forcing_leap.txt"):
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(line for i, line in enumerate(lines) if i < 4 or line[:7] < "2007 01"))
+    here = {"run_dir": str(copy), "data_dir": str(data)}
+    LSTM_test.main(LSTM_test.Settings(**here, metrics="NSE"))
+    out = capsys.readouterr().out
+    assert "2006-10-01 to 2007-09-30: all forcing on 368 of 1,460 basin-days\n" in out
+    assert "soil1 368, swe 368" in out
+    for form in ("csv", "page"):
+        LSTM_output_Cn.main(LSTM_output_Cn.Settings(**here, format=form, out_dir=str(tmp_path / "out")))
+        assert "2006-10-01 to 2007-09-30: all forcing on 368 of 1,460 basin-days\n" in capsys.readouterr().out
+    for script in (LSTM_test, LSTM_output_Cn):
+        with pytest.raises(InputError, match="No basin has all forcing on any day from 2007-03-01 to 2007-09-30"):
+            script.main(script.Settings(**here, period=("2007-03-01", "2007-09-30")))
+    assert not list(copy.glob("*2007-03-01*"))
+
+
+def test_nothing_observed_is_an_error_and_a_missing_spin_up_is_named(copy, data, capsys):
+    for basin in BASINS:
+        change(file_of(data, "streamflow", basin), 4, "-999", lambda n: n > 365)
+        change(file_of(data, "concept", basin), SOIL, "", lambda n: n > 365)
+        change(file_of(data, "concept", basin), SWE, "", lambda n: n > 365)
+    chosen = {"run_dir": str(copy), "metrics": "NSE"}
+    with pytest.raises(InputError, match="Nothing was observed on any day from 2007-01-01 to 2007-02-01"):
+        LSTM_test.main(LSTM_test.Settings(**chosen, data_dir=str(data), period=("2007-01-01", "2007-02-01")))
+    assert not list(copy.glob("test_*/series.nc"))
+    LSTM_test.main(LSTM_test.Settings(**chosen, period=("2002-01-01", "2002-12-31")))
+    assert "; less than 365 days of spin-up before it in 4 basins: 96000001" in capsys.readouterr().out
+
+
+def test_what_is_synthetic_stands_in_the_run(copy, data):
+    for path in data.rglob("demo.json"):
+        path.unlink()
+    LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), data_dir=str(data), metrics="NSE"))
+    with xr.open_dataset(copy / RESULTS / "series.nc") as series:
+        assert series.attrs["comment"] == "synthetic catchments, not observations"
+
+
+def test_attributes_far_from_those_of_the_training_are_told_in_a_line(copy, data, capsys):
+    for path in data.rglob("camels_topo.txt"):
+        topography = pd.read_csv(path, sep=";", dtype=str)
+        topography.loc[topography["gauge_id"] == BASINS[1], "elev_mean"] = "9000"
+        topography.to_csv(path, sep=";", index=False)
+    LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), data_dir=str(data), basins=BASINS[1], metrics="NSE"))
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "elev_mean" in line]
+    low, high = json.loads((copy / "normalisation.json").read_text())["attribute_range"]["elev_mean"]
+    assert line == (f"Note: elev_mean of basins {BASINS[1]} is far outside the training range {low:g} to {high:g}.")
+
+
+def test_poor_data_train_to_finite_numbers_and_scores_say_why_they_are_missing(settings, data, tmp_path, capsys):
+    few, dry, still, without = BASINS
+    change(file_of(data, "streamflow", few), 4, "-999", lambda n: n not in (TRAIN_DAY, TEST_DAY))
+    change(file_of(data, "streamflow", few), 5, "M", lambda n: n not in (TRAIN_DAY, TEST_DAY))
+    for basin, flow in ((dry, "0.00"), (still, "25.00")):
+        change(file_of(data, "streamflow", basin), 4, flow)
+        change(file_of(data, "streamflow", basin), 5, "A")
+    change(file_of(data, "concept", without), SOIL, "")
+    change(file_of(data, "concept", dry), SWE, "NaN", lambda n: n % 3 == 0)
+    change(file_of(data, "forcing", without), 5, "-999", lambda n: n % 50 == 0)
+    change(file_of(data, "forcing", still), 6, "NaN", lambda n: n % 70 == 0)
+    LSTM_train.main(settings(tmp_path / "run", data_dir=str(data), seed=(1,), epochs=2))
+    report = capsys.readouterr().out.splitlines()[0]
+    forcing = -(-2191 // 50) + -(-2191 // 70)
+    assert f"daymet: {forcing} values missing in 2 basins" in report, report
+    assert f"streamflow: {2191 - 2} values missing in 1 basins" in report
+    assert "soil1: 1 of 4 basins without a value" in report
+    history = pd.read_csv(tmp_path / "run" / "seed_1" / "history.csv")
+    assert np.isfinite(history.drop(columns=["val_NSE_streamflow"])).all(axis=None)
+
+    LSTM_test.main(LSTM_test.Settings(run_dir=str(tmp_path / "run")))
+    series = xr.load_dataset(tmp_path / "run" / RESULTS / "series.nc")
+    for name in ("streamflow", "soil1", "swe"):
+        assert np.isfinite(series[f"{name}_simulated"].sel(basin=[few, dry])).all()
+    scores = table(tmp_path / "run" / RESULTS / "scores.csv", "target", "basin")
+    notes = scores["note"].fillna("")
+    assert np.isnan(scores.loc[("streamflow", dry), "NSE"]) and np.isnan(scores.loc[("streamflow", still), "KGE"])
+    assert "no NSE, KGE" in notes["streamflow", dry] and "the observations are constant" in notes["streamflow", dry]
+    assert "FHV: the highest 2 % of the observations sum to zero" in notes["streamflow", dry]
+    assert notes["streamflow", still].startswith("no NSE, KGE, alpha-NSE, beta-NSE, FLV, r: the observations are const")
+    assert "no FHV: 2 % of the valid days is less than one day" in notes["streamflow", few]
+    assert np.isfinite(scores.loc[("streamflow", few), "RMSE"])
+    assert notes["soil1", without] == (
+        "no NSE, KGE, alpha-NSE, beta-NSE, r, RMSE: no day has both an observation and a simulation"
+    )
+    metrics = scores.drop(columns=["member", "note"])
+    for name in ("streamflow", "soil1"):  # no score is missing without a reason, none has a reason without missing
+        wanted = ["NSE", "KGE", "alpha-NSE", "beta-NSE", "r", "RMSE", *(("FHV", "FLV") if name == "streamflow" else ())]
+        missing = metrics.loc[name, wanted].isna().any(axis=1)
+        assert (missing == (notes[name] != "")).all(), scores.loc[name]
+    summary = table(tmp_path / "run" / RESULTS / "summary.csv", "target", "metric")
+    assert summary.loc[("streamflow", "NSE"), "basins"] == 1 and summary.loc[("soil1", "NSE"), "basins"] == 3
+    LSTM_output_Cn.main(LSTM_output_Cn.Settings(run_dir=str(tmp_path / "run")))
+    states = pd.read_csv(tmp_path / "run" / "states_2006-10-01_2007-09-30" / f"Cn_{few}.csv")
+    assert np.isfinite(states.drop(columns="date")).all(axis=None)
+
+
+def test_a_test_period_with_a_single_observation(run_dir, data, tmp_path):
+    for basin in BASINS:
+        change(file_of(data, "streamflow", basin), 4, "-999", lambda n, b=basin: b != BASINS[0] or n != TEST_DAY)
+    chosen = {"data_dir": str(data), "out_dir": str(tmp_path / "out"), "metrics": ("NSE", "RMSE")}
+    LSTM_test.main(LSTM_test.Settings(run_dir=str(run_dir), **chosen))
+    flow = table(tmp_path / "out" / "scores.csv", "target", "member", "basin").loc[("streamflow", "mean of members")]
+    assert flow["NSE"].isna().all() and np.isfinite(flow.loc[BASINS[0], "RMSE"])
+    assert "the observations are constant" in flow.loc[BASINS[0], "note"]
+    assert (flow["note"].iloc[1:].str.contains("no day has both")).all()
+    assert (tmp_path / "out" / "nse_map.png").exists()
+
+
+# Cell states
+
+
+def test_dumped_states_are_dated_the_right_basins_and_what_was_scored(dumped, tested, run_dir):
+    names = sorted(path.name for path in dumped.glob("Cn_*.csv"))
+    assert names == [f"Cn_{basin}.csv" for basin in BASINS]
+    series = xr.open_dataset(tested / "series.nc")
+    columns = [f"cn_{k}" for k in range(1, 7)] + ["streamflow simulated (mm/day)", "soil1 read (mm)", "swe read (mm)"]
+    states = [pd.read_csv(dumped / name, index_col="date", parse_dates=True) for name in names]
+    for basin, frame in zip(BASINS, states, strict=True):
+        assert list(frame.columns) == columns and (frame.index == series.date.to_index()).all()
+        for name, column in zip(("streamflow", "soil1", "swe"), columns[6:], strict=True):
+            scored = series[f"{name}_simulated"].sel(basin=basin, member="seed 1")
+            np.testing.assert_allclose(frame[column], scored, rtol=1e-4, atol=1e-4)
+    assert np.abs(states[0].iloc[:, :6].to_numpy() - states[1].iloc[:, :6].to_numpy()).max() > 0.01
+    probe, bias = runs.load_run(run_dir).model(1).probe.get_weights()
+    mean, std = runs.load_run(run_dir).normalisation["targets"]["soil1"]
+    read = (states[0].iloc[:, :6].to_numpy() @ probe[:, 0] + bias[0]) * std + mean
+    np.testing.assert_allclose(states[0]["soil1 read (mm)"], read, rtol=1e-4, atol=1e-4)
+
+
+def test_netcdf_holds_the_same_states_and_their_gates(dumped):
+    states = xr.open_dataset(dumped / "Cn.nc")
+    assert dict(states.sizes) == {"basin": 4, "date": 365, "unit": 6}
+    frame = pd.read_csv(dumped / f"Cn_{BASINS[2]}.csv", index_col="date", parse_dates=True)
+    one = states.sel(basin=BASINS[2])
+    np.testing.assert_allclose(one["c"], frame.iloc[:, :6], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(one["swe"], frame["swe read (mm)"], rtol=1e-5, atol=1e-5)
+    c, gated = one["c"].values, one["i"].values[1:] * one["g"].values[1:]
+    np.testing.assert_allclose(c[1:], one["f"].values[1:] * c[:-1] + gated, atol=1e-5)
+    np.testing.assert_allclose(one["h"], one["o"] * np.tanh(one["c"]), atol=1e-5)
+    assert "synthetic" in states.attrs["comment"] and states.attrs["git_commit"]
+    assert len(list(dumped.glob("states_*.png"))) == 1
+
+
+@pytest.mark.parametrize(
+    "script, options, words",
+    [
+        (LSTM_test, {"metrics": "NSEE"}, "There is no metric NSEE"),
+        (LSTM_test, {"period": ("1950-01-01", "1950-12-31")}, "1950-01-01"),
+        (LSTM_test, {"begin_with": "state.nc"}, "one state file for each of the 2 members, in their order."),
+        (LSTM_output_Cn, {"seed": 7}, "has no member of seed 7: choose from 1, 2"),
+        (LSTM_output_Cn, {"gates": True}, "--format netcdf"),
+        (LSTM_output_Cn, {"save_state": True, "format": "page"}, "--save-state goes with --format csv or netcdf"),
+        (LSTM_output_Cn, {"units_shown": 0}, "--units-shown must be above 0"),
+        (LSTM_output_Cn, {"format": "xlsx"}, "format must be one of csv, netcdf, page, not 'xlsx'"),
+        (LSTM_output_Cn, {"data_dir": "nowhere"}, "nowhere"),
+    ],
+)
+def test_options_that_cannot_be_used(run_dir, script, options, words):
+    before = sorted(run_dir.rglob("*"))
+    with pytest.raises(InputError) as problem:
+        script.main(script.Settings(run_dir=str(run_dir), **options))
+    assert words in str(problem.value) and sorted(run_dir.rglob("*")) == before
+
+
+def test_a_run_of_another_data_folder_is_scored_there(copy, demo):
+    edit(copy / "settings.json", "settings.data_dir", "gone")
+    with pytest.raises(InputError, match="gone.*--data-dir"):
+        LSTM_test.main(LSTM_test.Settings(run_dir=str(copy)))
+    assert runs.load_run(copy).data(*PERIOD, data_dir=demo).basins == list(BASINS)

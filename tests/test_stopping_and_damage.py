@@ -1,0 +1,397 @@
+"""Stopping, disks and screens: a training goes on as if never stopped, what is written is whole or absent."""
+
+import contextlib
+import errno
+import io
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, same_weights
+from test_run_directory import Payload
+
+import hydrodata_tf as hydrodata
+import libs_tf
+import LSTM_output_Cn
+import LSTM_test
+import LSTM_train
+from reading import windows
+from running import runs
+from writing import files, plots
+from writing.files import InputError
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def ends_with(capsys, main, settings, *words):
+    """The script ends with exit code 2 and one line that holds all the words."""
+    with pytest.raises(SystemExit) as stop:
+        files.cli(main, settings)
+    error = capsys.readouterr().err.strip()
+    assert stop.value.code == 2 and "\n" not in error, error
+    for word in words:
+        assert word in error, error
+
+
+def unfinished(folder):
+    return list(folder.rglob(".unfinished_*"))
+
+
+# Stopping
+
+
+def test_a_training_that_was_stopped_goes_on_to_the_same_weights(run_dir, settings, tmp_path, monkeypatch):
+    draw, epochs = windows.training_windows, []
+
+    def stop_in_second_epoch(*args, **options):
+        epochs.append(args)
+        for k, batch in enumerate(draw(*args, **options)):
+            if len(epochs) == 2 and k == 1:
+                raise KeyboardInterrupt
+            yield batch
+
+    monkeypatch.setattr(windows, "training_windows", stop_in_second_epoch)
+    with pytest.raises(KeyboardInterrupt, match="Go on with: python LSTM_train.py --resume --run-dir"):
+        LSTM_train.main(settings(tmp_path / "run", seed=(1,)))
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="already holds a run: add --resume"):
+        LSTM_train.main(settings(tmp_path / "run", seed=(1,)))
+    with pytest.raises(InputError, match="already holds a run of all basins"):
+        LSTM_train.main(settings(tmp_path / "run", folds=2))
+    with pytest.raises(InputError, match="other settings .*window"):
+        LSTM_train.main(settings(tmp_path / "run", seed=(1,), window=100, resume=True))
+    LSTM_train.main(settings(tmp_path / "run", seed=(1,), resume=True))
+    assert same_weights(run_dir, tmp_path / "run")
+    kept, again = (pd.read_csv(p / "seed_1" / "history.csv") for p in (run_dir, tmp_path / "run"))
+    pd.testing.assert_frame_equal(kept.drop(columns="seconds"), again.drop(columns="seconds"))
+    before = (tmp_path / "run" / "seed_1" / "model.keras").read_bytes()
+    (tmp_path / "run").rename(tmp_path / "moved")
+    LSTM_train.main(settings(tmp_path / "moved", seed=(1,), resume=True))  # nothing is left to do
+    assert (tmp_path / "moved" / "seed_1" / "model.keras").read_bytes() == before
+
+
+def start(settings):
+    """LSTM_train.py with these settings as a process."""
+    words = [sys.executable, "LSTM_train.py"]
+    for name, value in vars(settings).items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [option] * value
+        elif value is not None:
+            words += [option, *(map(str, value) if isinstance(value, tuple) else [str(value)])]
+    return subprocess.Popen(words, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def test_a_training_killed_at_random_moments_ends_with_the_same_weights(settings, tmp_path):
+    """SIGKILL while reading, in an epoch and while saving. KILLS=10 in the environment tries ten moments, else two."""
+    kills = int(os.environ.get("KILLS", 2))
+    epochs = 40 * kills  # more than are done between the kills
+    chosen = {"seed": (1,), "epochs": epochs, "patience": epochs}
+    LSTM_train.main(settings(tmp_path / "never stopped", **chosen))
+    killed = settings(tmp_path / "killed", resume=True, **chosen)
+    rng = np.random.default_rng(0)
+    done = []
+    for kill in range(kills):
+        with start(killed) as process:
+            if kill % 3:  # else while it imports and reads
+                next((line for line in process.stdout if line.startswith("epoch")), None)
+            time.sleep(rng.uniform(0, 2))
+            process.kill()
+        checkpoint = tmp_path / "killed" / "seed_1" / "checkpoint.npz"
+        done.append(json.loads(str(np.load(checkpoint)["meta"]))["epoch"] if checkpoint.exists() else 0)
+    assert done == sorted(done) and done[-1] < epochs, f"epochs done at each kill: {done}"
+    (tmp_path / "killed" / "seed_1").mkdir(exist_ok=True)
+    (tmp_path / "killed" / "seed_1" / ".unfinished_1_model.keras").write_text("half")
+    LSTM_train.main(killed)
+    assert same_weights(tmp_path / "never stopped", tmp_path / "killed") and not unfinished(tmp_path / "killed")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+def test_ctrl_c_while_packages_load_ends_in_a_word(tmp_path):
+    # A package that is loaded after the command line is read, in the midst of which Ctrl-C comes; a shell that starts
+    # tests in the background leaves it ignored.
+    (tmp_path / "cn_loss.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n", encoding="utf-8")
+    heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script = heard + (ROOT / "LSTM_test.py").read_text(encoding="utf-8")
+    (tmp_path / "LSTM_test.py").write_text(script, encoding="utf-8")
+    done = subprocess.run([sys.executable, "LSTM_test.py"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True,
+                          text=True, timeout=300)  # fmt: skip
+    assert (done.stderr, done.stdout, done.returncode) == ("Stopped.\n", "", 130)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without asking them")
+def test_a_process_that_is_asked_to_end_removes_what_it_was_writing(tmp_path):
+    code = (
+        "from writing import files; import time\ndef main():\n    with files.replacing('out.csv') as path:\n"
+        "        path.write_text('half')\n        print('writing', flush=True)\n        time.sleep(99)\nfiles.cli(main)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=ENVIRONMENT, stdout=-1, stderr=-1)
+    assert process.stdout.readline().strip() == b"writing" and len(list(tmp_path.iterdir())) == 1
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 143 and not error and not list(tmp_path.iterdir())
+
+
+def test_another_number_of_cores_is_told_on_resume(copy, settings, monkeypatch, capsys):
+    monkeypatch.setattr(runs, "CORES", libs_tf.CORES + 1)
+    LSTM_train.main(settings(copy, resume=True, seed=(1,)))
+    note = f"Note: {copy / 'seed_1' / 'checkpoint.npz'} was written on {libs_tf.CORES} cores, here are"
+    assert any(line.startswith(note) for line in capsys.readouterr().out.splitlines())
+
+
+# Two processes at once
+
+
+def test_one_of_two_trainings_begins_a_run_and_one_trains_a_member(refused, copy, tmp_path, settings):
+    data = hydrodata.open_data(settings("x").data_dir, basins=["96000001"])
+    training = windows.training_set(data, "2002-10-01", "2003-09-30")
+    outcome = []
+
+    def begin(size):
+        options = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(settings("x")).items()}
+        try:
+            runs.create_run(tmp_path / "new", options | {"hidden_size": size}, training, resume=False)
+            outcome.append(size)
+        except InputError as problem:
+            outcome.append(str(problem))
+
+    threads = [threading.Thread(target=begin, args=(size,)) for size in (5, 6, 7, 8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcome) == 4
+    (begun,) = [one for one in outcome if isinstance(one, int)]
+    assert json.loads((tmp_path / "new" / "settings.json").read_text())["settings"]["hidden_size"] == begun
+    assert all("already holds a run" in one for one in outcome if one != begun)
+    with runs.only_training(copy, 1):
+        refused("Another process is training seed 1", "LSTM_train.py", "--resume", "--run-dir", copy)
+    with runs.only_training(copy, 1), runs.only_training(copy, 2):
+        pass
+
+
+def test_a_lock_ends_with_its_process(tmp_path):
+    hold = "from writing import files; import pathlib, time\nwith files.locked(pathlib.Path('lock'), 'x'):\n"
+    hold += "    print('held', flush=True)\n    time.sleep(99)"
+    with subprocess.Popen([sys.executable, "-c", hold], cwd=tmp_path, env=ENVIRONMENT, stdout=-1) as holder:
+        assert holder.stdout.readline().strip() == b"held"
+        with pytest.raises(InputError, match="busy"), files.locked(tmp_path / "lock", "busy"):
+            pass
+        holder.kill()
+    with files.locked(tmp_path / "lock", "busy"):
+        pass
+
+
+# Disks
+
+
+@contextlib.contextmanager
+def no_space(limit=100):
+    """No file can grow beyond `limit` bytes, by the operating system: what a full disk is to a program."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Function (file name, count): from its count-th time on, that file cannot be written for want of space."""
+
+    def fill(name, count=1):
+        monkeypatch.undo()
+        left = [count]
+        replacing = files.replacing
+
+        @contextlib.contextmanager
+        def limited(path):
+            left[0] -= Path(path).name == name
+            full = Path(path).name == name and left[0] <= 0
+            with replacing(path) as temporary, no_space() if full else contextlib.nullcontext():
+                yield temporary
+
+        for module in (files, runs, plots, LSTM_test, LSTM_output_Cn):
+            monkeypatch.setattr(module, "replacing", limited)
+
+    return fill
+
+
+def test_a_training_on_a_full_disk_can_be_resumed(settings, run_dir, tmp_path, full_disk, capsys):
+    path = tmp_path / "run"
+    chosen = settings(path, seed=(1,), resume=True)
+    for name, count in (("basins.csv", 1), ("settings.json", 1), ("model.keras", 1), ("checkpoint.npz", 2),
+                        ("history.csv", 1), ("history.png", 1)):  # fmt: skip
+        full_disk(name, count)
+        ends_with(capsys, LSTM_train.main, chosen, "File too large", name)
+        assert not unfinished(path), name
+        if (path / "seed_1" / "model.keras").exists():
+            runs.load_run(path).model(1)
+        if (path / "seed_1" / "checkpoint.npz").exists():
+            assert json.loads(str(np.load(path / "seed_1" / "checkpoint.npz")["meta"]))["epoch"] >= 1
+    full_disk("none")
+    LSTM_train.main(chosen)
+    assert same_weights(path, run_dir) and (path / "seed_1" / "history.png").exists()
+
+
+@pytest.mark.parametrize(
+    "script, options, names",
+    [
+        (LSTM_test, {"metrics": ("NSE",)}, ("scores.csv", "series.nc", "nse_map.png")),
+        (LSTM_output_Cn, {}, ("Cn_98000003.csv",)),
+        (LSTM_output_Cn, {"format": "netcdf"}, ("Cn.nc", "states_98000003.png")),
+    ],
+)
+def test_results_on_a_full_disk_keep_those_before(run_dir, tmp_path, full_disk, capsys, script, options, names):
+    chosen = script.Settings(run_dir=str(run_dir), out_dir=str(tmp_path), **options)
+    script.main(chosen)
+    before = {path.name for path in tmp_path.iterdir()}
+    for name in names:
+        full_disk(name)
+        (tmp_path / name).write_bytes(b"of an earlier run")
+        reason = "NetCDF: HDF error" if name.endswith(".nc") else "File too large"
+        ends_with(capsys, script.main, chosen, reason, name)
+        assert (tmp_path / name).read_bytes() == b"of an earlier run"
+        assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_folders_that_cannot_be_written(run_dir, settings, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    below = str(tmp_path / "file" / "out")
+    ends_with(capsys, LSTM_train.main, settings(below, seed=(1,)), "file")
+    for script in (LSTM_test, LSTM_output_Cn):
+        ends_with(capsys, script.main, script.Settings(run_dir=str(run_dir), out_dir=below), "file")
+
+    def read_only(source, target):
+        raise OSError(errno.EROFS, "Read-only file system", str(source), None, str(target))
+
+    monkeypatch.setattr(os, "replace", read_only)
+    out = tmp_path / "out"
+    chosen = LSTM_test.Settings(run_dir=str(run_dir), out_dir=str(out), metrics="NSE")
+    ends_with(capsys, LSTM_test.main, chosen, f"Read-only file system: {out / 'series.nc'}")
+    ends_with(capsys, LSTM_train.main, settings(tmp_path / "run", seed=(1,)), "Read-only", "basins.csv")
+    assert not list(out.iterdir()) and {path.name for path in (tmp_path / "run").iterdir()} <= {".lock"}
+
+
+def test_a_failed_write_keeps_what_was_there(tmp_path):
+    files.write_json(tmp_path / "kept.json", {"a": 1})
+    with pytest.raises(TypeError):
+        files.write_json(tmp_path / "kept.json", {"a": object()})
+    with pytest.raises(ZeroDivisionError), files.replacing(tmp_path / "kept.json") as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert files.read_json(tmp_path / "kept.json") == {"a": 1} and len(list(tmp_path.iterdir())) == 1
+
+
+def test_other_errors_while_writing_stay_what_they_are(tmp_path):
+    """Only what the disk or netCDF's library says becomes a sentence; a fault in the program shows itself."""
+    for error in (RuntimeError("a fault"), FileNotFoundError(errno.ENOENT, "No such file", "other.txt")):
+        with pytest.raises(type(error)) as raised, files.replacing(tmp_path / "x.nc"):
+            raise error
+        assert raised.value is error and not list(tmp_path.iterdir())
+
+
+# Screens
+
+
+@pytest.mark.parametrize(
+    "code, expected",
+    [
+        ("files.cli(lambda: print('5 \\xb1 1'))", (0, "5 \\xb1 1\n", "")),
+        ("print(files.cli(max, 2, 3))", (0, "3\n", "")),
+        ("files.cli(int)\nraise files.InputError('Bad.')", (2, "", "Bad.\n")),
+        ("files.cli(open, 'none.txt')", (2, "", "No such file or directory: none.txt.\n")),
+        ("def main():\n    raise MemoryError\nfiles.cli(main)", (2, "", "Not enough memory: MemoryError.\n")),
+        ("def main():\n    raise KeyboardInterrupt\nfiles.cli(main)", (130, "", "Stopped.\n")),
+    ],
+)
+def test_a_script_ends_in_one_sentence(code, expected):
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", f"from writing import files\n{code}"], env=environment,
+                          capture_output=True, text=True)  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == expected
+
+
+def test_a_fault_of_the_program_shows_itself():
+    code = "from writing import files\nfiles.cli(lambda: 1 / 0)"
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" in done.stderr and "ZeroDivisionError" in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_screen_that_takes_nothing():
+    words = [sys.executable, "-c", "from writing import files\nfiles.cli(lambda: print('x'))"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words, env={**ENVIRONMENT, "PYTHONUNBUFFERED": ""}, stdout=full, stderr=-1, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("No space left on device"), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("backend", ["banana", "torch"])
+def test_a_backend_that_is_not_there(run_dir, backend):
+    done = subprocess.run([sys.executable, "LSTM_test.py"], cwd=ROOT, env={**ENVIRONMENT, "KERAS_BACKEND": backend},
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 2 and "set KERAS_BACKEND to tensorflow or jax" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# Checkpoints
+
+
+def npy(values):
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=True)
+    return buffer.getvalue()
+
+
+CHECKPOINTS = {
+    "pickled array": lambda m, canary: {**m, "v0.npy": npy(np.array([Payload(canary)], object))},
+    "a plain pickle": lambda m, canary: pickle.dumps(Payload(canary)),
+    "other shape": lambda m, canary: {**m, "v0.npy": npy(np.zeros((2, 3), "f4"))},
+    "one array less": lambda m, canary: {k: v for k, v in m.items() if k != "v3.npy"},
+    "one array more": lambda m, canary: {**m, "v999.npy": m["v0.npy"]},
+    "cut off": lambda m, canary: b"PK\x03\x04 nothing",
+}
+
+
+def test_checkpoints_that_were_harmed_are_refused_and_run_nothing(copy, settings, tmp_path):
+    path, canary = copy / "seed_1" / "checkpoint.npz", tmp_path / "canary"
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    for name, craft in CHECKPOINTS.items():
+        harmed = craft(members, canary)
+        if isinstance(harmed, bytes):
+            path.write_bytes(harmed)
+        else:
+            with zipfile.ZipFile(path, "w") as archive:
+                for member, content in harmed.items():
+                    archive.writestr(member, content)
+        model = runs.load_run(copy).model(1)
+        LSTM_train.compile_model(
+            settings(copy), model, runs.load_run(copy).normalisation, dict.fromkeys(model.targets, 1)
+        )
+        with pytest.raises(
+            InputError, match="is not a checkpoint of this model .*: remove it to train this member anew"
+        ):
+            runs.read_checkpoint(path, model)
+            pytest.fail(name)
+    assert not canary.exists()
+
+
+def test_a_member_that_was_copied_is_no_other_member(refused, copy):
+    shutil.copy(copy / "seed_1" / "checkpoint.npz", copy / "seed_2" / "checkpoint.npz")
+    refused("it is of seed 1", "LSTM_train.py", "--resume", "--run-dir", copy, "--seed", "2")
