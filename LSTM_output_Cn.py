@@ -129,12 +129,14 @@ def write_page(path, run, seed, model, data, period, settings, begin):
     def simulate(label):
         return simulation.simulate(model, data, *period, gates=True, progress=label, begin=begin)
 
-    joint = joint_probes(model, data.targets[1:])
+    joint = joint_probes(model)
     made = runs.origin(run)
     commit, _, changes = made.pop("git_commit").partition("+")
     header = {"period": " to ".join(period), "member": f"seed {seed}", **made, "code": f"{commit[:10]} {changes}"}
     counted = simulation.scored_basins(run.basins, data)
-    shown = page.write(path, data, simulate, joint, counted, header, every=bool(settings.basins), gates=settings.gates)
+    shown = page.write_page(
+        path, data, simulate, joint, counted, header, every=bool(settings.basins), gates=settings.gates
+    )
     print(f"{len(data.basins)} basins with {shown} of {model.units} cell states, {path.stat().st_size / 1e6:.1f} MB. "
           f"Open in a browser: {path}")  # fmt: skip
 

@@ -145,9 +145,9 @@ def hostile(run_dir, tmp_path_factory):
     attributes = data.attributes.rename(columns={data.attributes.columns[0]: HOSTILE})
     data = replace(data, about=about, attributes=attributes, place=data.place.assign(lon=np.nan))
     path = tmp_path_factory.mktemp("hostile") / "Cn.html"
-    joint = joint_probes(model, data.targets[1:])
+    joint = joint_probes(model)
     counted = simulation.scored_basins(run.basins, data)
-    page.write(path, data, lambda label: simulation.simulate(model, data, *PERIOD, gates=True), joint, counted,
+    page.write_page(path, data, lambda label: simulation.simulate(model, data, *PERIOD, gates=True), joint, counted,
                {"run": HOSTILE, "comment": HOSTILE})  # fmt: skip
     return path
 
