@@ -63,7 +63,7 @@ class Settings:
 
 
 if __name__ == "__main__":
-    settings = cli(tyro.cli, Settings, description=__doc__)
+    settings = tyro.cli(Settings, description=__doc__)
 
 # Below the command line, so that --help does not wait for them.
 import logging
@@ -72,25 +72,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from probing import interventions, report
+from probing import interventions, probes, report
 from probing.cell_states import cell_state_statistics
 from probing.independent_data import independent_series
-from probing.probes import (
-    JOINT,
-    REAL,
-    SEASON,
-    SHIFTED,
-    SPARSE,
-    TODAY,
-    UNTRAINED,
-    WEATHER,
-    Batch,
-    Readings,
-    converted,
-    fold_of_basins,
-    joint_probes,
-    trailing_means,
-)
+from probing.probes import JOINT, REAL, SEASON, SHIFTED, SPARSE, TODAY, UNTRAINED, WEATHER, Batch
 from reading.concepts import parse_concept
 from reading.windows import Prepared, parse_day, parse_period
 from running import runs
@@ -137,7 +122,7 @@ def main(settings: Settings):
             raise InputError(sentence)
     model = run.model(seed)
     trained, wanted = ([parse_concept(text) for text in texts] for texts in (run.settings["concepts"], concepts))
-    joint = converted(joint_probes(model), trained, wanted)
+    joint = probes.converted(probes.joint_probes(model), trained, wanted)
     data = run.data(*period, settings.basins, concepts, settings.data_dir)
     dates, names = data.dates(*period), data.targets[1:]
     if settings.independent_data:
@@ -164,16 +149,13 @@ def main(settings: Settings):
     for name, table in (("scores", scores), ("summary", summary), ("units", units)):
         write_csv(out / f"{name}.csv", table, index=False)
     report.figures(out, data, scores, summary, curves, counted)
-    best_states = [state_of(it, row.basin, row.unit) for row in best.itertuples()]
-    report.draw_best_cell_states(out, data, units, best, best_states)
+    shown = [next(simulate(model, data.select([b]), *period, states=True)).states["c"][0] for b in best["basin"]]
+    report.draw_best_cell_states(out, data, units, best, shown)
     if settings.independent_data:
         report.show_independent_data(out, *independent, counted, settings.draw)
     if settings.exchange_states:
         exchange(it, readings, exchange_days, out)
     print(f"\nTables, series and figures in {out}")
-
-
-# Fit
 
 
 def fit(it, file, out):
@@ -193,8 +175,8 @@ def fit(it, file, out):
     def keep(reader, concept, basins, reading):
         file[f"{concept}_reading"][readers.index(reader), basins] = reading
 
-    fold, dates = fold_of_basins(it.data.basins, it.settings.draw), [it.data.dates(*span) for span in spans]
-    readings = Readings(names, readers, fold, *dates, keep, folder=out)
+    fold, dates = probes.fold_of_basins(it.data.basins, it.settings.draw), [it.data.dates(*span) for span in spans]
+    readings = probes.Readings(names, readers, fold, *dates, keep, folder=out)
     for reader, (model, data) in models.items():
         more = {"extra": (SPARSE, SHIFTED), "joint": it.joint} if reader == REAL else {}
         readings.add(reader, *(states(model, data, span, reader) for span in spans), **more)
@@ -220,13 +202,10 @@ def weather(model, data, period, windows):
         valid = np.isfinite(forcing).all(axis=2)
         inputs = {"forcing": forcing, "attributes": data.attributes.to_numpy(np.float32)[basins]}
         forcing, attributes = map(np.array, model.normalise(inputs))  # a missing day is mean weather
-        parts = [forcing, *([trailing_means(forcing, windows)] if windows else [])]
+        parts = [forcing, *([probes.trailing_means(forcing, windows)] if windows else [])]
         parts.append(np.repeat(attributes[:, None], len(dates), axis=1))
         features = np.concatenate(parts, axis=2)[:, begin:]
         yield Batch(basins, features, targets[:, begin:, 1:], valid[:, begin:])
-
-
-# Score
 
 
 def score(it, readings, statistics):
@@ -269,15 +248,6 @@ def statistics_of_states(it, period):
     return cell_state_statistics(parts, it.data.targets, len(it.data.basins))
 
 
-def state_of(it, basin, number):
-    """The series (day,) of one cell state, its number from 1, in the basin of that position."""
-    (part,) = simulate(it.model, it.data.select([basin]), *it.period, states=True)
-    return part.states["c"][0, :, number - 1]
-
-
-# Intervene
-
-
 def start_days(settings, dates):
     """Positions, in the scored period, of the days at whose end the states are changed."""
     ahead = max(interventions.HORIZONS)
@@ -294,22 +264,17 @@ def start_days(settings, dates):
 
 
 def intervene(it, readings, statistics, days, out):
-    """Raise each reading on some days in some basins, show and write what follows: list of interventions.Curve.
-
-    Two changes raise a reading alike: the shortest, and the one along which the cell states are used to move together
-    when the reading rises, which stays among states the model knows.
-    """
+    """Raise each reading on some days in some basins, show and write what follows: list of interventions.Curve."""
     if not len(days):
         return []
     settings, basins = it.settings, np.arange(len(it.data.basins))
     if len(basins) > settings.intervention_basins:
         basins = np.sort(np.random.default_rng(settings.draw).choice(basins, settings.intervention_basins, False))
-    probes, rises = {}, {}
-    for name in readings.concepts:
-        spread = it.fitted[f"std_{name}"].to_numpy()[it.counted[name]]
-        probes[name], rises[name] = readings.fits[name, REAL].every, float(np.sqrt(np.nanmean(spread**2)))
+    real = {name: readings.fits[name, REAL].every for name in readings.concepts}
+    # A standard deviation over the days of all basins, each about its own mean.
+    rises = {name: float(np.sqrt(np.nanmean(it.fitted[f"std_{name}"][it.counted[name]] ** 2))) for name in real}
     curves = interventions.raise_readings(
-        it.model, it.data, basins, it.period, days, probes, rises, statistics.covariance, it.counted,
+        it.model, it.data, basins, it.period, days, real, rises, statistics.covariance, it.counted,
         settings.random_directions, settings.draw,
     )  # fmt: skip
     changes = report.response_table(curves, it.data, settings.draw)

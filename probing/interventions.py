@@ -6,7 +6,7 @@ A change is set against random changes of the same length:
     outcome = responses(runner_from(StateModel(model), forcing, attributes, {"swe": probe}), h, c, change[None])
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -69,29 +69,8 @@ def random_changes(weights, length, number, seed=0, covariance=None):
     return drawn * (length / np.linalg.norm(drawn, axis=1, keepdims=True))
 
 
-def responses(run_on, h, c, changes):
-    """What a change of the cell states does to everything that follows.
-
-    Parameters
-    ----------
-    run_on : function (h, c) -> dict of array (basin, day)
-        Lets the model run on from these states.
-    h, c : array (basin, cell state)
-        States at the end of a day. Only c is changed; h follows from the next day on.
-    changes : array (change, cell state)
-
-    Returns
-    -------
-    dict of array (change, basin, day)
-        Changed minus unchanged.
-    """
-    plain = run_on(h, c)
-    changed = [run_on(h, c + change.astype(c.dtype)) for change in changes]
-    return {name: np.stack([outcome[name] - plain[name] for outcome in changed]) for name in plain}
-
-
 def runner_from(runner, forcing, attributes, readers):
-    """Function (h, c) -> runoff (mm/day) and every reading, (basin, day), over the days of `forcing`.
+    """Function (h, c) -> dict of array (basin, day): runoff (mm/day) and every reading over the days of `forcing`.
 
     Parameters
     ----------
@@ -110,13 +89,24 @@ def runner_from(runner, forcing, attributes, readers):
     return run_on
 
 
-def changes_that_raise(probe, rise, covariance, number, seed):
-    """Changes of the states by kind: the one that raises the reading first, then random ones of the same length.
+def responses(run_on, h, c, changes):
+    """What changes of the cell states do to what follows: dict of array (change, basin, day), changed minus unchanged.
 
-    Returns
-    -------
-    dict kind -> array (1 + number, cell state)
+    Parameters
+    ----------
+    run_on : function
+        From `runner_from`.
+    h, c : array (basin, cell state)
+        States at the end of a day. Only c is changed; h follows from the next day on.
+    changes : array (change, cell state)
     """
+    plain = run_on(h, c)
+    changed = [run_on(h, c + change.astype(c.dtype)) for change in changes]
+    return {name: np.stack([outcome[name] - plain[name] for outcome in changed]) for name in plain}
+
+
+def changes_that_raise(probe, rise, covariance, number, seed):
+    """Changes (1 + number, cell state) by kind: the one that raises the reading, then random ones as long."""
     changes = {}
     for kind, used in ((SHORTEST, None), (TOGETHER, covariance)):
         change = smallest_change(probe.weights, rise, used)
@@ -125,45 +115,32 @@ def changes_that_raise(probe, rise, covariance, number, seed):
     return changes
 
 
-@dataclass
-class Curve:
-    """Mean responses, over the days on which states were changed in a season, to one kind of change.
+class Curve(NamedTuple):
+    """Mean responses, over the days on which states were changed in a season, to one kind of change."""
 
-    Attributes
-    ----------
-    concept, kind, season : str
-        What was raised, by which change, and when.
-    rise : float
-        In the units of the concept.
-    basins : array
-        Positions of the basins.
-    responses : dict name -> array (change, basin, day)
-        Of streamflow (mm/day) and every reading; the change along the probe first, then the random ones.
-    """
-
-    concept: str
-    kind: str
+    concept: str  # what was raised
+    kind: str  # by which change
     season: str
-    rise: float
-    basins: np.ndarray
-    responses: dict
+    rise: float  # in the units of the concept
+    basins: np.ndarray  # positions
+    responses: dict  # of streamflow (mm/day) and readings: array (change, basin, day), the random changes behind
 
 
 def raise_readings(model, data, basins, period, days, probes, rises, covariance, counted, number, draw):
     """Raise the reading of each concept on some days, let the model run on, and take the mean response by season.
 
+    Two changes raise a reading alike: the shortest, and the one along which the cell states are used to move together
+    when the reading rises, which stays among states the model knows.
+
     Parameters
     ----------
     model : libs_tf.ConceptLSTM
     data : windows.Prepared
-    basins : array (basin,) of int
-        Positions of the basins in which it is done.
+    basins, days : array of int
+        Positions of the basins, and of the days of the period at whose end the states are changed.
     period : pair of str
-    days : array (day,) of int
-        Positions, in the period, of the days at whose end the states are changed.
-    probes, rises : dict concept -> Probe, float
+    probes, rises, counted : dict concept -> Probe, float, array (basin of data,) of bool
     covariance : array (cell state, cell state)
-    counted : dict concept -> array (basin of data,) of bool
     number, draw : int
         Of random changes, and the seed of their directions.
 
@@ -187,53 +164,38 @@ def raise_readings(model, data, basins, period, days, probes, rises, covariance,
             run_on = runner_from(runner, ahead, attributes, probes)
             found.append(responses(run_on, h[:, k], c[:, k], np.concatenate(list(changes.values()))))
         outcome = {target: np.stack([one[target] for one in found], axis=2) for target in found[0]}
-        starts = dates[days] if is_snow(data, name) else None
-        latitudes = some.place["lat"].to_numpy()
-        curves += curves_by_season(
-            name, rises[name], changes, outcome, basins, counted[name][basins], latitudes, starts
-        )
+        judged, starts = counted[name][basins], dates[days] if is_snow(data, name) else None
+        for season, chosen in seasons(some.place["lat"].to_numpy(), starts, len(days)).items():
+            keep = np.flatnonzero(judged & chosen.any(axis=1))
+            means = mean_responses(changes, outcome, keep, chosen[keep]) if len(keep) else {}
+            curves += [Curve(name, kind, season, rises[name], basins[keep], mean) for kind, mean in means.items()]
     return curves
 
 
-def curves_by_season(concept, rise, changes, outcome, basins, judged, latitudes, starts):
-    """Mean responses over all start days and, for snow, whose water comes out at the next melt, over late winter.
+def seasons(latitudes, starts, number):
+    """On which of some days states are changed in which basins (basin, start): on all, and for snow in late winter.
 
-    Parameters
-    ----------
-    concept : str
-    rise : float
-    changes : dict
-        From `changes_that_raise`.
-    outcome : dict name -> array (change, basin, start, day)
-        Responses, the changes of all kinds one after the other.
-    basins, judged, latitudes : array (basin,)
-        Positions; whether the concept counts there; degrees north.
-    starts : array (start,) of datetime64, or None
-        Days on which the states were changed, if the concept is snow.
-
-    Returns
-    -------
-    list of Curve
+    Snow's water comes out at the next melt; `starts` are the dates (start,), or None if the concept is not snow.
     """
-    number = next(iter(outcome.values())).shape[2]
-    seasons = {"all": np.ones((len(basins), number), bool)}
+    found = {"all": np.ones((len(latitudes), number), bool)}
     if starts is not None:
         month = starts.astype("datetime64[M]").astype(int) % 12 + 1
         south = latitudes[:, None] < 0
-        seasons["late winter"] = np.where(south, np.isin(month, (8, 9, 10)), np.isin(month, (2, 3, 4)))
-    curves = []
-    for season, chosen in seasons.items():
-        keep = np.flatnonzero(judged & chosen.any(axis=1))
-        if not len(keep):
-            continue
-        weight = chosen[keep] / chosen[keep].sum(axis=1, keepdims=True)
-        first = 0
-        for kind, change in changes.items():
-            rows = slice(first, first + len(change))
-            first += len(change)
-            means = {name: np.einsum("kbsd,bs->kbd", v[rows][:, keep], weight) for name, v in outcome.items()}
-            curves.append(Curve(concept, kind, season, rise, basins[keep], means))
-    return curves
+        found["late winter"] = np.where(south, np.isin(month, (8, 9, 10)), np.isin(month, (2, 3, 4)))
+    return found
+
+
+def mean_responses(changes, outcome, keep, chosen):
+    """Mean over the chosen days (basin, start) of the responses in some basins, for each kind of change.
+
+    `outcome`, array (change, basin, start, day) by name, has the changes of all kinds one after the other.
+    """
+    weight, means, first = chosen / chosen.sum(axis=1, keepdims=True), {}, 0
+    for kind, change in changes.items():
+        rows = slice(first, first + len(change))
+        first += len(change)
+        means[kind] = {name: np.einsum("kbsd,bs->kbd", v[rows][:, keep], weight) for name, v in outcome.items()}
+    return means
 
 
 def effects_of_exchange(run_on, h, c, probe, covariance, number, seed):
@@ -307,8 +269,8 @@ def exchange_years(model, data, basins, concept, probe, covariance, number, seed
 
     Parameters
     ----------
-    model : libs_tf.ConceptLSTM
-    data : windows.Prepared
+    model, data
+        As for `raise_readings`.
     basins : array (basin,) of int
         Positions of the basins in which it is done.
     concept : str
@@ -319,8 +281,7 @@ def exchange_years(model, data, basins, concept, probe, covariance, number, seed
 
     Returns
     -------
-    list of Curve
-        One for each key of `effects_of_exchange`.
+    list of Curve, one for each key of `effects_of_exchange`
     """
     k, runner, outcome, apart = data.targets.index(concept), StateModel(model), {}, []
     observed = np.stack([data.read(basins, day[None])[1][:, 0, k] for day in days])
@@ -346,13 +307,10 @@ def exchange_years(model, data, basins, concept, probe, covariance, number, seed
 
 
 def response_rows(response, draw):
-    """Summary of a response (change, basin, day), the change along the probe first, over each of HORIZONS.
+    """A dict for each of HORIZONS that sums up a response (change, basin, day), the change along the probe first.
 
-    Yields
-    ------
-    dict
-        Median over basins of the mean response with its interval, and cumulated; the typical (root mean square)
-        response to random changes; the share of basins whose response is positive.
+    Median over basins of the mean response with its interval, and cumulated; the typical (root mean square) response
+    to random changes; the share of basins whose response is positive.
     """
     for horizon in HORIZONS:
         mean = response[:, :, :horizon].mean(axis=2)

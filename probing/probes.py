@@ -53,7 +53,7 @@ def moments(features, target):
 
     Returns
     -------
-    array (feature + 2, feature + 2), float64
+    array (feature + 2, feature + 2)
         A'A of the rows A = (1, features, target); it adds up over basins.
     """
     known = np.isfinite(target)
@@ -66,7 +66,8 @@ def ridge(gram, alpha):
     """Ridge regression from sums of products, on standardised features.
 
     Equal to ``sklearn.linear_model.Ridge(alpha * days)`` on features that were standardised first, with the weights
-    turned back to the features' own scale. A feature that never changes gets no weight.
+    turned back to the features' own scale. A feature that never changes gets no weight; all is NaN if there are fewer
+    than two days.
 
     Parameters
     ----------
@@ -74,11 +75,6 @@ def ridge(gram, alpha):
         From `moments`.
     alpha : float
         Penalty relative to the number of days.
-
-    Returns
-    -------
-    Probe
-        NaN throughout if `gram` holds fewer than two days.
     """
     covariance, cross, mean, target_mean, scale = _centred(gram)
     if gram[0, 0] < 2:
@@ -108,15 +104,8 @@ def squared_error(gram, probe):
 def explained(grams, alpha):
     """Share of the target's variance explained in groups of basins that were left out of the fit, in turn.
 
-    Parameters
-    ----------
-    grams : array (group, feature + 2, feature + 2)
-    alpha : float
-
-    Returns
-    -------
-    float
-        1 − squared error / squared deviation from the overall mean; NaN with fewer than two groups that have data.
+    That is 1 − squared error / squared deviation from the overall mean; NaN with fewer than two groups that have data.
+    `grams` is an array (group, feature + 2, feature + 2), `alpha` the penalty of `ridge`.
     """
     grams = grams[grams[:, 0, 0] > 0]
     total = grams.sum(axis=0)
@@ -145,8 +134,7 @@ def fit_sparse(grams, alpha, share=0.95, l1_ratio=0.9):
     grams : array (group, feature + 2, feature + 2)
     alpha : float
         Ridge penalty, as `fit` chose it for all features.
-    share : float, default 0.95
-    l1_ratio : float, default 0.9
+    share, l1_ratio : float
 
     Returns
     -------
@@ -298,8 +286,7 @@ def median_interval(values, resamples=1000, seed=0) -> Interval:
     ----------
     values : array (basin,)
         NaN is left out.
-    resamples : int, default 1000
-    seed : int, default 0
+    resamples, seed : int
     """
     values = values[np.isfinite(values)]
     if len(values) < 2:
@@ -368,9 +355,6 @@ def converted(joint, trained, wanted):
             )
         found[new.name] = probe._replace(weights=probe.weights * times, intercept=probe.intercept * times)
     return found
-
-
-# Readings: all probes and controls, basins in batches
 
 
 class Batch(NamedTuple):

@@ -337,13 +337,14 @@ def draw_series(out, data, scores, counted):
 
 
 def draw_best_cell_states(out, data, units, best, states):
-    """The cell state that follows each concept best, its series (day,) in `states`, beside the concept."""
+    """The cell state that follows each concept best, beside it; `states` has all (day, cell state) of its basin."""
     tables = []
     with xr.open_dataset(out / "probe.nc") as file:
         for row, state in zip(best.itertuples(), states, strict=True):
             memory = units.loc[units["concept"].eq(row.Index) & units["unit"].eq(row.unit), "memory_days"].iloc[0]
             title = f"cn_{row.unit}, memory {memory:.0f} days, r {row.r:.2f}, {data.basins[row.basin]}"
-            about = {"title": title, "concept": row.Index, "units": data.about[row.Index]["units"], "state": state}
+            about = {"title": title, "concept": row.Index, "units": data.about[row.Index]["units"]}
             series = {"date": file["date"].values, "observed": file[f"{row.Index}_observed"][row.basin].values}
+            series["state"] = state[:, row.unit - 1]
             tables.append(pd.DataFrame(about | series))
     plots.best_cell_states(pd.concat(tables), out / "best_units.png")
