@@ -67,7 +67,6 @@ if __name__ == "__main__":
 
 # Below the command line, so that --help does not wait for them.
 import logging
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -77,7 +76,7 @@ from probing.cell_states import cell_state_statistics
 from probing.independent_data import independent_series
 from probing.probes import JOINT, REAL, SEASON, SHIFTED, SPARSE, TODAY, UNTRAINED, WEATHER, Batch
 from reading.concepts import parse_concept
-from reading.windows import Prepared, parse_day, parse_period
+from reading.windows import parse_day, parse_period
 from running import runs
 from running.simulation import SNOW_MM, scored_basins, simulate
 from writing import netcdf
@@ -85,22 +84,6 @@ from writing.files import InputError, replacing, write_csv
 
 WINDOWS = (7, 30, 90, 365)  # days of the weather's trailing means
 AT_ONCE = 20  # basins whose weather is held in memory together
-
-
-class Experiment(NamedTuple):
-    """What the three steps share: a member of a run, its data, and the periods in which it is probed."""
-
-    settings: Settings
-    run: runs.Run
-    seed: int
-    model: object  # libs_tf.ConceptLSTM
-    joint: dict  # concept -> Probe that was trained with the model
-    data: Prepared
-    concepts: list  # as they are written
-    fit_period: tuple
-    period: tuple
-    fitted: pd.DataFrame  # (basin; mean_<target>, std_<target>) in the fitting period
-    counted: dict  # target -> array (basin,) of bool: whether it is scored there
 
 
 def main(settings: Settings):
@@ -135,16 +118,15 @@ def main(settings: Settings):
         raise InputError("Probes need at least two basins: their penalty is chosen by leaving basins out.")
     fitted, counted = judge(data, fit_period, period)
     days = start_days(settings, dates) if settings.intervention_basins else []
-    it = Experiment(settings, run, seed, model, joint, data, concepts, fit_period, period, fitted, counted)
-
     out = Path(settings.out_dir or run.path / f"probe_{period[0]}_{period[1]}")
     origin = {"title": f"Linear probes on the cell states of {run.path.name}, seed {seed}",
               "fit_period": " to ".join(fit_period), **runs.origin(run)}  # fmt: skip
     with replacing(out / "probe.nc") as path, netcdf.create(path, data, dates, origin) as file:
-        readings = fit(it, file, out)
-        statistics = statistics_of_states(it, period)
-        scores, summary, units, best = score(it, readings, statistics)
-        curves = intervene(it, readings, statistics, days, out)
+        readings = fit(settings, run, seed, model, joint, data, concepts, (fit_period, period), file, out)
+        statistics = statistics_of_states(model, data, period)
+        print(f"\n{len(data.basins)} basins; fitted on {' to '.join(fit_period)}, scored on {' to '.join(period)}.")
+        scores, summary, units, best = score(data, readings, statistics, counted, settings.draw)
+        curves = intervene(settings, model, data, period, days, readings, statistics, fitted, counted, out)
         report.write_results(file, data, readings.readers, scores, units, curves)
     for name, table in (("scores", scores), ("summary", summary), ("units", units)):
         write_csv(out / f"{name}.csv", table, index=False)
@@ -154,35 +136,39 @@ def main(settings: Settings):
     if settings.independent_data:
         report.show_independent_data(out, *independent, counted, settings.draw)
     if settings.exchange_states:
-        exchange(it, readings, exchange_days, out)
+        covariance = statistics_of_states(model, data, run.settings["valid_period"]).covariance  # of other years
+        exchange(settings, model, data, exchange_days, readings, covariance, counted, out)
     print(f"\nTables, series and figures in {out}")
 
 
-def fit(it, file, out):
-    """Fit the probes of every reader, and write into probe.nc what they read in the scoring period."""
-    spans, names = (it.fit_period, it.period), it.data.targets[1:]
-    models = {REAL: (it.model, it.data)}
-    if it.settings.compare:
-        other = runs.load_run(it.settings.compare)
-        other_data = other.data(*it.period, it.data.basins, it.concepts, it.settings.data_dir)
-        other_model = other.model(other.pick(it.seed if it.seed in other.seeds else None))
+def fit(settings, run, seed, model, joint, data, concepts, spans, file, out):
+    """Fit the probes of every reader in the first span, write into probe.nc what they read in the second.
+
+    Returns
+    -------
+    probes.Readings
+    """
+    models = {REAL: (model, data)}
+    if settings.compare:
+        other = runs.load_run(settings.compare)
+        other_data = other.data(*spans[1], data.basins, concepts, settings.data_dir)
+        other_model = other.model(other.pick(seed if seed in other.seeds else None))
         models[f"cell states of {other.path.name}"] = other_model, other_data
-    # The weights this member began with.
-    models[UNTRAINED] = runs.build_model(it.run.settings, it.run.normalisation, it.seed), it.data
-    readers = [REAL, SPARSE, *([JOINT] if it.joint else []), *list(models)[1:], TODAY, WEATHER, SHIFTED, SEASON]
-    report.describe(file, it.data, readers)
+    models[UNTRAINED] = runs.build_model(run.settings, run.normalisation, seed), data  # this member's initial weights
+    readers = [REAL, SPARSE, *([JOINT] if joint else []), *list(models)[1:], TODAY, WEATHER, SHIFTED, SEASON]
+    report.describe(file, data, readers)
 
     def keep(reader, concept, basins, reading):
         file[f"{concept}_reading"][readers.index(reader), basins] = reading
 
-    fold, dates = probes.fold_of_basins(it.data.basins, it.settings.draw), [it.data.dates(*span) for span in spans]
-    readings = probes.Readings(names, readers, fold, *dates, keep, folder=out)
-    for reader, (model, data) in models.items():
-        more = {"extra": (SPARSE, SHIFTED), "joint": it.joint} if reader == REAL else {}
-        readings.add(reader, *(states(model, data, span, reader) for span in spans), **more)
+    fold, dates = probes.fold_of_basins(data.basins, settings.draw), [data.dates(*span) for span in spans]
+    readings = probes.Readings(data.targets[1:], readers, fold, *dates, keep, folder=out)
+    for reader, (lstm, series) in models.items():
+        more = {"extra": (SPARSE, SHIFTED), "joint": joint} if reader == REAL else {}
+        readings.add(reader, *(states(lstm, series, span, reader) for span in spans), **more)
     for reader, windows in ((TODAY, ()), (WEATHER, WINDOWS)):
-        readings.add(reader, *(weather(it.model, it.data, span, windows) for span in spans))
-    readings.add_season(weather(it.model, it.data, it.period, ()))
+        readings.add(reader, *(weather(model, data, span, windows) for span in spans))
+    readings.add_season(weather(model, data, spans[1], ()))
     return readings
 
 
@@ -208,14 +194,12 @@ def weather(model, data, period, windows):
         yield Batch(basins, features, targets[:, begin:, 1:], valid[:, begin:])
 
 
-def score(it, readings, statistics):
+def score(data, readings, statistics, counted, draw):
     """Score every reader, show it, and give the tables: scores, their summary, the cell states, the best of them."""
-    scores = readings.scores(it.data.basins, it.counted, f"mean below {SNOW_MM:g} mm: not in the summary")
-    summary = report.summary_table(scores, it.settings.draw)
-    units, best = report.cell_state_tables(readings, statistics, it.counted)
-    fitted_on, scored_on = " to ".join(it.fit_period), " to ".join(it.period)
-    print(f"\n{len(it.data.basins)} basins; fitted on {fitted_on}, scored on {scored_on}.")
-    report.show_scores(summary, it.counted)
+    scores = readings.scores(data.basins, counted, f"mean below {SNOW_MM:g} mm: not in the summary")
+    summary = report.summary_table(scores, draw)
+    units, best = report.cell_state_tables(readings, statistics, counted)
+    report.show_scores(summary, counted)
     report.show_cell_states(units, best)
     return scores, summary, units, best
 
@@ -242,10 +226,10 @@ def statistics_of(data, period):
     return pd.DataFrame(rows, index=data.basins)
 
 
-def statistics_of_states(it, period):
+def statistics_of_states(model, data, period):
     """What each cell state does over a period: its r with every target, its memory by the forget gate."""
-    parts = simulate(it.model, it.data, *period, gates=True, progress="gates")
-    return cell_state_statistics(parts, it.data.targets, len(it.data.basins))
+    parts = simulate(model, data, *period, gates=True, progress="gates")
+    return cell_state_statistics(parts, data.targets, len(data.basins))
 
 
 def start_days(settings, dates):
@@ -263,35 +247,36 @@ def start_days(settings, dates):
     return days
 
 
-def intervene(it, readings, statistics, days, out):
+def intervene(settings, model, data, period, days, readings, statistics, fitted, counted, out):
     """Raise each reading on some days in some basins, show and write what follows: list of interventions.Curve."""
     if not len(days):
         return []
-    settings, basins = it.settings, np.arange(len(it.data.basins))
+    basins = np.arange(len(data.basins))
     if len(basins) > settings.intervention_basins:
         basins = np.sort(np.random.default_rng(settings.draw).choice(basins, settings.intervention_basins, False))
-    real = {name: readings.fits[name, REAL].every for name in readings.concepts}
-    # A standard deviation over the days of all basins, each about its own mean.
-    rises = {name: float(np.sqrt(np.nanmean(it.fitted[f"std_{name}"][it.counted[name]] ** 2))) for name in real}
+    real, rises = {}, {}
+    for name in readings.concepts:
+        # A standard deviation over the days of all basins, each about its own mean.
+        rises[name] = float(np.sqrt((fitted.loc[counted[name], f"std_{name}"] ** 2).mean()))
+        real[name] = readings.fits[name, REAL].every
     curves = interventions.raise_readings(
-        it.model, it.data, basins, it.period, days, real, rises, statistics.covariance, it.counted,
-        settings.random_directions, settings.draw,
+        model, data, basins, period, days, real, rises, statistics.covariance, counted, settings.random_directions,
+        settings.draw,
     )  # fmt: skip
-    changes = report.response_table(curves, it.data, settings.draw)
+    changes = report.response_table(curves, data, settings.draw)
     report.show_verdicts(changes)
     write_csv(out / "interventions.csv", changes, index=False)
     return curves
 
 
-def exchange(it, readings, days, out):
+def exchange(settings, model, data, days, readings, covariance, counted, out):
     """Exchange the states of the wettest and the driest year of a concept, show and write what follows."""
-    name, settings = it.settings.exchange_states, it.settings
-    basins, probe = np.flatnonzero(it.counted[name]), readings.fits[name, REAL].every
-    covariance = statistics_of_states(it, it.run.settings["valid_period"]).covariance
+    name = settings.exchange_states
+    basins, probe = np.flatnonzero(counted[name]), readings.fits[name, REAL].every
     curves = interventions.exchange_years(
-        it.model, it.data, basins, name, probe, covariance, settings.random_directions, settings.draw, days
+        model, data, basins, name, probe, covariance, settings.random_directions, settings.draw, days
     )
-    report.show_exchange(out, curves, it.data, settings.draw)
+    report.show_exchange(out, curves, data, settings.draw)
 
 
 if __name__ == "__main__":

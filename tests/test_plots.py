@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.dates import date2num
 from numpy.testing import assert_array_equal
 
-from writing import files, plots
+from writing import plots
 
 NAN = float("nan")
 DAYS = 120
@@ -119,28 +119,6 @@ def test_file_is_written_whole_and_the_callers_settings_are_left_alone(name, tmp
     assert shows(figure)
 
 
-@pytest.mark.parametrize(("suffix", "start"), [("pdf", b"%PDF"), ("svg", b"<?xml")])
-def test_ending_chooses_the_format(suffix, start, tmp_path):
-    plots.states(*FIGURES["states"], str(tmp_path / f"a.{suffix}"))
-    assert (tmp_path / f"a.{suffix}").read_bytes().startswith(start)
-
-
-@pytest.mark.parametrize("part", [(plots.Figure, "savefig"), (files.os, "replace")])
-def test_a_failure_keeps_the_old_file_and_leaves_nothing(part, tmp_path, monkeypatch):
-    path = tmp_path / "nse.png"
-    path.write_text("the old figure", encoding="utf-8")
-
-    def fail(*arguments, **options):
-        if part[1] == "savefig":
-            arguments[1].write_bytes(b"half a figu")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(*part, fail)
-    with pytest.raises(OSError, match="No space left on device: .*nse.png"):
-        plots.history(*FIGURES["history"], path)
-    assert list(tmp_path.iterdir()) == [path] and path.read_text(encoding="utf-8") == "the old figure"
-
-
 def test_history_draws_parts_scores_and_rate(draw):
     table = a_history()
     table.loc[::2, "val_NSE_streamflow"] = NAN
@@ -164,18 +142,14 @@ def test_history_of_one_epoch_is_a_dot_and_not_an_invisible_line(draw):
     assert figure.axes[2].get_ylim() == (-0.5, 1) and shows(figure, "below −0.5 not shown")
 
 
-def panels(basins, concepts):
-    return [a_panel(f"{i}", [f"concept_{k}" for k in range(concepts)]) for i in range(basins)]
-
-
 LOST = a_history().assign(loss=NAN, streamflow_loss=NAN, swe_loss=NAN, val_NSE_swe=NAN, val_NSE_streamflow=NAN)
 BLIND = [concept | {"observed": NOTHING, "probed": NOTHING} for concept in probed(20)]
 SIZES = [
     ("history", (a_history([f"concept_{i}" for i in range(20)]),), "concept 19"),
     ("history", (LOST,), "swe"),
-    ("history", (a_history(()),), "all"),
-    ("history", (a_history().assign(loss=-1.0),), "swe"),
-    *(("hydrographs", (panels(*size),), "mm") for size in ((1, 0), (3, 0), (1, 1), (2, 2), (1, 20))),
+    ("history", (a_history(()).assign(loss=-1.0),), "all"),
+    ("hydrographs", ([a_panel("a", ())],), "mm"),
+    ("hydrographs", ([a_panel("a", [f"concept_{k}" for k in range(20)])],), "concept 19"),
     *(("states", (DATES, NOTHING[:, None], ["cn_1"], concepts, "title"), "cn_1") for concepts in ([], BLIND)),
     ("score_map", ([-70.0], [45.0], [0.5], "NSE"), "1 basin, median NSE 0.5"),
     ("score_map", ([-70.0, -71], [45.0, 44], [NAN, NAN], "NSE"), "no basin has a value"),
@@ -199,16 +173,11 @@ def test_distribution_is_the_empirical_one(draw):
     assert any(list(line.get_xdata()) == [0.6, 0.6] for line in axes.get_lines())
 
 
-@pytest.mark.parametrize(
-    ("scores", "low", "words"),
-    [
-        ([-30.0, -0.6, 0.5, 1.0], -0.5, "not shown: 2 of 4 below −0.5"),
-        ([-30.0], -0.5, "not shown: 1 of 1 below −0.5"),
-        ([NAN], 0.88, "no value (0 basins, 1 without value)"),
-        ([], 0.88, "no value (0 basins)"),
-        ([1.0], 0.88, "median 1 (1 basin)"),
-    ],
-)
+CUT = [([-30.0, -0.6, 0.5, 1.0], -0.5, "not shown: 2 of 4 below −0.5"), ([1.0], 0.88, "median 1 (1 basin)"),
+       ([NAN], 0.88, "no value (0 basins, 1 without value)"), ([], 0.88, "no value (0 basins)")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("scores", "low", "words"), CUT)
 def test_distribution_says_what_it_cuts(draw, scores, low, words):
     figure = draw("score_distribution", {"a": scores}, "KGE")
     assert figure.axes[0].get_xlim() == pytest.approx((low, 1)) and shows(figure, words)
