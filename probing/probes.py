@@ -155,9 +155,7 @@ def fit_sparse(grams, alpha, share=0.95, l1_ratio=0.9):
     aim = np.sqrt(number) * (vectors[:, kept].T @ (cross / scale)) / root
     padding = np.zeros((number - len(rows), number))
     path = enet_path(np.vstack([rows, padding]), np.append(aim, padding[:, 0]), l1_ratio=l1_ratio, eps=1e-4)[1].T
-    selections = path != 0
-    changed = np.append(True, (selections[1:] != selections[:-1]).any(axis=1))
-    for selection in selections[changed & selections.any(axis=1)]:
+    for selection in pd.DataFrame(path != 0).drop_duplicates().to_numpy()[1:]:  # the first has no feature
         within = np.concatenate([[True], selection, [True]])
         part = grams[:, within][:, :, within]
         if explained(part, alpha) >= goal:

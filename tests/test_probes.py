@@ -283,9 +283,10 @@ def test_late_winter_is_half_a_year_later_in_the_south():
     starts = np.array(["2004-01-01", "2004-04-01", "2004-10-01"], "datetime64[D]")
     found = interventions.seasons(np.array([45.0, -45]), starts, 3)
     assert found["late winter"].tolist() == [[False, True, False], [False, False, True]] and found["all"].all()
-    outcome = {"store": np.arange(12.0).reshape(2, 2, 3, 1)}  # two changes of a kind, two basins, three days
-    (mean,) = interventions.mean_responses({"kind": [0, 1]}, outcome, [1], np.array([[True, False, True]])).values()
-    assert mean["store"].tolist() == [[[4]], [[10]]]
+    outcome = {"store": np.arange(12.0).reshape(2, 2, 3, 1)}  # two changes, two basins, three days
+    changes, chosen = {"one": [0], "other": [0]}, np.array([[True, False, True]])
+    means = interventions.mean_responses(changes, outcome, [1], chosen)
+    assert means["one"]["store"].tolist() == [[[4]]] and means["other"]["store"].tolist() == [[[10]]]
 
 
 @pytest.fixture(scope="module")
@@ -501,7 +502,7 @@ def test_a_joint_probe_is_of_the_column_and_the_units_it_learned(bucket, capsys)
         found = probes.converted(joint, *([parse_concept(f"{name}=a/{{number}}.csv:{c}")] for c in (trained, wanted)))
         return {name: (probe.weights[0], probe.intercept) for name, probe in found.items()}
 
-    assert read("water[mm]", "water*0.1[cm]") == {"store": (pytest.approx(0.4), pytest.approx(1))}
+    assert read("water*1000[mm]", "water*100[cm]") == {"store": (pytest.approx(0.4), pytest.approx(1))}
     assert read("water[mm]", "water[kg/m2]") == {"store": (4, 10)} and read("water[mm]", "water[mm]", "swe") == {}
     assert not capsys.readouterr().out
     assert read("water[mm]", "snow[mm]") == {}
