@@ -125,14 +125,14 @@ def main(settings: Settings):
         readings = fit(settings, run, seed, model, joint, data, concepts, (fit_period, period), file, out)
         statistics = statistics_of_states(model, data, period)
         print(f"\n{len(data.basins)} basins; fitted on {' to '.join(fit_period)}, scored on {' to '.join(period)}.")
-        scores, summary, units, best = score(data, readings, statistics, counted, settings.draw)
+        scores, summary, cell_states, best = score(data, readings, statistics, counted, settings.draw)
         curves = intervene(settings, model, data, period, days, readings, statistics, fitted, counted, out)
-        report.write_results(file, data, readings.readers, scores, units, curves)
-    for name, table in (("scores", scores), ("summary", summary), ("units", units)):
+        report.write_results(file, data, readings.readers, scores, cell_states, curves)
+    for name, table in (("scores", scores), ("summary", summary), ("units", cell_states)):
         write_csv(out / f"{name}.csv", table, index=False)
     report.figures(out, data, scores, summary, curves, counted)
     shown = [next(simulate(model, data.select([b]), *period, states=True)).states["c"][0] for b in best["basin"]]
-    report.draw_best_cell_states(out, data, units, best, shown)
+    report.draw_best_cell_states(out, data, cell_states, best, shown)
     if settings.independent_data:
         report.show_independent_data(out, *independent, counted, settings.draw)
     if settings.exchange_states:
@@ -198,10 +198,10 @@ def score(data, readings, statistics, counted, draw):
     """Score every reader, show it, and give the tables: scores, their summary, the cell states, the best of them."""
     scores = readings.scores(data.basins, counted, f"mean below {SNOW_MM:g} mm: not in the summary")
     summary = report.summary_table(scores, draw)
-    units, best = report.cell_state_tables(readings, statistics, counted)
+    cell_states, best = report.cell_state_tables(readings, statistics, counted)
     report.show_scores(summary, counted)
-    report.show_cell_states(units, best)
-    return scores, summary, units, best
+    report.show_cell_states(cell_states, best)
+    return scores, summary, cell_states, best
 
 
 def judge(data, fit_period, period):

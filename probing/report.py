@@ -106,7 +106,7 @@ def cell_state_tables(table, statistics, counted):
 
     Returns
     -------
-    units : DataFrame
+    cell_states : DataFrame
         concept, unit (number of the cell state, from 1), weight in the probe and in the sparse probe (units of the
         concept per standard deviation of the state), median r of the state with the concept, e-folding times in days.
     best : DataFrame (concept; unit, basin, r)
@@ -129,11 +129,11 @@ def cell_state_tables(table, statistics, counted):
     return pd.concat(tables), pd.DataFrame(best.values(), best)
 
 
-def show_cell_states(units, best):
+def show_cell_states(cell_states, best):
     """Which cell states carry each concept, with sign, and how long they remember."""
     print("\nCell states that carry 95 % of the skill, with the sign of their weight and their memory in days (by the "
           "mean log of\nthe forget gate over all days, and weighted by what is stored)")  # fmt: skip
-    for name, table in units.groupby("concept", sort=False):
+    for name, table in cell_states.groupby("concept", sort=False):
         kept = table[table["sparse_weight"] != 0].sort_values("sparse_weight", key=abs, ascending=False)
         listed = [
             f"{'+' if k.sparse_weight > 0 else '-'}cn_{k.unit} ({k.memory_days:.0f}, {k.memory_stored_days:.0f})"
@@ -229,7 +229,7 @@ def show_exchange(out, curves, data, draw):
     plots.interventions(quartiles(titles, data), out / "exchange.png")
 
 
-def write_results(file, data, readers, scores, units, curves):
+def write_results(file, data, readers, scores, cell_states, curves):
     """The rest of probe.nc: observed series, scores, weights, memories, mean responses."""
     names = data.targets[1:]
     start = np.datetime64(file["date"].units.removeprefix("days since "), "D")
@@ -241,17 +241,17 @@ def write_results(file, data, readers, scores, units, curves):
     netcdf.add_index(file, "metric", list(SCORES), "score")
     netcdf.add_index(file, "split", [PERIOD, BASINS], "what the probe had not seen")
     netcdf.add_index(file, "concept", names, "concept")
-    netcdf.add_index(file, "unit", sorted(units["unit"].unique()), "number of the cell state, from 1")
+    netcdf.add_index(file, "unit", sorted(cell_states["unit"].unique()), "number of the cell state, from 1")
     values = np.full((2, len(names), len(readers), len(data.basins), len(SCORES)), np.nan, np.float32)
     for (split, name, reader), group in scores.groupby(["split", "concept", "reader"]):
         values[[PERIOD, BASINS].index(split), names.index(name), readers.index(reader)] = group[list(SCORES)]
     netcdf.add_table(file, "score", ("split", "concept", "reader", "basin", "metric"), values, units="1")
     for column, words in CELL_STATE_COLUMNS.items():
-        of_states = units[column].to_numpy().reshape(len(names), -1)
+        of_states = cell_states[column].to_numpy().reshape(len(names), -1)
         netcdf.add_table(file, column, ("concept", "unit"), of_states, long_name=words)
     for column, days in MEMORIES.items():
-        memory, words = units[column].to_numpy()[: len(file.dimensions["unit"])], f"e-folding time of the unit, {days}"
-        netcdf.add_table(file, column, ("unit",), memory, units="days", long_name=words)
+        memory = cell_states[column].to_numpy()[: len(file.dimensions["unit"])]  # the same for every concept
+        netcdf.add_table(file, column, ("unit",), memory, units="days", long_name=f"e-folding time of the unit, {days}")
     if curves:
         netcdf.add_index(file, "day_after", list(range(1, max(HORIZONS) + 1)), "days after the change")
     for curve in latest(curves):
@@ -336,12 +336,12 @@ def draw_series(out, data, scores, counted):
     plots.probe_series(pd.concat(tables), colours_of([REAL, WEATHER]), out / "series.png")
 
 
-def draw_best_cell_states(out, data, units, best, states):
+def draw_best_cell_states(out, data, cell_states, best, states):
     """The cell state that follows each concept best, beside it; `states` has all (day, cell state) of its basin."""
     tables = []
     with xr.open_dataset(out / "probe.nc") as file:
         for row, state in zip(best.itertuples(), states, strict=True):
-            memory = units.loc[units["concept"].eq(row.Index) & units["unit"].eq(row.unit), "memory_days"].iloc[0]
+            memory = cell_states.set_index(["concept", "unit"]).at[(row.Index, row.unit), "memory_days"]
             title = f"cn_{row.unit}, memory {memory:.0f} days, r {row.r:.2f}, {data.basins[row.basin]}"
             about = {"title": title, "concept": row.Index, "units": data.about[row.Index]["units"]}
             series = {"date": file["date"].values, "observed": file[f"{row.Index}_observed"][row.basin].values}

@@ -256,8 +256,8 @@ def test_the_best_cell_state_is_shown_where_its_r_has_the_median_size():
     table = SimpleNamespace(concepts=["store"], fits=dict.fromkeys([("store", REAL), ("store", SPARSE)],
                             probes.Fits(found, [])))  # fmt: skip
     statistics = cell_states.CellStateStatistics({"store": r}, np.ones(1), np.ones(1), np.ones(1), np.ones((1, 1)))
-    units, best = report.cell_state_tables(table, statistics, {"store": np.ones(5, bool)})
-    assert best.loc["store"].to_dict() == {"unit": 1, "basin": 3, "r": 0.5} and units["median_r"].tolist() == [0.1]
+    found, best = report.cell_state_tables(table, statistics, {"store": np.ones(5, bool)})
+    assert best.loc["store"].to_dict() == {"unit": 1, "basin": 3, "r": 0.5} and found["median_r"].tolist() == [0.1]
 
 
 def test_statistics_of_cell_states_by_hand():
