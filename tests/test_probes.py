@@ -524,7 +524,7 @@ def test_a_run_of_runoff_alone_is_probed_for_given_concepts_where_no_flow_was_me
     LSTM_probe.main(LSTM_probe.Settings(
         run_dir=str(run_dir / "alone"), concepts=(SWE,), data_dir=str(data), out_dir=str(run_dir / "swe"),
         period=("2004-06-01", "2005-12-31"), fit_period=("2002-01-01", "2004-05-31"), intervention_basins=2,
-        random_directions=1,
+        random_directions=1, intervention_days=("2005-02-01", "2005-03-01"),
     ))  # fmt: skip
     _, _, printed = capsys.readouterr().out.partition("swe, median of 1 basins [95 % interval]")
     assert "shortest change" in printed and "–" in printed
