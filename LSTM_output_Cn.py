@@ -145,7 +145,7 @@ def write_states(out, run, seed, model, data, period, settings, simulated):
 def write_page(out, run, seed, model, data, period, settings, simulated):
     """One HTML file of the run for a browser."""
     path = out / "Cn.html"
-    joint = joint_probes(model, data.targets[1:])
+    joint = joint_probes(model)
     made = runs.origin(run)
     commit, _, changes = made.pop("git_commit").partition("+")
     header = {"period": " to ".join(period), "member": f"seed {seed}", **made, "code": f"{commit[:10]} {changes}"}

@@ -3,29 +3,26 @@
     python LSTM_probe.py                                             # the demo run
     python LSTM_probe.py --run-dir runs/camels --compare runs/camels_runoff_only
     python LSTM_probe.py --run-dir runs/camels_runoff_only --concepts "swe=swe/{number}.csv:uaz_swe[mm]"
-    python LSTM_probe.py --run-dir runs/camels --memory swe --observer "swe=snodas/{number}.csv:snodas_swe[mm]"
+    python LSTM_probe.py --run-dir runs/camels --exchange-states swe \
+        --independent-data "swe=snodas/{number}.csv:snodas_swe[mm]"
 
-Every probe is a ridge regression from one day's features to one day's concept, fitted on one period and scored on
-another; as a second split it is fitted on four fifths of the basins and scored on the rest, in the other period again.
-The controls are scored in the same way: what a probe reads in an untrained LSTM, in the weather alone, for the concept
-of other years, and the mean of each day of the year. What the cell states hold is what exceeds them all.
+Three steps. Fit: every probe is a ridge regression from one day's features to one day's concept, fitted on one period;
+it reads another one. Score: the readings beside their controls, which are scored in the same way: what a probe reads
+in an untrained LSTM, in the weather alone, for the concept of other years, and the mean of each day of the year. What
+the cell states hold is what exceeds them all. As a second split each probe is fitted on four fifths of the basins and
+scored on the rest, in the other period again. Intervene: cell states are moved along the smallest change that raises a
+reading by one standard deviation, the model runs on, and the change of runoff and of every reading is set against
+random changes of the same length.
 
-Then cell states are moved along the smallest change that raises a reading by one standard deviation, the model runs
-on, and the change of runoff and of every reading is set against random changes of the same length.
-
---memory puts an observed concept back into the cell states every few days, and exchanges the states of a wet and a dry
-year; --observer scores what is read by an observation that the model did not learn from.
+--exchange-states exchanges the states of a wet and a dry year of a concept and lets the model run on in the weather of
+either; --independent-data scores what is read by an observation that the model did not learn from.
 """
 
-import functools
-import logging
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import tyro
 
-WINDOWS = (7, 30, 90, 365)  # days of the weather's trailing means
+from writing.files import InputError, cli
 
 
 @dataclass
@@ -50,12 +47,11 @@ class Settings:
     """Number of basins whose states are changed, drawn at random if there are more; 0 leaves the interventions out."""
     random_directions: int = 10
     """Number of random changes that each intervention is set against."""
-    memory: str | None = None
-    """Concept, such as swe, that is put back into the cell states as observed (how much and how often is chosen in the
-    validation period stored with the run), and whose wettest and driest year exchange their states."""
+    exchange_states: str | None = None
+    """Concept, such as swe, whose wettest and driest year exchange their states in each basin."""
     exchange_day: str = "04-01"
     """Month and day at whose end they do."""
-    observer: str | None = None
+    independent_data: str | None = None
     """Another observation of one of the concepts, with that concept's name, written as for LSTM_train.py."""
     draw: int = 0
     """Seed of every random draw here: groups of basins, bootstrap, random changes."""
@@ -65,132 +61,154 @@ class Settings:
     """Folder for the results; probe_<start>_<end> in the run directory if not given."""
 
 
-def main(settings: Settings):
-    from probing import memory, report
-    from probing.probes import (
-        JOINT,
-        REAL,
-        SEASON,
-        SHIFTED,
-        SPARSE,
-        TODAY,
-        UNTRAINED,
-        WEATHER,
-        Readings,
-        fold_of_basins,
-        joint_probes,
-    )
-    from running import runs, simulation
-    from writing import netcdf
-    from writing.files import InputError, replacing, write_csv
+if __name__ == "__main__":  # before the packages below, which take seconds to load
+    settings = cli(tyro.cli, Settings, description=__doc__)
 
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from probing import interventions, probes, report
+from probing.cell_states import cell_state_statistics
+from probing.independent_data import independent_series
+from probing.probes import JOINT, REAL, SEASON, SHIFTED, SPARSE, TODAY, UNTRAINED, WEATHER, Batch
+from reading.concepts import parse_concept
+from reading.windows import parse_day, parse_period
+from running import runs
+from running.settings import checked_settings
+from running.simulation import SNOW_MM, ForcingDays, scored_basins, simulate
+from writing import netcdf
+from writing.files import replacing, write_csv
+
+WINDOWS = (7, 30, 90, 365)  # days of the weather's trailing means
+AT_ONCE = 20  # basins whose weather is held in memory together
+
+
+def main(settings: Settings):
+    settings = checked_settings(Settings, vars(settings), "Settings")
     logging.getLogger("tensorflow").setLevel("ERROR")  # it warns that several models are compiled, as they must be
     run = runs.load_run(settings.run_dir)
     seed = run.pick(settings.seed)
-    texts = list(settings.concepts or run.settings["concepts"])
-    if not texts:
-        raise InputError(f"{run.path} was trained on runoff alone: say what to look for with --concepts.")
     period = settings.period or run.settings["test_period"]
     fit_period = settings.fit_period or run.settings["train_period"]
-    check(settings, period, fit_period, run.settings["valid_period"])
-    out = Path(settings.out_dir or run.path / f"probe_{period[0]}_{period[1]}")
-
-    read = functools.partial(run.data, *period, settings.basins, data_dir=settings.data_dir)
-    data = read(texts)
-    names, dates, fit_dates = data.targets[1:], data.dates(*period), data.dates(*fit_period)
-    observed = memory.independent(read([settings.observer]), data, dates) if settings.observer else None
-    years = memory.exchange_days(settings.memory, settings.exchange_day, names, dates) if settings.memory else None
+    concepts = list(settings.concepts or run.settings["concepts"])
+    (first, last), (fit_first, fit_last) = parse_period(*period), parse_period(*fit_period)
+    for wrong, sentence in (
+        (not concepts, f"{run.path} was trained on runoff alone: say what to look for with --concepts."),
+        (first <= fit_last and fit_first <= last,
+         f"--period {' '.join(period)} and --fit-period {' '.join(fit_period)} share days."),
+        (min(settings.intervention_basins, settings.draw) < 0, "--intervention-basins and --draw must not be below 0."),
+        (settings.random_directions < 1, "--random-directions must not be below 1."),
+    ):  # fmt: skip
+        if wrong:
+            raise InputError(sentence)
+    model = run.model(seed)
+    trained, wanted = ([parse_concept(text) for text in texts] for texts in (run.settings["concepts"], concepts))
+    joint = probes.converted(probes.joint_probes(model), trained, wanted)
+    data = run.data(*period, settings.basins, concepts, settings.data_dir)
+    dates, names = data.dates(*period), data.targets[1:]
+    if settings.independent_data:
+        other = run.data(*period, settings.basins, [settings.independent_data], settings.data_dir)
+        independent = independent_series(other, data, dates)
+    if settings.exchange_states:
+        exchange_days = interventions.exchange_days(settings.exchange_states, settings.exchange_day, names, dates)
     print(data.report)
     if len(data.basins) < 2:
         raise InputError("Probes need at least two basins: their penalty is chosen by leaving basins out.")
     fitted, counted = judge(data, fit_period, period)
-    days = start_days(settings, dates) if settings.intervention_basins else None
-
-    model = run.model(seed)
-    untrained = runs.build_model(run.settings, run.normalisation, seed)  # the weights this member began with
-    joint = joint_probes(model, names)
-    readers = [REAL, SPARSE, *([JOINT] if joint else []), UNTRAINED, TODAY, WEATHER, SHIFTED, SEASON]
-    if settings.compare:
-        other = runs.load_run(settings.compare)
-        label = f"cell states of {other.path.name}"
-        readers.insert(readers.index(UNTRAINED), label)
-        other_data = other.data(*period, data.basins, texts, settings.data_dir)
-        other_model = other.model(other.pick(seed if seed in other.seeds else None))
-
+    days = start_days(settings, dates) if settings.intervention_basins else []
+    out = Path(settings.out_dir or run.path / f"probe_{period[0]}_{period[1]}")
     origin = {"title": f"Linear probes on the cell states of {run.path.name}, seed {seed}",
               "fit_period": " to ".join(fit_period), **runs.origin(run)}  # fmt: skip
     with replacing(out / "probe.nc") as path, netcdf.create(path, data, dates, origin) as file:
-        report.describe(file, data, readers)
-        fold = fold_of_basins(data.basins, settings.draw)
-        table = Readings(names, fold, fit_dates, dates, report.keeper(file, readers), folder=out)
-        table.add(REAL, states(model, data, fit_period, REAL), states(model, data, period, REAL),
-                  extra=(SPARSE, SHIFTED), joint=joint)  # fmt: skip
-        if settings.compare:
-            table.add(label, *(states(other_model, other_data, span, label) for span in (fit_period, period)))
-        table.add(UNTRAINED, *(states(untrained, data, span, UNTRAINED) for span in (fit_period, period)))
-        for name, windows in ((TODAY, ()), (WEATHER, WINDOWS)):
-            table.add(name, *(weather(model, data, span, windows) for span in (fit_period, period)))
-        table.add_season(weather(model, data, period, ()))
-
-        note = f"mean below {simulation.SNOW_MM:g} mm: not in the summary"
-        scores = table.scores(data.basins, counted, note)
-        summary = report.summarise(scores, settings.draw)
-        statistics = unit_statistics_of(model, data, period, names)
-        units, best = report.unit_tables(table, statistics, counted)
+        readings = fit(settings, run, seed, model, joint, data, concepts, (fit_period, period), file, out)
+        statistics, forcing = statistics_of_states(model, data, period)
+        print(forcing.report())
         print(f"\n{len(data.basins)} basins; fitted on {' to '.join(fit_period)}, scored on {' to '.join(period)}.")
-        report.show(summary, names, counted)
-        report.show_units(units, names)
-        curves = []
-        if settings.intervention_basins:
-            probes = {name: table.fits[name, REAL].every for name in names}
-            spread = {name: fitted[f"std_{name}"].to_numpy() for name in names}
-            curves = intervene(settings, model, data, period, days, probes, spread, statistics.covariance, counted)
-            changes = report.summarise_interventions(curves, data, settings.draw)
-            report.show_verdicts(changes)
-            write_csv(out / "interventions.csv", changes, index=False)
-        report.write(file, data, readers, scores, units, curves)
-
-    write_csv(out / "scores.csv", scores, index=False)
-    write_csv(out / "summary.csv", summary, index=False)
-    write_csv(out / "units.csv", units, index=False)
-    for chosen in best.values():
-        one = data.select([chosen["basin"]])
-        (part,) = states(model, one, period, None)
-        chosen["states"] = part.features[0, :, chosen["unit"]]
-    report.figures(out, data, scores, summary, units, best, curves, counted)
-    if settings.observer:
-        report.observer(out, *observed, counted, settings.draw)
-    if settings.memory:
-        basins, probe = np.flatnonzero(counted[settings.memory]), table.fits[settings.memory, REAL].every
-        choice = run.settings["valid_period"]
-        covariance = unit_statistics_of(model, data, choice, names).covariance
-        parts = model, data, basins, settings.memory, probe, covariance, settings.random_directions, settings.draw
-        report.put_back(out, *memory.put_back(*parts, choice, period), settings.draw)
-        report.exchange(out, memory.exchange(*parts, years), data, settings.draw)
+        scores, summary, cell_states, best = score(data, readings, statistics, counted, settings.draw)
+        curves = intervene(settings, model, data, period, days, readings, statistics, fitted, counted, out)
+        report.write_results(file, data, readings.readers, scores, cell_states, curves)
+    for name, table in (("scores", scores), ("summary", summary), ("units", cell_states)):
+        write_csv(out / f"{name}.csv", table, index=False)
+    report.figures(out, data, scores, summary, curves, counted)
+    shown = [next(simulate(model, data.select([b]), *period, states=True)).states["c"][0] for b in best["basin"]]
+    report.draw_best_cell_states(out, data, cell_states, best, shown)
+    if settings.independent_data:
+        report.show_independent_data(out, *independent, counted, settings.draw)
+    if settings.exchange_states:
+        of_other_years, _ = statistics_of_states(model, data, run.settings["valid_period"])
+        exchange(settings, model, data, exchange_days, readings, of_other_years.covariance, counted, out)
     print(f"\nTables, series and figures in {out}")
 
 
-def check(settings, period, fit_period, valid_period):
-    """Refuse settings that cannot work before anything is read."""
-    from reading.windows import parse_period
-    from writing.files import InputError
+def fit(settings, run, seed, model, joint, data, concepts, spans, file, out):
+    """Fit the probes of every reader in the first span, write into probe.nc what they read in the second.
 
-    (_, earlier_end), (later_start, _) = sorted(parse_period(*span) for span in (period, fit_period))
-    if later_start <= earlier_end:
-        raise InputError(f"--period {' '.join(period)} and --fit-period {' '.join(fit_period)} share days.")
-    (_, earlier_end), (later_start, _) = sorted(parse_period(*span) for span in (period, valid_period))
-    if settings.memory and later_start <= earlier_end:
-        raise InputError(f"--memory chooses in the validation period {' '.join(valid_period)}: score another --period.")
-    if settings.intervention_basins < 0 or settings.random_directions < 1 or settings.draw < 0:
-        raise InputError("--intervention-basins and --draw must not be below 0, --random-directions not below 1.")
+    Returns
+    -------
+    probes.Readings
+    """
+    models = {REAL: (model, data)}
+    if settings.compare:
+        other = runs.load_run(settings.compare)
+        other_data = other.data(*spans[1], data.basins, concepts, settings.data_dir)
+        other_model = other.model(other.pick(seed if seed in other.seeds else None))
+        models[f"cell states of {other.path.name}"] = other_model, other_data
+    models[UNTRAINED] = runs.build_model(run.settings, run.normalisation, seed), data  # this member's initial weights
+    readers = [REAL, SPARSE, *([JOINT] if joint else []), *list(models)[1:], TODAY, WEATHER, SHIFTED, SEASON]
+    report.describe(file, data, readers)
+
+    def keep(reader, concept, basins, reading):
+        file[f"{concept}_reading"][readers.index(reader), basins] = reading
+
+    fold, dates = probes.fold_of_basins(data.basins, settings.draw), [data.dates(*span) for span in spans]
+    readings = probes.Readings(data.targets[1:], readers, fold, *dates, keep, folder=out)
+    for reader, (lstm, series) in models.items():
+        more = {"extra": (SPARSE, SHIFTED), "joint": joint} if reader == REAL else {}
+        readings.add(reader, *(states(lstm, series, span, reader) for span in spans), **more)
+    for reader, windows in ((TODAY, ()), (WEATHER, WINDOWS)):
+        readings.add(reader, *(weather(model, data, span, windows) for span in spans))
+    readings.add_season(weather(model, data, spans[1], ()))
+    return readings
+
+
+def states(model, data, period, label):
+    """The cell states of a model over a period, basins in batches."""
+    for part in simulate(model, data, *period, states=True, progress=label):
+        yield Batch(part.basins, part.states["c"], part.observed[..., 1:], part.valid)
+
+
+def weather(model, data, period, windows):
+    """What the model is given: normalised forcing of the day and its trailing means, with the catchment attributes."""
+    dates = data.dates(*period, spinup_days=max(windows, default=0))
+    begin = len(dates) - len(data.dates(*period))
+    for first in range(0, len(data.basins), AT_ONCE):
+        basins = slice(first, min(first + AT_ONCE, len(data.basins)))
+        forcing, targets = data.read(basins, dates)
+        valid = np.isfinite(forcing).all(axis=2)
+        inputs = {"forcing": forcing, "attributes": data.attributes.to_numpy(np.float32)[basins]}
+        forcing, attributes = map(np.array, model.normalise(inputs))  # a missing day is mean weather
+        parts = [forcing, *([probes.trailing_means(forcing, windows)] if windows else [])]
+        parts.append(np.repeat(attributes[:, None], len(dates), axis=1))
+        features = np.concatenate(parts, axis=2)[:, begin:]
+        yield Batch(basins, features, targets[:, begin:, 1:], valid[:, begin:])
+
+
+def score(data, readings, statistics, counted, draw):
+    """Score every reader, show it, and give the tables: scores, their summary, the cell states, the best of them."""
+    scores = readings.scores(data.basins, counted, f"mean below {SNOW_MM:g} mm: not in the summary")
+    summary = report.summary_table(scores, draw)
+    cell_states, best = report.cell_state_tables(readings, statistics, counted)
+    report.show_scores(summary, counted)
+    report.show_cell_states(cell_states, best)
+    return scores, summary, cell_states, best
 
 
 def judge(data, fit_period, period):
     """Statistics of the fitting period, and for each target which basins count: snow where that period has it."""
-    from running.simulation import scored_basins
-    from writing.files import InputError
-
-    fitted, scored = statistics_of(data, fit_period), statistics_of(data, period)
+    fitted, scored = (statistics_of(data, span) for span in (fit_period, period))
     counted = scored_basins(fitted, data)
     for name in data.targets[1:]:
         for table, span in ((fitted, fit_period), (scored, period)):
@@ -202,8 +220,6 @@ def judge(data, fit_period, period):
 
 def statistics_of(data, period):
     """Mean and standard deviation of every target over a period, as a table (basin; mean_<target>, std_<target>)."""
-    import pandas as pd
-
     rows, dates = [], data.dates(*period)
     for b in range(len(data.basins)):
         _, targets = data.read([b], dates)
@@ -212,50 +228,21 @@ def statistics_of(data, period):
     return pd.DataFrame(rows, index=data.basins)
 
 
-def states(model, data, period, label):
-    """The cell states of a model over a period, some basins at a time."""
-    from probing.probes import Group
-    from running.simulation import simulate
+def statistics_of_states(model, data, period):
+    """What each cell state does over a period: its r with every target, its memory by the forget gate; ForcingDays."""
+    forcing = ForcingDays(data.basins, *period)
 
-    for part in simulate(model, data, *period, states=True, progress=label):
-        yield Group(part.basins, part.states["c"], part.observed[..., 1:], part.valid)
+    def parts():
+        for part in simulate(model, data, *period, gates=True, progress="gates"):
+            forcing.count(part, part.basins)
+            yield part
 
-
-def weather(model, data, period, windows):
-    """What the model is given: normalised forcing of the day and its trailing means, with the catchment attributes."""
-    from probing.probes import Group, trailing_means
-
-    dates, size = data.dates(*period, spinup_days=max(windows, default=0)), 20
-    begin = len(dates) - len(data.dates(*period))
-    for first in range(0, len(data.basins), size):
-        basins = slice(first, min(first + size, len(data.basins)))
-        forcing, targets = data.read(basins, dates)
-        valid = np.isfinite(forcing).all(axis=2)
-        inputs = {"forcing": forcing, "attributes": data.attributes.to_numpy(np.float32)[basins]}
-        forcing, attributes = map(np.array, model.normalise(inputs))  # a missing day is mean weather
-        parts = [forcing, *([trailing_means(forcing, windows)] if windows else [])]
-        parts.append(np.repeat(attributes[:, None], len(dates), axis=1))
-        features = np.concatenate(parts, axis=2)[:, begin:]
-        yield Group(basins, features, targets[:, begin:, 1:], valid[:, begin:])
-
-
-def unit_statistics_of(model, data, period, names):
-    """What each cell state does over the period: its r with every concept, its memory by the forget gate."""
-    from probing.probes import Group, unit_statistics
-    from running.simulation import simulate
-
-    parts = simulate(model, data, *period, gates=True, progress="gates")
-    groups = ((Group(p.basins, p.states["c"], p.observed[..., 1:], p.valid), p.states["f"]) for p in parts)
-    return unit_statistics(groups, names, len(data.basins))
+    return cell_state_statistics(parts(), data.targets, len(data.basins)), forcing
 
 
 def start_days(settings, dates):
     """Positions, in the scored period, of the days at whose end the states are changed."""
-    from probing.interventions import HORIZONS
-    from reading.windows import parse_day
-    from writing.files import InputError
-
-    ahead = max(HORIZONS)
+    ahead = max(interventions.HORIZONS)
     if settings.intervention_days:
         days = (np.array([parse_day(day) for day in settings.intervention_days]) - dates[0]).astype(int)
         if (days < 0).any() or (days >= len(dates) - ahead).any():
@@ -268,48 +255,37 @@ def start_days(settings, dates):
     return days
 
 
-def intervene(settings, model, data, period, days, probes, spread, covariance, counted):
-    """Move the states of some basins on some days, let the model run on, and take the mean response by season.
-
-    Two changes raise a reading alike: the shortest, and the one along which the units are used to move together when
-    the reading rises, which stays among states the model knows.
-
-    Returns
-    -------
-    list of interventions.Curve
-    """
-    from tqdm import tqdm
-
-    from libs_tf import StateModel
-    from probing.interventions import HORIZONS, changes_that_raise, curves_by_season, responses, runner_from
-    from running import simulation
-
+def intervene(settings, model, data, period, days, readings, statistics, fitted, counted, out):
+    """Raise each reading on some days in some basins, show and write what follows: list of interventions.Curve."""
+    if not len(days):
+        return []
     basins = np.arange(len(data.basins))
     if len(basins) > settings.intervention_basins:
         basins = np.sort(np.random.default_rng(settings.draw).choice(basins, settings.intervention_basins, False))
-    some = data.select(basins)
-    parts = simulation.simulate(model, some, *period, states=True, progress="states to change")
-    before = [(part.states["h"][:, days], part.states["c"][:, days]) for part in parts]
-    h, c = (np.concatenate(values) for values in zip(*before, strict=True))
-    forcing, _ = some.read(slice(None), data.dates(*period))
-    attributes, runner = some.attributes.to_numpy(np.float32), StateModel(model)
-    curves = []
-    for number, (name, probe) in enumerate(probes.items()):
-        rise = float(np.sqrt(np.nanmean(spread[name][counted[name]] ** 2)))
-        changes = changes_that_raise(probe, rise, covariance, settings.random_directions, [settings.draw, number])
-        found = []
-        for k, day in enumerate(tqdm(days, f"moving {name}", disable=None, unit="day")):
-            ahead = forcing[:, day + 1 : day + 1 + max(HORIZONS)]
-            run_on = runner_from(runner, ahead, attributes, probes)
-            found.append(responses(run_on, h[:, k], c[:, k], np.concatenate(list(changes.values()))))
-        outcome = {n: np.stack([one[n] for one in found], axis=2) for n in found[0]}  # (change, basin, start, day)
-        starts = data.dates(*period)[days] if simulation.is_snow(data.about[name]) else None
-        latitudes = some.place["lat"].to_numpy()
-        curves += curves_by_season(name, rise, changes, outcome, basins, counted[name][basins], latitudes, starts)
+    real, rises = {}, {}
+    for name in readings.concepts:
+        # A standard deviation over the days of all basins, each about its own mean.
+        rises[name] = float(np.sqrt((fitted.loc[counted[name], f"std_{name}"] ** 2).mean()))
+        real[name] = readings.fits[name, REAL].every
+    curves = interventions.raise_readings(
+        model, data, basins, period, days, real, rises, statistics.covariance, counted, settings.random_directions,
+        settings.draw,
+    )  # fmt: skip
+    changes = report.response_table(curves, data, settings.draw)
+    report.show_verdicts(changes)
+    write_csv(out / "interventions.csv", changes, index=False)
     return curves
 
 
-if __name__ == "__main__":
-    from writing.files import cli
+def exchange(settings, model, data, days, readings, covariance, counted, out):
+    """Exchange the states of the wettest and the driest year of a concept, show and write what follows."""
+    name = settings.exchange_states
+    basins, probe = np.flatnonzero(counted[name]), readings.fits[name, REAL].every
+    curves = interventions.exchange_years(
+        model, data, basins, name, probe, covariance, settings.random_directions, settings.draw, days
+    )
+    report.show_exchange(out, curves, data, settings.draw)
 
-    cli(lambda: main(tyro.cli(Settings, description=__doc__)))
+
+if __name__ == "__main__":
+    cli(main, settings)

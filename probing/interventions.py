@@ -1,18 +1,24 @@
-"""What happens if cell states are changed: changes that raise a reading, observations put back, years exchanged.
+"""What follows if cell states are changed: changes that raise a reading, and initial states exchanged between years.
 
-A change is set against random changes of the same length. Arrays in, arrays out:
+A change is set against random changes of the same length:
 
     change = smallest_change(probe.weights, 10.0)              # 10 mm more in the reading
     outcome = responses(runner_from(StateModel(model), forcing, attributes, {"swe": probe}), h, c, change[None])
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
+from libs_tf import StateModel
 from probing.probes import median_interval
+from reading.windows import parse_day
+from running.simulation import is_snow, simulate
+from writing.files import InputError
 
 HORIZONS = (1, 7, 30, 90)  # days over which the response to a change of the states is averaged
+BASINS_AT_ONCE = 100  # whose states are exchanged
 SHORTEST, TOGETHER = "shortest change", "units moving together"  # kinds of changes
 YEARS, WHOLE, PART, REST = "state and weather", "whole state", "probe's part", "the rest"  # of two years, exchanged
 
@@ -27,7 +33,7 @@ def smallest_change(weights, rise, covariance=None):
     Parameters
     ----------
     weights : array (feature,)
-    rise : float, in the unit of the reading
+    rise : float, in the units of the reading
     covariance : array (feature, feature), optional
 
     Returns
@@ -63,29 +69,8 @@ def random_changes(weights, length, number, seed=0, covariance=None):
     return drawn * (length / np.linalg.norm(drawn, axis=1, keepdims=True))
 
 
-def responses(run_on, h, c, changes):
-    """What a change of the cell states does to everything that follows.
-
-    Parameters
-    ----------
-    run_on : function (h, c) -> dict of array (basin, day)
-        Lets the model run on from these states.
-    h, c : array (basin, unit)
-        States at the end of a day. Only c is changed; h follows from the next day on.
-    changes : array (change, unit)
-
-    Returns
-    -------
-    dict of array (change, basin, day)
-        Changed minus unchanged.
-    """
-    plain = run_on(h, c)
-    changed = [run_on(h, c + change.astype(c.dtype)) for change in changes]
-    return {name: np.stack([outcome[name] - plain[name] for outcome in changed]) for name in plain}
-
-
 def runner_from(runner, forcing, attributes, readers):
-    """Function (h, c) -> runoff (mm/day) and every reading, (basin, day), over the days of `forcing`.
+    """Function (h, c) -> dict of array (basin, day): runoff (mm/day) and every reading over the days of `forcing`.
 
     Parameters
     ----------
@@ -104,13 +89,24 @@ def runner_from(runner, forcing, attributes, readers):
     return run_on
 
 
-def changes_that_raise(probe, rise, covariance, number, seed):
-    """Changes of the states by kind: the one that raises the reading first, then random ones of the same length.
+def responses(run_on, h, c, changes):
+    """What changes of the cell states do to what follows: dict of array (change, basin, day), changed minus unchanged.
 
-    Returns
-    -------
-    dict kind -> array (1 + number, unit)
+    Parameters
+    ----------
+    run_on : function
+        From `runner_from`.
+    h, c : array (basin, cell state)
+        States at the end of a day. Only c is changed; h follows from the next day on.
+    changes : array (change, cell state)
     """
+    plain = run_on(h, c)
+    changed = [run_on(h, c + change.astype(c.dtype)) for change in changes]
+    return {name: np.stack([outcome[name] - plain[name] for outcome in changed]) for name in plain}
+
+
+def changes_that_raise(probe, rise, covariance, number, seed):
+    """Changes (1 + number, cell state) by kind: the one that raises the reading, then random ones as long."""
     changes = {}
     for kind, used in ((SHORTEST, None), (TOGETHER, covariance)):
         change = smallest_change(probe.weights, rise, used)
@@ -119,122 +115,102 @@ def changes_that_raise(probe, rise, covariance, number, seed):
     return changes
 
 
-@dataclass
-class Curve:
-    """Mean responses, over the days on which states were changed in a season, to one kind of change.
+class Curve(NamedTuple):
+    """Mean responses, over the days on which states were changed in a season, to one kind of change."""
 
-    Attributes
-    ----------
-    concept, kind, season : str
-        What was raised, by which change, and when.
-    rise : float
-        In the unit of the concept.
-    basins : array
-        Positions of the basins.
-    responses : dict name -> array (change, basin, day)
-        Of streamflow (mm/day) and every reading; the change along the probe first, then the random ones.
-    """
-
-    concept: str
-    kind: str
+    concept: str  # what was raised
+    kind: str  # by which change
     season: str
-    rise: float
-    basins: np.ndarray
-    responses: dict
+    rise: float  # in the units of the concept
+    basins: np.ndarray  # positions
+    responses: dict  # of streamflow (mm/day) and readings: array (change, basin, day), the random changes behind
 
 
-def curves_by_season(concept, rise, changes, outcome, basins, judged, latitudes, starts):
-    """Mean responses over all start days and, for snow, whose water comes out at the next melt, over late winter.
+def raise_readings(model, data, basins, period, days, probes, rises, covariance, counted, number, draw):
+    """Raise the reading of each concept on some days, let the model run on, and take the mean response by season.
+
+    Two changes raise a reading alike: the shortest, and the one along which the cell states are used to move together
+    when the reading rises, which stays among states the model knows.
 
     Parameters
     ----------
-    concept : str
-    rise : float
-    changes : dict
-        From `changes_that_raise`.
-    outcome : dict name -> array (change, basin, start, day)
-        Responses, the changes of all kinds one after the other.
-    basins, judged, latitudes : array (basin,)
-        Positions; whether the concept counts there; degrees north.
-    starts : array (start,) of datetime64, or None
-        Days on which the states were changed, if the concept is snow.
+    model : libs_tf.ConceptLSTM
+    data : windows.Prepared
+    basins, days : array of int
+        Positions of the basins, and of the days of the period at whose end the states are changed.
+    period : pair of str
+    probes, rises, counted : dict concept -> Probe, float, array (basin of data,) of bool
+    covariance : array (cell state, cell state)
+    number, draw : int
+        Of random changes, and the seed of their directions.
 
     Returns
     -------
     list of Curve
     """
-    number = next(iter(outcome.values())).shape[2]
-    seasons = {"all": np.ones((len(basins), number), bool)}
-    if starts is not None:
-        month = starts.astype("datetime64[M]").astype(int) % 12 + 1
-        south = latitudes[:, None] < 0
-        seasons["late winter"] = np.where(south, np.isin(month, (8, 9, 10)), np.isin(month, (2, 3, 4)))
+    some = data.select(basins)
+    parts = simulate(model, some, *period, states=True, progress="states to change")
+    before = [(part.states["h"][:, days], part.states["c"][:, days]) for part in parts]
+    h, c = (np.concatenate(values) for values in zip(*before, strict=True))
+    dates = data.dates(*period)
+    forcing, _ = some.read(slice(None), dates)
+    attributes, runner = some.attributes.to_numpy(np.float32), StateModel(model)
     curves = []
-    for season, chosen in seasons.items():
-        keep = np.flatnonzero(judged & chosen.any(axis=1))
-        if not len(keep):
-            continue
-        weight = chosen[keep] / chosen[keep].sum(axis=1, keepdims=True)
-        first = 0
-        for kind, change in changes.items():
-            rows = slice(first, first + len(change))
-            first += len(change)
-            means = {name: np.einsum("kbsd,bs->kbd", v[rows][:, keep], weight) for name, v in outcome.items()}
-            curves.append(Curve(concept, kind, season, rise, basins[keep], means))
+    for position, (name, probe) in enumerate(probes.items()):
+        changes = changes_that_raise(probe, rises[name], covariance, number, [draw, position])
+        found = []
+        for k, day in enumerate(tqdm(days, f"moving {name}", disable=None, unit="day")):
+            ahead = forcing[:, day + 1 : day + 1 + max(HORIZONS)]
+            run_on = runner_from(runner, ahead, attributes, probes)
+            found.append(responses(run_on, h[:, k], c[:, k], np.concatenate(list(changes.values()))))
+        outcome = {target: np.stack([one[target] for one in found], axis=2) for target in found[0]}
+        judged, starts = counted[name][basins], dates[days] if is_snow(data.about[name]) else None
+        for season, chosen in seasons(some.place["lat"].to_numpy(), starts, len(days)).items():
+            keep = np.flatnonzero(judged & chosen.any(axis=1))
+            means = mean_responses(changes, outcome, keep, chosen[keep]) if len(keep) else {}
+            curves += [Curve(name, kind, season, rises[name], basins[keep], mean) for kind, mean in means.items()]
     return curves
 
 
-def put_back(runner, forcing, attributes, h, c, probe, gains, observed, every):
-    """Runoff if an observed concept is put back into the memory: every few days c += gain (observed − read).
+def seasons(latitudes, starts, number):
+    """On which of some days states are changed in which basins (basin, start): on all, and for snow in late winter.
 
-    Parameters
-    ----------
-    runner : libs_tf.StateModel
-    forcing : array (basin, day, input)
-    attributes : array (basin, attribute)
-    h, c : array (basin, unit)
-        States before the first day.
-    probe : Probe
-        Reads the concept.
-    gains : array (case, unit)
-        Change of the states for one unit of the concept, in each of the cases, which run side by side; 0 for none.
-    observed : array (case, basin, day)
-        In the unit of the concept; nothing is put back where it is NaN.
-    every : int
-        Days between two updates, each made at the end of a day.
-
-    Returns
-    -------
-    array (case, basin, day), mm/day
-        The runoff of a day knows the observations of the days before it alone.
+    Snow's water comes out at the next melt; `starts` are the dates (start,), or None if the concept is not snow.
     """
-    cases, basins, days = observed.shape
-    h, c, attributes = (np.tile(values, (cases, 1)) for values in (h, c, attributes))
-    runoff = np.empty(observed.shape)
-    for first in range(0, days, every):
-        span = slice(first, min(first + every, days))
-        inputs = {"forcing": np.tile(forcing[:, span], (cases, 1, 1)), "attributes": attributes, "h0": h, "c0": c}
-        out = {name: np.asarray(values) for name, values in runner.predict_on_batch(inputs).items()}
-        runoff[..., span] = out["prediction"][..., 0].reshape(cases, basins, -1)
-        h, c = out["h"][:, -1], out["c"][:, -1].reshape(cases, basins, -1)
-        missing = np.nan_to_num(observed[..., span.stop - 1] - c @ probe.weights - probe.intercept)
-        c = (c + missing[..., None] * gains[:, None]).astype(h.dtype).reshape(h.shape)
-    return runoff
+    found = {"all": np.ones((len(latitudes), number), bool)}
+    if starts is not None:
+        month = starts.astype("datetime64[M]").astype(int) % 12 + 1
+        south = latitudes[:, None] < 0
+        found["late winter"] = np.where(south, np.isin(month, (8, 9, 10)), np.isin(month, (2, 3, 4)))
+    return found
 
 
-def exchange(run_on, h, c, probe, covariance, number, seed):
-    """What the states of a wet year do in place of those of a dry year, in the weather of either.
+def mean_responses(changes, outcome, keep, chosen):
+    """Mean over the chosen days (basin, start) of the responses in some basins, for each kind of change.
+
+    `outcome`, array (change, basin, start, day) by name, has the changes of all kinds one after the other.
+    """
+    weight, means, first = chosen / chosen.sum(axis=1, keepdims=True), {}, 0
+    for kind, change in changes.items():
+        rows = slice(first, first + len(change))
+        first += len(change)
+        means[kind] = {name: np.einsum("kbsd,bs->kbd", v[rows][:, keep], weight) for name, v in outcome.items()}
+    return means
+
+
+def effects_of_exchange(run_on, h, c, probe, covariance, number, seed):
+    """What follows from the initial states of a wet year in place of those of a dry year, in the weather of either.
 
     Parameters
     ----------
     run_on : pair of function (h, c) -> dict of array (basin, day)
         Lets the model run on in the weather of the wet and of the dry year.
-    h, c : array (2, basin, unit)
+    h, c : array (2, basin, cell state)
         States of the wet and of the dry year on the same day of the year.
     probe : Probe
         Its part of the difference of two states raises the reading by the difference of their readings, in each of the
         ways of `changes_that_raise`; the rest, with h, is what is left.
-    covariance : array (unit, unit)
+    covariance : array (cell state, cell state)
     number, seed : int
         Of random changes of c, as long as what is exchanged, that leave the reading as it is.
 
@@ -264,14 +240,77 @@ def exchange(run_on, h, c, probe, covariance, number, seed):
     return found
 
 
-def response_rows(response, draw):
-    """Summary of a response (change, basin, day), the change along the probe first, over each of HORIZONS.
+def exchange_days(concept, month_and_day, names, dates):
+    """The day of every year at whose end states are exchanged, where the record goes on long enough after it.
 
-    Yields
+    Raises
     ------
-    dict
-        Median over basins of the mean response with its interval, and cumulated; the typical (root mean square)
-        response to random changes; the share of basins whose response is positive.
+    InputError
+        If the concept is none of `names`, there is no such day, or there are not two.
+    """
+    if concept not in names:
+        raise InputError(f"There is no concept {concept} for --exchange-states: choose from {', '.join(names)}.")
+    years = np.unique(dates.astype("datetime64[Y]"))
+    days = np.array([parse_day(f"{year}-{month_and_day}") for year in years])
+    days = days[(days >= dates[0]) & (days + max(HORIZONS) <= dates[-1])]
+    if len(days) < 2:
+        raise InputError(f"{dates[0]} to {dates[-1]} has no two years to exchange states of on {month_and_day}.")
+    return days
+
+
+def states_at(model, data, day):
+    """h and c of every basin at the end of a day, after a spin-up year: array (2, basin, cell state)."""
+    parts = simulate(model, data, str(day), str(day), states=True)
+    return np.concatenate([np.stack([part.states[name][:, -1] for name in "hc"]) for part in parts], axis=1)
+
+
+def exchange_years(model, data, basins, concept, probe, covariance, number, seed, days):
+    """What follows if the year with most of a concept on a day and the year with least exchange their states then.
+
+    Parameters
+    ----------
+    model, data
+        As for `raise_readings`.
+    basins : array (basin,) of int
+        Positions of the basins in which it is done.
+    concept : str
+    probe, covariance, number, seed
+        As for `effects_of_exchange`.
+    days : array of datetime64[D]
+        From `exchange_days`.
+
+    Returns
+    -------
+    list of Curve, one for each key of `effects_of_exchange`
+    """
+    k, runner, outcome, apart = data.targets.index(concept), StateModel(model), {}, []
+    observed = np.stack([data.read(basins, day[None])[1][:, 0, k] for day in days])
+    known = np.isfinite(observed).all(axis=0)
+    basins, order = basins[known], np.argsort(observed[:, known], axis=0)
+    if not len(basins):
+        raise InputError(f"No basin has {concept} on all of the days {', '.join(map(str, days))}.")
+    for first in range(0, len(basins), BASINS_AT_ONCE):
+        some = data.select(basins[first : first + BASINS_AT_ONCE])
+        each, attributes = np.arange(len(some.basins)), some.attributes.to_numpy(np.float32)
+        states = np.stack([states_at(model, some, day) for day in days])  # (year, 2, basin, cell state)
+        ahead = np.stack([some.read(slice(None), day + np.arange(1, max(HORIZONS) + 1))[0] for day in days])
+        years = order[[-1, 0], first : first + BASINS_AT_ONCE]  # the wet and the dry year of each basin
+        run_on = [runner_from(runner, ahead[year, each], attributes, {concept: probe}) for year in years]
+        h, c = (np.stack([states[year, which, each] for year in years]) for which in (0, 1))
+        for way, effects in effects_of_exchange(run_on, h, c, probe, covariance, number, seed).items():
+            outcome.setdefault(way, []).append(effects)
+        apart.append((c[0] - c[1]) @ probe.weights)
+    rise, day = float(np.median(np.concatenate(apart))), str(days[0])[5:]
+    joined = {way: {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+              for way, parts in outcome.items()}  # fmt: skip
+    return [Curve(concept, way, day, rise, basins, effects) for way, effects in joined.items()]
+
+
+def response_rows(response, draw):
+    """A dict for each of HORIZONS that sums up a response (change, basin, day), the change along the probe first.
+
+    Median over basins of the mean response with its interval, and cumulated; the typical (root mean square) response
+    to random changes; the share of basins whose response is positive.
     """
     for horizon in HORIZONS:
         mean = response[:, :, :horizon].mean(axis=2)
@@ -284,12 +323,15 @@ def response_rows(response, draw):
 
 
 def verdict(rows):
-    """What the longest response of runoff says: (row, 'yes' | 'weakly' | 'no').
+    """What the longest response of runoff says: (row, 'yes' | 'weakly' | 'no' | '–').
 
     Expected of any water store: more water in it, more runoff. yes: the interval of the median response lies above
-    zero and the median above that of random changes; weakly: above zero, not above random changes; else no.
+    zero and the median above that of random changes; weakly: above zero, not above random changes; –: there is no
+    interval, as in one basin; else no.
     """
     row = rows[(rows["response_of"] == "streamflow") & (rows["horizon_days"] == max(HORIZONS))].iloc[-1]
-    if not row["low"] > 0:
+    if np.isnan(row["low"]):
+        return row, "–"
+    if row["low"] <= 0:
         return row, "no"
     return row, "yes" if row["mean"] > row["random_mean"] else "weakly"

@@ -12,9 +12,10 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from plotly.offline import get_plotlyjs
 
 import cn_loss
-from probing.probes import Group, unit_statistics
+from probing.cell_states import cell_state_statistics, median_over_basins
 from writing.files import replacing
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -50,10 +51,7 @@ def write_page(path, data, simulate, probes, counted, header, every=False, gates
     int
         Number of cell states whose series are in the file.
     """
-    from plotly.offline import get_plotlyjs
-
-    groups = ((Group(p.basins, p.states["c"], p.observed, p.valid), p.states["f"]) for p in simulate("cell states"))
-    statistics = unit_statistics(groups, data.targets, len(data.basins))
+    statistics = cell_state_statistics(simulate("cell states"), data.targets, len(data.basins))
     carried = {name: probes[name].weights * statistics.deviation for name in data.targets if name in probes}
     medians = {name: median_over_basins(statistics.r[name], counted[name]) for name in data.targets}
     order = in_turn(list(carried.values()) or [np.nan_to_num(medians["streamflow"])])
@@ -116,15 +114,6 @@ def scores_of(data, part, counted):
         tables[name] = cn_loss.score(part.observed[..., k], part.prediction[..., k], METRICS, data.basins[part.basins])
         tables[name].loc[~counted[name][part.basins]] = np.nan
     return tables
-
-
-def median_over_basins(r, counted):
-    """Median of r (basin, unit) over the basins that count, NaN where none has one."""
-    r = r[counted]
-    median = np.full(r.shape[1], np.nan)
-    known = np.isfinite(r).any(axis=0)
-    median[known] = np.nanmedian(r[:, known], axis=0)
-    return median
 
 
 def in_turn(importance):

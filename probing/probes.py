@@ -9,18 +9,21 @@ are ever held at once:
     reading = features @ probe.weights + probe.intercept
 """
 
-import itertools
 import tempfile
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import bootstrap
+from sklearn.linear_model import enet_path
 
 import cn_loss
+from reading.concepts import conversion
+from writing.files import InputError, note
 
 ALPHAS = 10.0 ** np.arange(-6, 1)  # ridge penalties tried, relative to the number of days and standardised features
-SEASON_DAYS = 15  # width of the window that smooths a day-of-year climatology
+SEASON_DAYS = 15  # width of the window that smooths a day-of-year mean
 SCORES = ("r", "NSE", "NSE anomaly", "NSE deseasonalised")
 FOLDS = 5  # groups of basins
 # Readers: what a probe reads in which features, and the controls.
@@ -32,7 +35,7 @@ PERIOD, BASINS = "other period", "other basins"
 
 
 class Probe(NamedTuple):
-    """reading = features @ weights + intercept, in the unit of the concept; alpha is the ridge penalty chosen."""
+    """reading = features @ weights + intercept, in the units of the concept; alpha is the ridge penalty chosen."""
 
     weights: np.ndarray
     intercept: float
@@ -50,7 +53,7 @@ def moments(features, target):
 
     Returns
     -------
-    array (feature + 2, feature + 2), float64
+    array (feature + 2, feature + 2)
         A'A of the rows A = (1, features, target); it adds up over basins.
     """
     known = np.isfinite(target)
@@ -63,7 +66,8 @@ def ridge(gram, alpha):
     """Ridge regression from sums of products, on standardised features.
 
     Equal to ``sklearn.linear_model.Ridge(alpha * days)`` on features that were standardised first, with the weights
-    turned back to the features' own scale. A feature that never changes gets no weight.
+    turned back to the features' own scale. A feature that never changes gets no weight; all is NaN if there are fewer
+    than two days.
 
     Parameters
     ----------
@@ -71,11 +75,6 @@ def ridge(gram, alpha):
         From `moments`.
     alpha : float
         Penalty relative to the number of days.
-
-    Returns
-    -------
-    Probe
-        NaN throughout if `gram` holds fewer than two days.
     """
     covariance, cross, mean, target_mean, scale = _centred(gram)
     if gram[0, 0] < 2:
@@ -105,15 +104,8 @@ def squared_error(gram, probe):
 def explained(grams, alpha):
     """Share of the target's variance explained in groups of basins that were left out of the fit, in turn.
 
-    Parameters
-    ----------
-    grams : array (group, feature + 2, feature + 2)
-    alpha : float
-
-    Returns
-    -------
-    float
-        1 − squared error / squared deviation from the overall mean; NaN with fewer than two groups that have data.
+    That is 1 − squared error / squared deviation from the overall mean; NaN with fewer than two groups that have data.
+    `grams` is an array (group, feature + 2, feature + 2), `alpha` the penalty of `ridge`.
     """
     grams = grams[grams[:, 0, 0] > 0]
     total = grams.sum(axis=0)
@@ -142,16 +134,13 @@ def fit_sparse(grams, alpha, share=0.95, l1_ratio=0.9):
     grams : array (group, feature + 2, feature + 2)
     alpha : float
         Ridge penalty, as `fit` chose it for all features.
-    share : float, default 0.95
-    l1_ratio : float, default 0.9
+    share, l1_ratio : float
 
     Returns
     -------
     Probe
         Weight 0 for the features left out; all 0 when all features together have no skill.
     """
-    from sklearn.linear_model import enet_path
-
     total = grams.sum(axis=0)
     covariance, cross, mean, target_mean, scale = _centred(total)
     number, weights = len(mean), np.zeros(len(mean))
@@ -166,11 +155,7 @@ def fit_sparse(grams, alpha, share=0.95, l1_ratio=0.9):
     aim = np.sqrt(number) * (vectors[:, kept].T @ (cross / scale)) / root
     padding = np.zeros((number - len(rows), number))
     path = enet_path(np.vstack([rows, padding]), np.append(aim, padding[:, 0]), l1_ratio=l1_ratio, eps=1e-4)[1].T
-    tried = None
-    for selection in path != 0:
-        if not selection.any() or (tried is not None and (selection == tried).all()):
-            continue
-        tried = selection
+    for selection in pd.DataFrame(path != 0).drop_duplicates().to_numpy()[1:]:  # the first has no feature
         within = np.concatenate([[True], selection, [True]])
         part = grams[:, within][:, :, within]
         if explained(part, alpha) >= goal:
@@ -222,23 +207,21 @@ def shift_years(target):
     return shifted
 
 
-def season_slots(dates):
+def days_of_year(dates):
     """Day of a leap year, 0 to 365, of each date: 1 March is always 60."""
-    dates = np.asarray(dates, "datetime64[D]")
-    month = dates.astype("datetime64[M]")
-    starts = np.array([0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335])
-    return starts[month.astype(int) % 12] + (dates - month).astype(int)
+    dates = pd.DatetimeIndex(dates)
+    return np.asarray(dates.day_of_year - 1 + ((dates.month > 2) & ~dates.is_leap_year))
 
 
-def climatology(values, slots):
+def climatology(values, days):
     """Mean of each day of the year over the years, smoothed over SEASON_DAYS days.
 
     Parameters
     ----------
     values : array (basin, day, feature)
         NaN where missing.
-    slots : array (day,) of int
-        From `season_slots`.
+    days : array (day,) of int
+        From `days_of_year`.
 
     Returns
     -------
@@ -247,10 +230,10 @@ def climatology(values, slots):
     """
     total = np.zeros((values.shape[0], 366, values.shape[2]))
     count = np.zeros_like(total)
-    for slot in np.unique(slots):
-        chosen = values[:, slots == slot]
+    for day in np.unique(days):
+        chosen = values[:, days == day]
         known = np.isfinite(chosen)
-        total[:, slot], count[:, slot] = np.where(known, chosen, 0).sum(axis=1), known.sum(axis=1)
+        total[:, day], count[:, day] = np.where(known, chosen, 0).sum(axis=1), known.sum(axis=1)
     reach = SEASON_DAYS // 2
     total, count = (sum(np.roll(a, k, axis=1) for k in range(-reach, reach + 1)) for a in (total, count))
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
@@ -262,7 +245,7 @@ def scores(observed, reading, observed_season, reading_season):
     Parameters
     ----------
     observed, reading : array (basin, day)
-        In the same unit, NaN where missing.
+        In the same units, NaN where missing.
     observed_season, reading_season : array (basin, day)
         Climatology of each, from the fitting period.
 
@@ -285,39 +268,8 @@ def scores(observed, reading, observed_season, reading_season):
     return table
 
 
-def nearness(reading, learned, independent, slots):
-    """How near a reading, the observation that its model learned and an independent one are to each other.
-
-    Parameters
-    ----------
-    reading, learned, independent : array (basin, day)
-        In the same unit; the days that all of them have are compared.
-    slots : array (day,) of int
-        From `season_slots`.
-
-    Returns
-    -------
-    pandas.DataFrame (basin)
-        For each pair RMSE, r, and r without each series' own day-of-year mean; the partial r, so deseasonalised, of the
-        reading with the independent one, the learned one being given: what it knows beyond what it was told.
-    """
-    known = np.isfinite(reading) & np.isfinite(learned) & np.isfinite(independent)
-    series = {"reading": reading, "learned": learned, "independent": independent}
-    table = {}
-    for one, other in itertools.combinations(series, 2):
-        pair = [np.where(known, series[name], np.nan).astype(np.float64) for name in (one, other)]
-        found = cn_loss.score(*pair, ["RMSE", "r"])
-        seasons = [climatology(values[..., None], slots)[:, slots, 0] for values in pair]
-        table |= {f"{metric} {one}-{other}": found[metric] for metric in found}
-        table[f"r deseasonalised {one}-{other}"] = cn_loss.score(pair[0] - seasons[0], pair[1] - seasons[1], ["r"])["r"]
-    told, other, beyond = (table[f"r deseasonalised {p}"] for p in
-                           ("reading-learned", "learned-independent", "reading-independent"))  # fmt: skip
-    table["partial r"] = (beyond - told * other) / np.sqrt((1 - told**2) * (1 - other**2))
-    return pd.DataFrame(table)
-
-
 class Interval(NamedTuple):
-    """A median over basins and its 95 % interval."""
+    """A median over basins and its 95 % interval, NaN with fewer than two basins."""
 
     median: float
     low: float
@@ -332,40 +284,15 @@ def median_interval(values, resamples=1000, seed=0) -> Interval:
     ----------
     values : array (basin,)
         NaN is left out.
-    resamples : int, default 1000
-    seed : int, default 0
+    resamples, seed : int
     """
-    from scipy.stats import bootstrap
-
     values = values[np.isfinite(values)]
     if len(values) < 2:
-        value = float(values[0]) if len(values) else np.nan
-        return Interval(value, value, value, len(values))
+        return Interval(float(values[0]) if len(values) else np.nan, np.nan, np.nan, len(values))
     # In batches, because a resample is as long as the list of basins; the numbers drawn are the same.
     options = {"n_resamples": resamples, "batch": 100, "method": "percentile", "rng": np.random.default_rng(seed)}
     interval = bootstrap((values,), np.median, **options).confidence_interval
     return Interval(float(np.median(values)), float(interval.low), float(interval.high), len(values))
-
-
-def correlations(features, target):
-    """Pearson r of each feature with the target, per basin.
-
-    Parameters
-    ----------
-    features : array (basin, day, feature)
-    target : array (basin, day), NaN where missing
-
-    Returns
-    -------
-    array (basin, feature), NaN where either never changes
-    """
-    found = np.full((features.shape[0], features.shape[2]), np.nan)
-    for b, (x, y) in enumerate(zip(features, target, strict=True)):
-        known = np.isfinite(y)
-        if known.sum() > 1:
-            table = pd.DataFrame(x[known].astype(np.float64))
-            found[b] = table.corrwith(pd.Series(y[known].astype(np.float64)))
-    return found
 
 
 def fold_of_basins(basins, seed):
@@ -375,21 +302,60 @@ def fold_of_basins(basins, seed):
     return rank % min(FOLDS, len(basins))
 
 
-def joint_probes(model, names):
-    """The probe that was trained with the model, per concept, as a reading in the concept's unit."""
-    found = {}
-    for name in set(names) & set(model.targets[1:]):
-        k = model.targets.index(name)
-        mean, std = (np.asarray(v, np.float64)[k] for v in (model.target_scale.mean, model.target_scale.std))
-        weights, bias = (v.astype(np.float64)[..., k - 1] for v in model.probe.get_weights())
-        found[name] = Probe(weights * std, float(bias * std + mean), 0.0)
+def joint_probes(model):
+    """The probe that was trained with the model: a Probe for each concept it learned, in the units of the training."""
+    if not model.probe:
+        return {}
+    means, stds = (np.asarray(values, np.float64) for values in (model.target_scale.mean, model.target_scale.std))
+    kernel, bias = (values.astype(np.float64) for values in model.probe.get_weights())
+    return {
+        name: Probe(kernel[:, k] * std, float(bias[k] * std + mean), 0.0)
+        for k, (name, mean, std) in enumerate(zip(model.targets[1:], means[1:], stds[1:], strict=True))
+    }
+
+
+def converted(joint, trained, wanted):
+    """Joint probes in the units in which concepts are looked for now.
+
+    Parameters
+    ----------
+    joint : dict concept -> Probe
+        From `joint_probes`.
+    trained, wanted : list of reading.concepts.Concept
+        As the model learned them, and as they are looked for.
+
+    Returns
+    -------
+    dict concept -> Probe
+        Without concepts of another column than the model learned, which a note names: another series is not its own.
+
+    Raises
+    ------
+    InputError
+        If units cannot be converted, or units and factors contradict each other.
+    """
+    trained, found = {concept.name: concept for concept in trained}, {}
+    for new in wanted:
+        if new.name not in joint:
+            continue
+        old, probe = trained[new.name], joint[new.name]
+        if new.column != old.column:
+            note(f"{new.name} is {new.column} here, and was {old.column} in training: there is no joint probe of it.")
+            continue
+        try:
+            times = conversion(old.units, new.units)
+        except InputError as error:
+            raise InputError(f"{new.name} is in {new.units} here, in {old.units} in training. {error}") from None
+        if new.template == old.template and not np.isclose(new.factor / old.factor, times, rtol=1e-6):
+            raise InputError(
+                f"{new.name} is {new.column} times {new.factor:g} in {new.units} here, and times {old.factor:g} in "
+                f"{old.units} in training, which cannot both be right: write it as in training."
+            )
+        found[new.name] = probe._replace(weights=probe.weights * times, intercept=probe.intercept * times)
     return found
 
 
-# Readings: all probes and controls, basin group by basin group
-
-
-class Group(NamedTuple):
+class Batch(NamedTuple):
     """Some basins in a period: features (basin, day, feature), targets (basin, day, concept), days with all inputs."""
 
     basins: slice
@@ -414,11 +380,12 @@ class Fits:
 class Readings:
     """What each reader (a kind of features with its probe, or a control) reads for each concept, and its scores.
 
-    Basins come group by group; features are not kept, but for their climatologies, which lie in a temporary file.
+    Basins are processed in batches; features are not kept, but for their climatologies, which lie in a temporary file.
 
     Parameters
     ----------
-    concepts : list of str
+    concepts, readers : list of str
+        In the order of the table of scores.
     fold : array (basin,) of int
         From `fold_of_basins`.
     fit_dates, dates : array (day,) of datetime64
@@ -435,20 +402,20 @@ class Readings:
         Climatology in the fitting period.
     """
 
-    def __init__(self, concepts, fold, fit_dates, dates, keep, folder=None):
-        self.concepts, self.fold, self.keep, self.folder = concepts, fold, keep, folder
-        self.fit_slots, self.slots = season_slots(fit_dates), season_slots(dates)
+    def __init__(self, concepts, readers, fold, fit_dates, dates, keep, folder=None):
+        self.concepts, self.readers, self.fold, self.keep, self.folder = concepts, readers, fold, keep, folder
+        self.fit_days, self.days = days_of_year(fit_dates), days_of_year(dates)
         self.fits, self.tables = {}, []
         self.season = {name: np.full((len(fold), 366), np.nan, np.float32) for name in concepts}
 
-    def add(self, reader, fit_groups, groups, extra=(), joint=None):
+    def add(self, reader, fit_batches, batches, extra=(), joint=None):
         """Fit probes on the features of the fitting period and read the scoring period with them.
 
         Parameters
         ----------
         reader : str
-        fit_groups, groups : iterable of Group
-            The fitting and the scoring period; each is gone through once.
+        fit_batches, batches : iterable of Batch
+            The fitting and the scoring period, each used once.
         extra : collection of str
             SPARSE and SHIFTED are fitted on the same features too.
         joint : dict concept -> Probe, optional
@@ -456,7 +423,7 @@ class Readings:
         """
         kinds = [reader, *([SHIFTED] if SHIFTED in extra else [])]
         with tempfile.TemporaryFile(dir=self.folder) as file:
-            grams = self._products(fit_groups, kinds, file)
+            grams = self._products(fit_batches, kinds, file)
             found = {job: Fits(fit(gram), [fit(np.delete(gram, k, 0)) for k in range(len(gram))])
                      for job, gram in grams.items()}  # fmt: skip
             for name in self.concepts if SPARSE in extra else ():
@@ -465,49 +432,49 @@ class Readings:
                 found[name, SPARSE] = Fits(fit_sparse(gram, full.every.alpha), without)
             found |= {(name, JOINT): Fits(probe, []) for name, probe in (joint or {}).items()}
             self.fits |= found
-            for group in groups:
-                seasons = self._seasons(group, file)
+            for batch in batches:
+                seasons = self._seasons(batch, file)
                 for (name, kind), fits in found.items():
-                    self._read(name, kind, fits, group, seasons)
+                    self._read(name, kind, fits, batch, seasons)
 
-    def _products(self, groups, kinds, file):
+    def _products(self, batches, kinds, file):
         """Sums of products of every fit, by groups of basins, and the climatology of the features, in a file."""
         grams = {}
-        for group in groups:
+        for batch in batches:
             if not grams:
-                number, folds = group.features.shape[2], self.fold.max() + 1
+                number, folds = batch.features.shape[2], self.fold.max() + 1
                 jobs = [(name, kind) for kind in kinds for name in self.concepts]
                 grams = {job: np.zeros((folds, number + 2, number + 2)) for job in jobs}
-            self._seasons(group, file)[:] = climatology(group.features, self.fit_slots)
-            fold = self.fold[group.basins]
+            self._seasons(batch, file)[:] = climatology(batch.features, self.fit_days)
+            fold = self.fold[batch.basins]
             for k, name in enumerate(self.concepts):
-                target = group.targets[..., k]
-                self.season[name][group.basins] = climatology(target[..., None], self.fit_slots)[..., 0]
+                target = batch.targets[..., k]
+                self.season[name][batch.basins] = climatology(target[..., None], self.fit_days)[..., 0]
                 for kind in kinds:
                     aim = shift_years(target) if kind == SHIFTED else target
                     for g in np.unique(fold):
-                        grams[name, kind][g] += moments(group.features[fold == g], aim[fold == g])
+                        grams[name, kind][g] += moments(batch.features[fold == g], aim[fold == g])
         return grams
 
-    def _seasons(self, group, file):
-        """Climatology (basin, 366, feature) of a group's features, in a file of those of all basins.
+    def _seasons(self, batch, file):
+        """Climatology (basin, 366, feature) of a batch's features, in a file of those of all basins.
 
         Mapped anew each time: the pages that were touched then do not pile up as memory of this process.
         """
-        return np.memmap(file, np.float32, "r+", shape=(len(self.fold), 366, group.features.shape[2]))[group.basins]
+        return np.memmap(file, np.float32, "r+", shape=(len(self.fold), 366, batch.features.shape[2]))[batch.basins]
 
-    def _read(self, name, kind, fits, group, seasons):
-        """Read one concept in a group of basins, keep the reading and score it."""
-        target = group.targets[..., self.concepts.index(name)]
+    def _read(self, name, kind, fits, batch, seasons):
+        """Read one concept in a batch of basins, keep the reading and score it."""
+        target = batch.targets[..., self.concepts.index(name)]
         observed = shift_years(target) if kind == SHIFTED else target
         for split in (PERIOD, BASINS) if fits.without else (PERIOD,):
-            weights, intercept = fits.chosen(split, self.fold[group.basins])
-            reading = (group.features @ weights[..., None].astype(np.float32))[..., 0] + intercept
-            reading = np.where(group.valid, reading, np.nan)
+            weights, intercept = fits.chosen(split, self.fold[batch.basins])
+            reading = (batch.features @ weights[..., None].astype(np.float32))[..., 0] + intercept
+            reading = np.where(batch.valid, reading, np.nan)
             season = (seasons @ weights[..., None])[..., 0] + intercept
-            self._score(split, name, kind, group.basins, observed, reading, season)
+            self._score(split, name, kind, batch.basins, observed, reading, season)
 
-    def add_season(self, groups):
+    def add_season(self, batches):
         """The control that knows the date alone: the basin's own climatology, or the mean of the other basins'."""
         others = {name: np.full_like(season, np.nan) for name, season in self.season.items()}
         for name, season in self.season.items():
@@ -516,105 +483,35 @@ class Readings:
                 known = np.isfinite(rest).sum(axis=0)
                 mean = np.where(known > 0, np.nansum(rest, axis=0) / np.maximum(known, 1), np.nan)
                 others[name][self.fold == k] = mean
-        for group in groups:
+        for batch in batches:
             for k, name in enumerate(self.concepts):
                 for split, season in ((PERIOD, self.season[name]), (BASINS, others[name])):
-                    season = season[group.basins]
-                    target = group.targets[..., k]
-                    self._score(split, name, SEASON, group.basins, target, season[:, self.slots], season)
+                    season, target = season[batch.basins], batch.targets[..., k]
+                    self._score(split, name, SEASON, batch.basins, target, season[:, self.days], season)
 
     def _score(self, split, name, reader, basins, observed, reading, reading_season):
         if split == PERIOD:
             self.keep(reader, name, basins, reading)
-        table = scores(observed, reading, self.season[name][basins][:, self.slots], reading_season[:, self.slots])
+        table = scores(observed, reading, self.season[name][basins][:, self.days], reading_season[:, self.days])
         table["gap"] = table["NSE anomaly"] - table["NSE"]  # what a wrong level of the catchment costs
         positions = np.arange(len(self.fold))[basins]
         self.tables.append(table.assign(split=split, concept=name, reader=reader, position=positions))
 
-    def scores(self, basins, counted, note):
-        """Tidy table: split, concept, reader, basin, the scores, and whether the basin counts.
+    def scores(self, basins, counted, remark):
+        """Tidy table: split, concept, reader, basin, the scores, and a note where the basin does not count.
 
         Parameters
         ----------
         basins : array (basin,) of str
         counted : dict concept -> array (basin,) of bool
-        note : str
-            Of basins that do not count.
+        remark : str
+            The note of basins that do not count.
         """
-        table = pd.concat(self.tables)
-        order = [REAL, SPARSE, JOINT, "another run", UNTRAINED, TODAY, WEATHER, SHIFTED, SEASON]
-        place = {
-            "split": [PERIOD, BASINS].index,
-            "concept": self.concepts.index,
-            "reader": lambda reader: order.index(reader if reader in order else "another run"),
-        }
-        keys = [*place, "position"]
-        table = table.sort_values(keys, key=lambda v: v.map(place[v.name]) if v.name in place else v, kind="stable")
+        order = {"split": [PERIOD, BASINS], "concept": self.concepts, "reader": self.readers}
+        table = pd.concat(self.tables).sort_values(
+            [*order, "position"], key=lambda v: v.map(order[v.name].index) if v.name in order else v, kind="stable"
+        )
         judged = [counted[name][b] for name, b in zip(table["concept"], table["position"], strict=True)]
-        table["note"] = np.where(judged, "", note)
+        table["note"] = np.where(judged, "", remark)
         table["basin"] = np.asarray(basins)[table["position"]]
         return table[["split", "concept", "reader", "basin", *SCORES, "gap", "note"]].reset_index(drop=True)
-
-
-# Single cell states
-
-
-@dataclass
-class UnitStatistics:
-    """What single cell states do over a period.
-
-    Attributes
-    ----------
-    r : dict concept -> array (basin, unit)
-        Of the state with the concept.
-    deviation : array (unit,)
-        Standard deviation over all days.
-    memory_days, memory_stored_days : array (unit,)
-        e-folding time by the mean logarithm of the forget gate: over all days, and weighted by |c|, which counts the
-        days on which something is stored.
-    covariance : array (unit, unit)
-        Within basins.
-    """
-
-    r: dict
-    deviation: np.ndarray
-    memory_days: np.ndarray
-    memory_stored_days: np.ndarray
-    covariance: np.ndarray
-
-
-def unit_statistics(groups, concepts, basins):
-    """Statistics of single cell states.
-
-    Parameters
-    ----------
-    groups : iterable of (Group, array)
-        The group's features are cell states, and the array (basin, day, unit) their forget gates.
-    concepts : list of str
-    basins : int
-        Number of basins in all groups.
-    """
-    r = {}
-    for group, forget in groups:
-        units = group.features.shape[2]
-        if not r:
-            # Sums over days: 1, c, c2, log f, |c|, |c| log f of each unit; and products of the states within basins.
-            sums, products = np.zeros((6, units)), np.zeros((units, units))
-            r = {name: np.full((basins, units), np.nan) for name in concepts}
-        loss = np.log(np.maximum(forget, 1e-6))
-        for b, days in enumerate(group.valid):
-            c, log_f = group.features[b, days].astype(np.float64), loss[b, days]
-            sums += np.stack([v.sum(0) for v in (np.ones_like(c), c, c**2, log_f, abs(c), abs(c) * log_f)])
-            c -= c.mean(0) if len(c) else 0
-            products += c.T @ c
-        for k, name in enumerate(concepts):
-            r[name][group.basins] = correlations(group.features, group.targets[..., k])
-    days, total, squares, loss, stored, stored_loss = sums
-    deviation = np.sqrt(np.maximum(squares / days - (total / days) ** 2, 0))
-    held = memory_days(stored_loss / np.maximum(stored, 1e-9))
-    return UnitStatistics(r, deviation, memory_days(loss / days), held, products / days[0])
-
-
-def memory_days(mean_log_forget):
-    """Days after which a state has decayed to 1/e, from the mean logarithm of its forget gate: −1 / mean(log f)."""
-    return -1 / np.minimum(mean_log_forget, -1e-9)

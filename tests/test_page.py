@@ -145,20 +145,10 @@ def hostile(run_dir, tmp_path_factory):
     attributes = data.attributes.rename(columns={data.attributes.columns[0]: HOSTILE})
     data = replace(data, about=about, attributes=attributes, place=data.place.assign(lon=np.nan))
     path = tmp_path_factory.mktemp("hostile") / "Cn.html"
-    joint = joint_probes(model, data.targets[1:])
-    counted = simulation.scored_basins(run.basins, data)
-    page.write(path, data, lambda label: simulation.simulate(model, data, *PERIOD, gates=True), joint, counted,
-               {"run": HOSTILE, "comment": HOSTILE})  # fmt: skip
+    counted, header = simulation.scored_basins(run.basins, data), {"run": HOSTILE, "comment": HOSTILE}
+    page.write_page(path, data, lambda label: simulation.simulate(model, data, *PERIOD, gates=True),
+                    joint_probes(model), counted, header)  # fmt: skip
     return path
-
-
-def test_no_word_of_a_stranger_ends_a_script_element(hostile):
-    text = hostile.read_text(encoding="utf-8")
-    assert "<img" not in text and text.count("</script") == 4 + 1 + 2  # packs, content, plotly and our own
-    assert content_of(hostile)[0]["header"]["run"] == HOSTILE
-
-
-# In a browser
 
 
 @pytest.fixture(scope="module")
@@ -308,6 +298,9 @@ def test_a_zoom_holds_for_all_panels_and_the_next_basin_until_a_double_click(mad
 
 
 def test_words_of_strangers_are_shown_as_words(hostile, visit):
+    text = hostile.read_text(encoding="utf-8")
+    assert "<img" not in text and text.count("</script") == 4 + 1 + 2  # packs, content, plotly and our own
+    assert content_of(hostile)[0]["header"]["run"] == HOSTILE
     tab = visit(hostile)
     tab.click("summary")
     assert "bad" not in tab.title() and tab.locator("img").count() == 0

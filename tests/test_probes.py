@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,21 +15,22 @@ import hydrodata_tf as hydrodata
 import LSTM_probe
 import LSTM_train
 from libs_tf import ConceptLSTM, StateModel
-from probing import interventions, memory, probes, report
-from probing.probes import BASINS, PERIOD, REAL, SEASON, SHIFTED, SPARSE, UNTRAINED, WEATHER, Group
+from probing import cell_states, independent_data, interventions, probes, report
+from probing.probes import BASINS, JOINT, PERIOD, REAL, SEASON, SHIFTED, SPARSE, UNTRAINED, WEATHER, Batch
 from reading import windows
+from reading.concepts import parse_concept
 from reading.demo_data import make_demo
 from running import runs, simulation
-from writing.files import cli
+from writing.files import InputError, cli
 
-BASIN_COUNT, UNITS = 10, 6
+BASIN_COUNT, STATES = 10, 6
 STORE = probes.Probe(np.array([4.0, 0.0]), 10.0, 0.0)  # reads the first of the two leaky buckets
 *_, SOIL4, SWE = LSTM_train.PRESETS["demo"].concepts
 
 
-def red_noise(rng, days, units, memory=0.9):
-    """Series (basin, day, unit) that remember, as states and weather do."""
-    series = rng.standard_normal((BASIN_COUNT, days, units))
+def red_noise(rng, days, number, memory=0.9):
+    """Series (basin, day, number) that remember, as states and weather do."""
+    series = rng.standard_normal((BASIN_COUNT, days, number))
     for t in range(1, days):
         series[:, t] = memory * series[:, t - 1] + np.sqrt(1 - memory**2) * series[:, t]
     return series.astype(np.float32)
@@ -39,7 +41,7 @@ def scored(make_concept, seed):
     rng, features, concepts = np.random.default_rng(seed), [], []
     spans = [pd.date_range("2001-01-01", "2004-12-31"), pd.date_range("2005-01-01", "2006-12-31")]
     for dates in spans:
-        states, other = red_noise(rng, len(dates), UNITS), red_noise(rng, len(dates), UNITS)
+        states, other = red_noise(rng, len(dates), STATES), red_noise(rng, len(dates), STATES)
         forcing = red_noise(rng, len(dates), 3, memory=0.3)
         concept = make_concept(states, forcing, rng)
         concepts.append(concept if concept.ndim == 2 else concept[..., 0])
@@ -47,21 +49,22 @@ def scored(make_concept, seed):
         means = probes.trailing_means(forcing, LSTM_probe.WINDOWS)
         features.append({REAL: states, UNTRAINED: other, WEATHER: np.concatenate([forcing, means], axis=2)})
 
-    def groups(period, name):
+    def batches(period, name):
         for basins in (slice(0, 4), slice(4, None)):
             target = concepts[period][basins]
-            yield Group(basins, features[period][name][basins], target[..., None], np.ones(target.shape, bool))
+            yield Batch(basins, features[period][name][basins], target[..., None], np.ones(target.shape, bool))
 
     names, readings = np.array([f"{b:08d}" for b in range(BASIN_COUNT)]), {}
 
     def keep(reader, concept, basins, reading):
         readings.setdefault(reader, np.full((BASIN_COUNT, len(spans[1])), np.nan))[basins] = reading
 
-    table = probes.Readings(["store"], probes.fold_of_basins(names, 0), *(span.to_numpy() for span in spans), keep)
-    table.add(REAL, groups(0, REAL), groups(1, REAL), extra=(SPARSE, SHIFTED))
+    readers, fold = [REAL, SPARSE, UNTRAINED, WEATHER, SHIFTED, SEASON], probes.fold_of_basins(names, 0)
+    table = probes.Readings(["store"], readers, fold, *spans, keep)
+    table.add(REAL, batches(0, REAL), batches(1, REAL), extra=(SPARSE, SHIFTED))
     for reader in (UNTRAINED, WEATHER):
-        table.add(reader, groups(0, reader), groups(1, reader))
-    table.add_season(groups(1, REAL))
+        table.add(reader, batches(0, reader), batches(1, reader))
+    table.add_season(batches(1, REAL))
     scores = table.scores(names, {"store": np.ones(BASIN_COUNT, bool)}, "too little")
     known = scores[(scores["split"] == PERIOD) & (scores["reader"] == REAL)].set_index("basin")
     error = ((readings[REAL] - concepts[1]) ** 2).sum(axis=1)
@@ -81,7 +84,7 @@ def test_a_planted_concept_is_recovered_and_no_control_scores():
         for control in (UNTRAINED, WEATHER, SHIFTED, SEASON):
             row = median.loc[split, control]
             assert abs(row["r"]) < 0.15 and (row[["NSE", "NSE anomaly", "NSE deseasonalised"]] < 0.05).all(), control
-    summary = report.summarise(scores, draw=0)
+    summary = report.summary_table(scores, draw=0)
     gain = summary[summary["metric"].eq("NSE") & summary["reader"].isin([UNTRAINED, WEATHER, SHIFTED, SEASON])]
     assert (gain["selectivity"] > 0.95).all() and (gain["selectivity_low"] > 0.9).all()
 
@@ -137,6 +140,8 @@ def test_ridge_is_scikit_learns():
     np.testing.assert_allclose(rows @ found.weights + found.intercept, expected.predict((rows - rows.mean(0)) / scale))
     error = ((target - rows @ found.weights - found.intercept) ** 2).sum()
     assert probes.squared_error(gram, found) == pytest.approx(error, rel=1e-8)
+    none = probes.moments(x, np.full(y.shape, np.nan))
+    assert np.isnan(probes.fit(np.stack([none, none])).weights).all()
 
 
 def test_skill_is_that_of_groups_left_out_and_chooses_the_penalty():
@@ -154,12 +159,7 @@ def test_skill_is_that_of_groups_left_out_and_chooses_the_penalty():
     assert probes.fit(strong).alpha == 1e-6
 
 
-def test_a_probe_without_days_reads_nothing():
-    gram = probes.moments(np.ones((2, 3, 4)), np.full((2, 3), np.nan))
-    assert np.isnan(probes.fit(np.stack([gram, gram])).weights).all()
-
-
-def test_the_sparse_probe_finds_the_units_and_their_signs():
+def test_the_sparse_probe_finds_the_cell_states_and_their_signs():
     rng = np.random.default_rng(5)
     x = rng.standard_normal((6, 400, 20))
     y = x[..., 3] * 2 - x[..., 11] * 3 + x[..., 17] * 1.5 + 0.2 * x[..., 5] + 4 + 0.1 * rng.standard_normal((6, 400))
@@ -185,12 +185,12 @@ def test_scores_by_hand():
 
 def test_days_of_the_year_and_their_means():
     dates = pd.date_range("2003-01-01", "2004-12-31")
-    slots = probes.season_slots(dates)
-    days = {day: slots[dates.get_loc(day)] for day in ("2003-01-01", "2003-03-01", "2004-02-29", "2004-03-01")}
-    assert list(days.values()) == [0, 60, 59, 60] and slots[-1] == 365
+    days = probes.days_of_year(dates)
+    some = [days[dates.get_loc(day)] for day in ("2003-01-01", "2003-03-01", "2004-02-29", "2004-03-01")]
+    assert some == [0, 60, 59, 60] and days[-1] == 365
     values = np.where(dates.year == 2003, 1.0, 3.0)[None, :, None].repeat(2, axis=0)
     values[1], values[1, dates.get_loc("2003-01-01")] = np.nan, 8
-    found = probes.climatology(values, slots)[..., 0]
+    found = probes.climatology(values, days)[..., 0]
     assert found.shape == (2, 366) and found[0, 200] == pytest.approx(2)
     # One value reaches 7 days to either side, across the turn of the year.
     assert np.flatnonzero(np.isfinite(found[1])).tolist() == [*range(8), *range(359, 366)] and found[1, 0] == 8
@@ -223,16 +223,9 @@ def test_medians_and_their_intervals():
     assert (median, low, high, number) == probes.median_interval(values)
     # The standard error of a median of normal values is 1.253 / sqrt(n).
     assert high - low == pytest.approx(2 * 1.96 * 1.253 / 20, rel=0.25)
-    assert probes.median_interval(np.array([np.nan]))[3] == 0
-
-
-def test_correlations_are_numpys():
-    rng = np.random.default_rng(3)
-    x, y = rng.standard_normal((2, 40, 3)), rng.standard_normal((2, 40))
-    x[1, :, 2], y[0, :10] = 4, np.nan
-    found = probes.correlations(x, y)
-    assert found[0, 1] == pytest.approx(np.corrcoef(x[0, 10:, 1], y[0, 10:])[0, 1])
-    assert np.isnan(found[1, 2])
+    # One basin has a median and no interval.
+    assert str(probes.median_interval(np.array([np.nan, 0.72]))) == "Interval(median=0.72, low=nan, high=nan, basins=1)"
+    assert np.isnan(probes.median_interval(np.array([np.nan]))[:3]).all()
 
 
 def test_changes_of_the_states():
@@ -257,19 +250,43 @@ def test_changes_of_the_states():
     np.testing.assert_allclose(abs(line[:, 0]), 1, atol=1e-4)
 
 
-def test_the_best_unit_is_shown_where_its_r_has_the_median_size():
+def test_the_best_cell_state_is_shown_where_its_r_has_the_median_size():
     r = np.array([[0.9], [-0.8], [0.1], [0.5], [-0.3]])
     found = probes.Probe(np.ones(1), 0.0, 0.0)
     table = SimpleNamespace(concepts=["store"], fits=dict.fromkeys([("store", REAL), ("store", SPARSE)],
                             probes.Fits(found, [])))  # fmt: skip
-    statistics = probes.UnitStatistics({"store": r}, np.ones(1), np.ones(1), np.ones(1), np.ones((1, 1)))
-    _, best = report.unit_tables(table, statistics, {"store": np.ones(5, bool)})
-    assert best["store"] == {"unit": 0, "basin": 3, "r": 0.5}
+    statistics = cell_states.CellStateStatistics({"store": r}, np.ones(1), np.ones(1), np.ones(1), np.ones((1, 1)))
+    found, best = report.cell_state_tables(table, statistics, {"store": np.ones(5, bool)})
+    assert best.loc["store"].to_dict() == {"unit": 1, "basin": 3, "r": 0.5} and found["median_r"].tolist() == [0.1]
 
 
-def test_memory_by_hand():
-    assert probes.memory_days(np.log(0.9)) == pytest.approx(9.4912, abs=1e-4)
-    assert probes.memory_days(np.array([0.0]))[0] > 1e8  # a gate that never closes
+def test_statistics_of_cell_states_by_hand():
+    assert cell_states.memory_days(np.log(0.9)) == pytest.approx(9.4912, abs=1e-4)
+    assert cell_states.memory_days(np.array([0.0]))[0] > 1e8  # a gate that never closes
+    c, f = np.array([[[1.0], [3.0], [9.0]], [[2.0], [4.0], [9.0]]]), np.array([[[0.9], [0.5], [1]]] * 2)
+    valid = np.array([[True, True, False]] * 2)  # the third day lacks an input
+    observed = c * np.where(valid, 2, np.nan)[..., None]
+    part = SimpleNamespace(basins=slice(0, 2), states={"c": c, "f": f}, observed=observed, valid=valid)
+    found = cell_states.cell_state_statistics([part], ["store"], 2)
+    assert found.deviation == pytest.approx(np.std([1, 3, 2, 4])) and found.r["store"] == pytest.approx(1)
+    assert found.covariance == pytest.approx(1)  # each basin's states lie 1 from their mean
+    assert found.memory_days == pytest.approx(-2 / (np.log(0.9) + np.log(0.5)))
+    assert found.memory_stored_days == pytest.approx(-10 / (3 * np.log(0.9) + 7 * np.log(0.5)))
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((2, 40, 3)), rng.standard_normal((2, 40))
+    x[1, :, 2], y[0, :10] = 4, np.nan
+    r = cell_states.correlations(x, y)
+    assert r[0, 1] == pytest.approx(np.corrcoef(x[0, 10:, 1], y[0, 10:])[0, 1]) and np.isnan(r[1, 2])
+
+
+def test_late_winter_is_half_a_year_later_in_the_south():
+    starts = np.array(["2004-01-01", "2004-04-01", "2004-10-01"], "datetime64[D]")
+    found = interventions.seasons(np.array([45.0, -45]), starts, 3)
+    assert found["late winter"].tolist() == [[False, True, False], [False, False, True]] and found["all"].all()
+    outcome = {"store": np.arange(12.0).reshape(2, 2, 3, 1)}  # two changes, two basins, three days
+    changes, chosen = {"one": [0], "other": [0]}, np.array([[True, False, True]])
+    means = interventions.mean_responses(changes, outcome, [1], chosen)
+    assert means["one"]["store"].tolist() == [[[4]]] and means["other"]["store"].tolist() == [[[10]]]
 
 
 @pytest.fixture(scope="module")
@@ -318,39 +335,11 @@ def catchments(bucket):
     truth = interventions.runner_from(StateModel(bucket), wet[..., None], none, {"store": STORE})(zeros, zeros)
     series = zip(told, truth["streamflow"], truth["store"], strict=True)
     arrays, names = [np.stack(one, axis=1).astype("float32") for one in series], [f"{b:08d}" for b in range(basins)]
+    about = {name: {"units": "mm"} for name in ("streamflow", "store")}
     return windows.Prepared(
-        names, ["rain"], ["streamflow", "store"], {}, pd.DataFrame({"lat": 45.0, "lon": 0.0}, names),
+        names, ["rain"], list(about), about, pd.DataFrame({"lat": 45.0, "lon": 0.0}, names),
         pd.DataFrame(index=names), arrays, np.full(basins, dates[0]), np.full(basins, len(dates)),
     )  # fmt: skip
-
-
-def test_a_true_store_put_back_betters_the_runoff_and_that_of_another_year_does_not(bucket, catchments):
-    spans = ("2001-01-01", "2002-12-31"), ("2003-01-01", "2005-12-31")
-    tried, scored = memory.put_back(bucket, catchments, np.arange(6), "store", STORE, np.eye(2), 4, 0, *spans)
-    assert len(tried) == 24 and len(scored) == 2
-    for (_, every, share), nse in scored.items():
-        assert (every, share) == (2, 1.0)  # an observation without error is believed, and often
-        before, observed, of_other_years, *random = nse
-        assert (observed > before + 0.1).all() and (observed[0] > 0.95).all()
-        assert (of_other_years < before).all() and (np.max(random, axis=0) < observed).all()
-
-
-def test_what_is_put_back_is_what_is_missing(bucket):
-    """A wrong state is right after the first update, one without an observation runs on as it did."""
-    rng, h = np.random.default_rng(1), np.zeros((3, 2), "float32")
-    forcing, none = 0.1 * abs(rng.standard_normal((3, 12, 1))).astype("float32"), np.zeros((3, 0), "float32")
-    right = np.full((3, 2), 0.6, "float32")
-    truth = interventions.runner_from(StateModel(bucket), forcing, none, {"store": STORE})(h, right)
-    observed = np.stack([truth["store"], truth["store"], np.full((3, 12), np.nan), truth["store"]])
-    gains = np.outer([0, 1, 1, 0.5], interventions.smallest_change(STORE.weights, 1.0))
-    wrong = right + np.array([0.5, 0], "float32")
-    found = interventions.put_back(StateModel(bucket), forcing, none, h, wrong, STORE, gains, observed, 5)
-    np.testing.assert_allclose(found[1, :, 5:], truth["streamflow"][:, 5:], atol=1e-5)
-    np.testing.assert_array_equal(found[2], found[0])
-    store = (truth["store"] - 10) / 4  # its tanh gives 2 mm/day
-    for case, left in ((0, np.ones(12)), (1, [1] * 5 + [0] * 7), (3, [1] * 5 + [0.5] * 5 + [0.25] * 2)):
-        error = 2 * (np.tanh(store + 0.5 * np.array(left) * 0.9 ** np.arange(1, 13)) - np.tanh(store))
-        np.testing.assert_allclose(found[case] - truth["streamflow"], error, atol=1e-4)
 
 
 def test_exchanged_states_carry_the_flow_of_a_leaky_bucket(bucket):
@@ -359,7 +348,7 @@ def test_exchanged_states_carry_the_flow_of_a_leaky_bucket(bucket):
     h = rng.standard_normal((2, 3, 2)).astype("float32")  # it does nothing here: the recurrent kernel is zero
     c = np.array([[[0.9, 0.5]] * 3, [[0.2, 0.1]] * 3], "float32")  # the wet and the dry year
     run_on = [interventions.runner_from(StateModel(bucket), rain, none, {"store": STORE}) for rain in forcing]
-    found = interventions.exchange(run_on, h, c, STORE, np.diag([1.0, 4.0]), 2, 0)
+    found = interventions.effects_of_exchange(run_on, h, c, STORE, np.diag([1.0, 4.0]), 2, 0)
 
     def flow(rain, states):
         total = 0
@@ -384,11 +373,11 @@ def test_exchanged_states_carry_the_flow_of_a_leaky_bucket(bucket):
 
 
 def test_years_that_exchange_states_are_the_wettest_and_the_driest(bucket, catchments):
-    days = memory.exchange_days("store", "04-01", ["store"], catchments.dates("2002-01-01", "2005-12-31"))
+    days = interventions.exchange_days("store", "04-01", ["store"], catchments.dates("2002-01-01", "2005-12-31"))
     assert list(days.astype(str)) == [f"{year}-04-01" for year in (2002, 2003, 2004, 2005)]
-    curves = memory.exchange(bucket, catchments, np.arange(1, 6), "store", STORE, np.eye(2), 3, 0, days)
+    curves = interventions.exchange_years(bucket, catchments, np.arange(1, 6), "store", STORE, np.eye(2), 3, 0, days)
     whole = {curve.kind: curve.responses for curve in curves}[interventions.WHOLE]
-    state = np.stack([memory.states_at(bucket, catchments, day)[1, :, 0] for day in days])
+    state = np.stack([interventions.states_at(bucket, catchments, day)[1, :, 0] for day in days])
     store, basin = np.stack([array[(days - np.datetime64("2000-01-01")).astype(int), 2]
                              for array in catchments.arrays], axis=1), np.arange(1, 6)  # fmt: skip
     apart = state[store.argmax(0)[basin], basin] - state[store.argmin(0)[basin], basin]
@@ -396,19 +385,21 @@ def test_years_that_exchange_states_are_the_wettest_and_the_driest(bucket, catch
     assert (apart > 0).all() and (whole["streamflow"][0].mean(axis=1) > 0).all()
 
 
-def test_an_observer_that_is_noise_shows_nothing_and_one_that_sees_the_store_does():
+def test_independent_data_of_noise_show_nothing_and_those_that_see_the_store_do():
     rng, dates = np.random.default_rng(7), pd.date_range("2001-01-01", "2004-12-31")
     truth, *errors = (red_noise(rng, len(dates), 1)[..., 0] for _ in range(4))
-    slots = probes.season_slots(dates)
+    days = probes.days_of_year(dates)
     read, learned, independent = (3 * truth + error for error in errors)
     independent[0, :100] = np.nan
-    found = probes.nearness(read, learned, independent, slots)
+    found = independent_data.nearness(read, learned, independent, days)
     rmse = np.sqrt(np.nanmean((read - independent) ** 2, axis=1))
     np.testing.assert_allclose(found["RMSE reading-independent"], rmse, rtol=1e-6)
     assert (found["r deseasonalised reading-independent"] > 0.8).all() and (found["partial r"] > 0.2).all()
-    told = probes.nearness(learned + 0.3 * errors[0], learned, independent, slots)  # knows only what it was told
+    told = independent_data.nearness(
+        learned + 0.3 * errors[0], learned, independent, days
+    )  # knows only what it was told
     assert (told["r deseasonalised reading-independent"] > 0.8).all() and abs(told["partial r"].median()) < 0.1
-    noise = probes.nearness(read, learned, 3 * errors[2], slots)
+    noise = independent_data.nearness(read, learned, 3 * errors[2], days)
     assert (abs(noise[["r reading-independent", "partial r"]].median()) < 0.1).all()
     assert (noise["RMSE reading-independent"] > noise["RMSE reading-learned"]).all()
 
@@ -418,11 +409,12 @@ def test_the_verdict_needs_more_runoff_than_chance():
         row = {"response_of": "streamflow", "horizon_days": 90, "low": low, "mean": mean, "random_mean": random}
         return pd.DataFrame([row | {"horizon_days": 1, "low": -9}, row])
 
-    answers = [interventions.verdict(rows(*r))[1] for r in ((0.1, 0.3, 0.2), (0.1, 0.3, 0.4), (-0.1, 0.3, 0.2))]
-    assert answers == ["yes", "weakly", "no"]
+    answers = [interventions.verdict(rows(*r))[1] for r in
+               ((0.1, 0.3, 0.2), (0.1, 0.3, 0.4), (-0.1, 0.3, 0.2), (np.nan, 0.3, 0.2))]  # fmt: skip
+    assert answers == ["yes", "weakly", "no", "–"]  # one basin has no interval, hence no verdict
 
 
-def test_groups_do_not_depend_on_the_order_of_the_basins():
+def test_folds_do_not_depend_on_the_order_of_the_basins():
     basins = np.array([f"{b:08d}" for b in range(23)])
     fold, order = probes.fold_of_basins(basins, 7), np.random.default_rng(0).permutation(23)
     np.testing.assert_array_equal(probes.fold_of_basins(basins[order], 7), fold[order])
@@ -450,25 +442,21 @@ def run_dir(tmp_path_factory):
 
 def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
     joint, alone = str(run_dir / "joint"), str(run_dir / "alone")
-    proofs = {"memory": "swe", "observer": SWE}
-    LSTM_probe.main(LSTM_probe.Settings(run_dir=joint, compare=alone, random_directions=2, **proofs))
+    more = {"exchange_states": "swe", "independent_data": SWE}
+    LSTM_probe.main(LSTM_probe.Settings(run_dir=joint, compare=alone, random_directions=2, **more))
     out = run_dir / "joint" / "probe_2004-01-01_2005-12-31"
     figures = ("controls_other_period", "controls_other_basins", "skill_anomaly", "skill_deseasonalised", "series",
-               "best_units", "interventions", "interventions_together", "observer", "put_back", "exchange")  # fmt: skip
+               "best_units", "interventions", "interventions_together", "independent_data", "exchange")  # fmt: skip
     for name in figures:
         assert (out / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
     printed = capsys.readouterr().out
     assert "soil4, median of 4 basins" in printed and "untrained LSTM" in printed and "more runoff" in printed
 
-    observer = pd.read_csv(out / "observer.csv", index_col="reader").loc[REAL]  # here the observation that was learned
-    assert observer["r learned-independent"] == pytest.approx(1) and observer["RMSE learned-independent"] == 0
-    assert observer["RMSE reading-independent"] == observer["RMSE reading-learned"] > 0 == observer["nearer to learned"]
+    same = pd.read_csv(out / "independent_data.csv", index_col="reader").loc[REAL]  # here what was learned
+    assert same["r learned-independent"] == pytest.approx(1) and same["RMSE learned-independent"] == 0
+    assert same["RMSE reading-independent"] == same["RMSE reading-learned"] > 0 == same["nearer to learned"]
     exchanged = pd.read_csv(out / "exchange.csv")
     assert set(exchanged["start_days"]) == {"04-01"} and set(exchanged["response_of"]) == {"streamflow", "swe"}
-    chosen, scored = (pd.read_csv(out / f"{name}.csv") for name in ("put_back_choice", "put_back"))
-    chosen = chosen[chosen["days"] == "all"].set_index(["change", "every_days", "share"])["gain"]
-    scored = set(scored.set_index(["change", "every_days", "share"]).index)
-    assert scored == {chosen[[kind]].idxmax() for kind in chosen.index.unique("change")}
 
     scores = pd.read_csv(out / "scores.csv", dtype={"basin": str}, keep_default_na=False, na_values={"NSE": [""]})
     chosen = scores[scores["split"].eq(PERIOD) & scores["concept"].eq("soil4") & scores["reader"].eq(REAL)]
@@ -477,7 +465,7 @@ def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
         observed, reading = file["soil4_observed"].values, file["soil4_reading"].sel(reader=REAL).values
         # These weights are the initial ones, so this "trained" LSTM and the untrained one are the same.
         np.testing.assert_array_equal(reading, file["soil4_reading"].sel(reader=UNTRAINED).values)
-        joint = file["soil4_reading"].sel(reader="cell states, joint probe").values
+        joint = file["soil4_reading"].sel(reader=JOINT).values
         assert file["response_soil4_streamflow_together"].dims == ("basin", "day_after")
         assert file.sizes["day_after"] == 90 and file.sizes["unit"] == 5
     nse = 1 - np.nansum((reading - observed) ** 2, 1) / np.nansum((observed - np.nanmean(observed, 1)[:, None]) ** 2, 1)
@@ -488,16 +476,59 @@ def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
     np.testing.assert_allclose(joint, simulated.prediction[..., run.targets.index("soil4")], rtol=1e-4)
 
 
+def test_joint_probe_and_independent_data_are_converted_to_the_units_that_are_probed(run_dir):
+    """A run trained on swe in mm, probed for swe in m, beside the same snow in mm as independent data."""
+    out, metres = run_dir / "metres", SWE.replace("[mm]", "*0.001[m]")
+    LSTM_probe.main(LSTM_probe.Settings(run_dir=str(run_dir / "joint"), concepts=(metres,), independent_data=SWE,
+                                        intervention_basins=0, out_dir=str(out)))  # fmt: skip
+    assert not (out / "interventions.csv").exists()
+    run, period = runs.load_run(run_dir / "joint"), ("2004-01-01", "2005-12-31")
+    (simulated,) = simulation.simulate(run.model(3), run.data(*period), *period)
+    with xr.open_dataset(out / "probe.nc") as file:
+        assert file["swe_reading"].attrs["units"] == "m"
+        snow, joint = file["swe_observed"].values, file["swe_reading"].sel(reader=JOINT).values
+    k = run.targets.index("swe")
+    np.testing.assert_allclose(snow, simulated.observed[..., k] / 1000, rtol=1e-6)
+    np.testing.assert_allclose(joint, simulated.prediction[..., k] / 1000, rtol=1e-4, atol=1e-6)
+    near = pd.read_csv(out / "independent_data.csv", index_col="reader").loc[JOINT]
+    assert near["RMSE learned-independent"] < 1e-6 < near["RMSE reading-independent"] < 1
+
+
+def test_a_joint_probe_is_of_the_column_and_the_units_it_learned(bucket, capsys):
+    joint = probes.joint_probes(bucket)
+    assert joint["store"].weights.tolist() == [4, 0] and joint["store"].intercept == 10
+
+    def read(trained, wanted, name="store"):
+        found = probes.converted(joint, *([parse_concept(f"{name}=a/{{number}}.csv:{c}")] for c in (trained, wanted)))
+        return {name: (probe.weights[0], probe.intercept) for name, probe in found.items()}
+
+    assert read("water*1000[mm]", "water*100[cm]") == {"store": (pytest.approx(0.4), pytest.approx(1))}
+    assert read("water[mm]", "water[kg/m2]") == {"store": (4, 10)} and read("water[mm]", "water[mm]", "swe") == {}
+    assert not capsys.readouterr().out
+    assert read("water[mm]", "snow[mm]") == {}
+    assert "store is snow here, and was water in training: there is no joint probe" in capsys.readouterr().out
+    for trained, wanted in (("water*70[mm]", "water*210[mm]"), ("water[mm]", "water[m]")):
+        with pytest.raises(InputError, match=r"store is water times .* which cannot both be right"):
+            read(trained, wanted)
+    with pytest.raises(InputError, match="store is in m3/m3 here, in mm in training. Values in mm cannot be turned"):
+        read("water[mm]", "water[m3/m3]")
+    other_file = [parse_concept(f"store={folder}/{{number}}.csv:water{c}") for folder, c in
+                  (("a", "[mm]"), ("b", "*1000[mm]"))]  # fmt: skip
+    assert probes.converted(joint, other_file[:1], other_file[1:])["store"].intercept == 10  # its numbers are in m
+
+
 def test_a_run_of_runoff_alone_is_probed_for_given_concepts_where_no_flow_was_measured(run_dir, capsys):
     data = shutil.copytree(run_dir / "demo", run_dir / "dry")
     for file in (data / "camels" / "usgs_streamflow").rglob("*_streamflow_qc.txt"):
         file.write_text(re.sub(r"(200[45] \d\d \d\d) .*", r"\1 -999.00 M", file.read_text()))
-    settings = LSTM_probe.Settings(
-        run_dir=str(run_dir / "alone"), concepts=(SWE,), intervention_basins=0, data_dir=str(data),
-        out_dir=str(run_dir / "swe"), period=("2004-06-01", "2005-12-31"), fit_period=("2002-01-01", "2004-05-31"),
-    )  # fmt: skip
-    LSTM_probe.main(settings)
-    assert not (run_dir / "swe" / "interventions.csv").exists() and "joint probe" not in capsys.readouterr().out
+    LSTM_probe.main(LSTM_probe.Settings(
+        run_dir=str(run_dir / "alone"), concepts=(SWE,), data_dir=str(data), out_dir=str(run_dir / "swe"),
+        period=("2004-06-01", "2005-12-31"), fit_period=("2002-01-01", "2004-05-31"), intervention_basins=2,
+        random_directions=1, intervention_days=("2005-02-01", "2005-03-01"),
+    ))  # fmt: skip
+    _, _, printed = capsys.readouterr().out.partition("swe, median of 1 basins [95 % interval]")
+    assert "shortest change" in printed and "–" in printed
+    assert [word for word in ("[", "nan ", "nan\n", "yes\n", "weakly\n", "joint probe") if word in printed] == []
     scores = pd.read_csv(run_dir / "swe" / "scores.csv", dtype={"basin": str}, keep_default_na=False)
     assert set(scores["note"]) == {"", "mean below 5 mm: not in the summary"}
     summary = pd.read_csv(run_dir / "swe" / "summary.csv")
@@ -505,27 +536,43 @@ def test_a_run_of_runoff_alone_is_probed_for_given_concepts_where_no_flow_was_me
     assert summary.loc[summary["reader"] == REAL, "basins"].max() == counted < 4
 
 
+def test_a_concept_without_a_value_in_the_scored_period_is_refused(catchments):
+    arrays = [array.copy() for array in catchments.arrays]
+    for array in arrays:
+        array[catchments.dates("2000-01-01", "2003-12-31").size :, 2] = np.nan
+    spans = ("2001-01-01", "2003-12-31"), ("2004-01-01", "2005-12-31")
+    fitted, counted = LSTM_probe.judge(catchments, spans[0], spans[0])
+    spread = [array[366:1461, 2].std(dtype=float) for array in arrays]
+    np.testing.assert_allclose(fitted["std_store"], spread, rtol=1e-6)
+    assert counted["store"].all()
+    with pytest.raises(InputError, match="No basin counts for store: .* none a value from 2004-01-01 to 2005-12-31"):
+        LSTM_probe.judge(replace(catchments, arrays=arrays), *spans)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"run_dir": "alone"}, "trained on runoff alone: say what to look for with --concepts"),
         ({"period": ("2003-06-01", "2004-12-31")}, "share days"),
+        ({"period": ("2003-12-31", "2004-12-31")}, "share days"),
         ({"seed": 9}, "no member of seed 9"),
         ({"basins": ("96000001",)}, "at least two basins"),
         ({"fit_period": ("1990-01-01", "1991-12-31")}, "The period 1990-01-01 to 1991-12-31 has no day in the data"),
-        ({"concepts": (SWE.replace("[mm]", "*0.001[mm]"),)}, "No basin counts for swe: none has enough of it"),
-        ({"random_directions": 0}, "--random-directions not below 1"),
+        ({"concepts": (SWE.replace("swe=", "ice=").replace("[mm]", "*0.001[mm]"),)},
+         "No basin counts for ice: none has enough of it"),
+        ({"concepts": (SWE.replace("[mm]", "*1000[mm]"),)}, "which cannot both be right: write it as in training"),
+        ({"random_directions": 0}, "--random-directions must not be below 1"),
         ({"draw": -1}, "--draw must not be below 0"),
+        ({"period": ("2006-01-01", "2006-03-31")}, "2006-01-01 to 2006-03-31 is too short for interventions"),
         ({"intervention_days": ("2005-12-01",)}, "must lie 90 days before the end"),
-        ({"intervention_days": ("soon",)}, "'soon' is not a date"),
-        ({"memory": "ice"}, "There is no concept ice for --memory: choose from soil4, swe"),
-        ({"memory": "swe", "exchange_day": "11-31"}, "'2004-11-31' is not a date"),
-        ({"memory": "swe", "exchange_day": "11-30"}, "no two years to exchange states of on 11-30"),
-        ({"memory": "swe", "period": ("2006-12-31", "2007-09-30")}, "chooses in the validation period 2006-01-01"),
-        ({"observer": SWE.replace("swe=", "ice=")}, "--observer is of ice: give it the name of a concept, soil4, swe"),
-        ({"observer": SWE.replace("[mm]", "[m]")}, "--observer is in m, but swe in mm"),
+        ({"exchange_states": "ice"}, "There is no concept ice for --exchange-states: choose from soil4, swe"),
+        ({"exchange_states": "swe", "exchange_day": "11-30"}, "no two years to exchange states of on 11-30"),
+        ({"independent_data": SWE.replace("swe=", "ice=")},
+         "--independent-data is of ice: give it the name of a concept, soil4, swe"),
+        ({"independent_data": SOIL4.replace("[mm]", "[%]")},
+         "--independent-data of soil4: Values in % cannot be turned into mm: give both the same units."),
     ],
-)
+)  # fmt: skip
 def test_bad_settings_end_in_a_sentence(run_dir, options, sentence, capsys):
     settings = LSTM_probe.Settings(**options | {"run_dir": str(run_dir / options.get("run_dir", "joint"))})
     with pytest.raises(SystemExit) as stop:

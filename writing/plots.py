@@ -3,9 +3,10 @@
     from writing import plots
     plots.score_distribution({"streamflow": scores["NSE"]}, "NSE", "nse.png")
 
-Each function writes the file `path`, whole or not at all, and returns the matplotlib Figure. The file's ending chooses
+Each function writes the file `path`, whole or not at all, and returns the Figure. The file's ending chooses
 the format (.png, .pdf, .svg); its folder is made if need be, and no screen is needed. Series and scores are NaN where
-a value is missing. A ValueError says that there is nothing to draw, or that shapes do not fit.
+a value is missing. Legends stand outside the panels; what was observed is black, simulated runoff blue, and a concept
+that is read from cell states vermilion.
 """
 
 import textwrap
@@ -16,7 +17,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from writing.files import replacing, some
+from writing.files import replacing
 
 STYLE = {
     **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), 8),
@@ -34,14 +35,11 @@ PROBED = "#D55E00"
 GREY = "#666666"
 # Okabe & Ito's palette without yellow, which is lost on white: told apart with any colour vision.
 COLOURS = (SIMULATED, PROBED, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", GREY)
+STATES = COLOURS[2:6]  # of cell states, which are neither runoff nor a reading
 DASHES = ("-", "--", ":", "-.")
 
-# A map's colours span 0 to 1 for efficiencies and lie around 0 for biases.
-_EFFICIENCIES = ("NSE", "KGE", "KGE2012", "log-NSE", "r")
-_BIASES = {"beta-NSE": "", "PBIAS": " (%)", "FHV": " (%)", "FLV": " (%)", "FMS": " (%)"}
-_UNITS = {"RMSE": " (unit of the series)", "MSE": " (unit of the series, squared)"} | _BIASES
-# The scores of a probe, each with its marker and whether that is filled.
-_PROBE_SCORES = {"NSE": ("o", False), "NSE anomaly": ("o", True), "NSE deseasonalised": ("D", True)}
+# The scores of a probe, each with its distance from the reader's line, its marker and whether that is filled.
+_PROBE_SCORES = {"NSE": (-0.22, "o", False), "NSE anomaly": (0, "o", True), "NSE deseasonalised": (0.22, "D", True)}
 
 
 @_in_style
@@ -51,12 +49,9 @@ def history(history, path):
     Parameters
     ----------
     history : DataFrame
-        One row per epoch; columns epoch, loss, `<part>_loss`, val_NSE_`<target>`, learning_rate. All but epoch may be
-        absent; NaN (an epoch without validation) is skipped.
-    path : str or Path
+        One row per epoch; columns epoch, loss, `<part>_loss`, val_NSE_`<target>`, learning_rate. NaN (an epoch without
+        validation) is skipped.
     """
-    if "epoch" not in history:
-        raise ValueError(f"The history has no column epoch, only {some(history.columns)}.")
     parts = [name.removesuffix("_loss") for name in history if name.endswith("_loss")]
     targets = [name.removeprefix("val_NSE_") for name in history if name.startswith("val_NSE_")]
     names = list(dict.fromkeys(parts + targets))  # a part and its score are drawn alike, and named once in the legend
@@ -71,9 +66,8 @@ def history(history, path):
     curves += [(rate_axes, "learning_rate", None, {"color": GREY})]
     handles = {}
     for axes, column, label, style in curves:
-        if column in history:
-            known = history[np.isfinite(history[column].astype(float))]  # joins epochs across those without a value
-            handles[label] = _series(axes, known["epoch"], known[column], **style)
+        known = history[np.isfinite(history[column].astype(float))]  # joins epochs across those without a value
+        handles[label] = _series(axes, known["epoch"], known[column], **style)
     handles.pop(None, None)  # the learning rate has a panel to itself
 
     losses = _finite(history.filter(regex="^loss$|_loss$"))
@@ -90,8 +84,7 @@ def history(history, path):
     rate_axes.set(xlabel="epoch", ylabel="learning\nrate (–)")
     rate_axes.set_ylim(bottom=0)
     for axes in figure.axes:
-        if len(history):
-            axes.set_xlim(history["epoch"].min() - 0.5, history["epoch"].max() + 0.5)
+        axes.set_xlim(history["epoch"].min() - 0.5, history["epoch"].max() + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid()
     return _save(figure, path, handles, 4)
@@ -104,42 +97,33 @@ def score_distribution(values, metric, path, note=""):
     Parameters
     ----------
     values : dict of str to array (basin,)
-        Scores by label; those missing are counted in the legend, beside the median.
+        Scores by label, 1 being the best; those missing are counted in the legend, beside the median.
     metric : str
-        Name of the score, for the axis.
-    path : str or Path
+        Name of the score, for the axis, which begins at -0.5 or the lowest score.
     note : str, default ""
         Line above the figure, for example the test period.
     """
-    _refuse_nothing(values)
     pooled = np.concatenate([_finite(scores) for scores in values.values()])
-    low, high = _range(pooled, metric)
-    many = len(values) > 5
-    figure = Figure(figsize=(6.2 if many else 3.6, max(3.0, 0.4 + 0.17 * len(values))), layout="constrained")
+    figure, handles = Figure(figsize=(4.6, 2.8 + 0.15 * len(values)), layout="constrained"), {}
     axes = figure.add_subplot()
     for number, (label, scores) in enumerate(values.items()):
         shown, style = np.sort(_finite(scores)), _line(number, 1.4)
-        missing = len(scores) - shown.size
-        count = _basins(shown.size) + (f", {missing} without value" if missing else "")
-        median = "no value"
+        count, median = _basins(shown.size), "no value"
+        if missing := len(scores) - shown.size:
+            count += f", {missing} without value"
         if shown.size:
             median = f"median {_number(np.median(shown))}"
             axes.ecdf(shown, **style)
             axes.axvline(np.median(shown), color=style["color"], linewidth=0.6, linestyle=style["linestyle"], alpha=0.7)
-        axes.plot([], [], label=f"{label}: {median}" + (" " if many else "\n") + f"({count})", **style)
+        (handles[f"{label}: {median} ({count})"],) = axes.plot([], [], **style)
     axes.axhline(0.5, color=GREY, linewidth=0.4)
-    beyond = ((np.sum(pooled < low), "below", low), (np.sum(pooled > high), "above", high))
-    beyond = ", ".join(f"{n} of {pooled.size} {word} {_number(limit)}" for n, word, limit in beyond if n)
-    axes.set(xlim=(low, high), ylim=(0, 1), ylabel="share of basins with a lower score (–)")
-    axes.set_xlabel(_score_label(metric) + (f"\nnot shown: {beyond}" if beyond else ""))
+    below = int((pooled < -0.5).sum())
+    low = max(pooled.min(initial=0.9) - 0.02, -0.5)
+    axes.set(xlim=(low, 1), ylim=(0, 1), ylabel="share of basins with a lower score (–)")
+    axes.set_xlabel(f"{metric} (–)" + (f"\nnot shown: {below} of {pooled.size} below −0.5" if below else ""))
     axes.grid()
-    if many:
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
-    else:
-        axes.legend(loc="best")
-    if note:
-        axes.set_title(textwrap.fill(note, 60), loc="left", color=GREY, fontsize=7)
-    return _save(figure, path)
+    axes.set_title(textwrap.fill(note, 60), loc="left", color=GREY, fontsize=7)
+    return _save(figure, path, handles)
 
 
 @_in_style
@@ -150,63 +134,49 @@ def hydrographs(panels, path):
     ----------
     panels : list of dict, one per basin
         title : str; dates : array (day,); observed, simulated : array (day,), mm/day;
-        members : array (member, day), optional, whose range is shaded;
-        concepts : list of dict(name, units, observed, simulated), optional, series (day,) in `units`.
-    path : str or Path
+        concepts : list of dict(name, units, observed, simulated), series (day,) in `units`.
     """
-    _refuse_nothing(panels)
     # A row per concept in the order met; a basin without it leaves its place empty.
-    units = {concept["name"]: concept["units"] for panel in panels for concept in panel.get("concepts", ())}
+    units = {concept["name"]: concept["units"] for panel in panels for concept in panel["concepts"]}
     size = (max(3.1 * len(panels), 6.0), 2.2 + 1.15 * len(units) + 0.4)
     labels = ["streamflow (mm/day)", *(_label(name, unit) for name, unit in units.items())]
-    figure, grid = _basins_by_rows(panels, labels, size, [1.9] + [1] * len(units))
+    titles = [panel["title"] for panel in panels]
+    figure, grid = _basins_by_rows(titles, labels, size, [1.9] + [1] * len(units))
     handles = {}
     for column, panel in enumerate(panels):
         axes, dates = grid[0, column], panel["dates"]
-        members = [] if panel.get("members") is None else np.atleast_2d(np.asarray(panel["members"], dtype=float))
-        if len(members) > 1:
-            # Days on which no member has a value stay empty instead of raising a warning.
-            low, high = np.fmin.reduce(members), np.fmax.reduce(members)
-            style = {"color": SIMULATED, "alpha": 0.25, "linewidth": 0}
-            handles["range of the members"] = axes.fill_between(dates, low, high, **style)
         handles["observed"] = _observed(axes, dates, panel["observed"])
         handles["simulated streamflow"] = _series(axes, dates, panel["simulated"], color=SIMULATED)
-        found = {concept["name"]: concept for concept in panel.get("concepts", ())}
+        found = {concept["name"]: concept for concept in panel["concepts"]}
         for axes, name in zip(grid[1:, column], units, strict=True):
             if name not in found:
                 _remark(axes, 0.5, "not a concept of this basin")
                 axes.set_yticks([])
                 continue
             _observed(axes, dates, found[name]["observed"])
-            read = _series(axes, dates, found[name]["simulated"], color=PROBED)
-            handles["concept, read from the cell states"] = read
+            line = _series(axes, dates, found[name]["simulated"], color=PROBED)
+            handles["concept, read from the cell states"] = line
     return _save(figure, path, handles, len(handles))
 
 
 @_in_style
 def score_map(lon, lat, values, metric, path):
-    """Draw one dot per basin where it lies, coloured by its score.
+    """Draw one dot per basin where it lies, coloured by its score from 0 to 1.
 
     Parameters
     ----------
     lon, lat : array (basin,)
-        Degrees east and north; basins without coordinates are left out and counted.
+        Degrees east and north, of one basin at least; basins without coordinates are left out and counted.
     values : array (basin,)
-        Score; a basin without value is a small cross.
+        Score, 1 being the best; a basin without value is a small cross.
     metric : str
-        Name of the score; efficiencies are coloured from 0 to 1, biases around 0.
-    path : str or Path
+        Name of the score.
     """
     lon, lat, values = (np.asarray(array, dtype=float) for array in (lon, lat, values))
-    if not lon.ndim == 1 or not lon.shape == lat.shape == values.shape:
-        raise ValueError(f"lon, lat and values differ in shape: {lon.shape}, {lat.shape}, {values.shape}.")
     placed = np.isfinite(lon) & np.isfinite(lat)
-    if not placed.any():
-        raise ValueError(f"None of {_basins(lon.size)} has coordinates.")
     left_out = lon.size - int(placed.sum())
     lon, lat, values = lon[placed], lat[placed], values[placed]
     scored = np.isfinite(values)
-    (low, high), colours = _colours(values[scored], metric)
 
     # A degree of longitude is as long as it is in the middle of the map.
     middle_lon, middle_lat = (lon.min() + lon.max()) / 2, (lat.min() + lat.max()) / 2
@@ -215,12 +185,10 @@ def score_map(lon, lat, values, metric, path):
     figure = Figure(figsize=(7.2, float(np.clip(5.8 * tall / wide, 2.2, 6.5)) + 0.6), layout="constrained")
     axes = figure.add_subplot()
     size = float(np.clip(2500 / lon.size, 6, 40))
-    style = {"s": size, "linewidths": 0.2, "edgecolors": "black", "cmap": colours, "vmin": low, "vmax": high}
+    style = {"s": size, "linewidths": 0.2, "edgecolors": "black", "cmap": "viridis", "vmin": 0, "vmax": 1}
     dots = axes.scatter(lon[scored], lat[scored], c=values[scored], **style)
-    below, above = (values[scored] < low).any() or metric in _EFFICIENCIES, (values[scored] > high).any()
-    extend = "both" if below and above else "min" if below else "max" if above else "neither"
-    bar = figure.colorbar(dots, ax=axes, extend=extend, shrink=0.85, pad=0.02, aspect=25)
-    bar.set_label(_score_label(metric))
+    bar = figure.colorbar(dots, ax=axes, extend="min", shrink=0.85, pad=0.02, aspect=25)
+    bar.set_label(f"{metric} (–)")
     if not scored.all():
         style = {"marker": "x", "s": max(size * 0.6, 12), "color": GREY, "linewidths": 0.6}
         axes.scatter(lon[~scored], lat[~scored], label=f"no value ({np.sum(~scored)})", **style)
@@ -239,31 +207,26 @@ def score_map(lon, lat, values, metric, path):
 
 
 @_in_style
-def states(dates, states, unit_names, concepts, title, path):
+def states(dates, states, names, concepts, title, path):
     """Draw chosen cell states above the concepts, observed and as the probe reads them, on one date axis.
 
     Parameters
     ----------
     dates : array (day,)
-    states : array (day, unit)
-        Cell states, no unit; they share panels of at most 4.
-    unit_names : list of str (unit,)
+    states : array (day, cell state)
+        No unit; they share panels of at most 4.
+    names : list of str (cell state,)
     concepts : list of dict(name, units, observed, probed)
         Series (day,) in `units`; may be empty.
     title : str
         For example basin and period.
-    path : str or Path
     """
-    states = np.asarray(states, dtype=float)
-    if states.shape != (len(dates), len(unit_names)) or not states.size:
-        counts = f"{len(dates)} dates and {len(unit_names)} names"
-        raise ValueError(f"The states have the shape {states.shape}, not (day, unit) of {counts}.")
-    panels = -(-len(unit_names) // 4)
+    panels = -(-len(names) // 4)
     figure = Figure(figsize=(7.2, 1.3 * panels + 1.15 * len(concepts) + 0.8), layout="constrained")
     grid = figure.subplots(panels + len(concepts), 1, squeeze=False, sharex=True)[:, 0]
-    for unit, name in enumerate(unit_names):
-        _series(grid[unit // 4], dates, states[:, unit], label=name, **_line(unit % 4))
-        grid[unit // 4].set_ylabel("cell state (–)")
+    for number, name in enumerate(names):
+        _series(grid[number // 4], dates, states[:, number], label=name, color=STATES[number % 4])
+        grid[number // 4].set_ylabel("cell state (–)")
     for axes, concept in zip(grid[panels:], concepts, strict=True):
         _observed(axes, dates, concept["observed"], label="observed")
         _series(axes, dates, concept["probed"], label="probed", color=PROBED)
@@ -277,162 +240,155 @@ def states(dates, states, unit_names, concepts, title, path):
 
 
 @_in_style
-def probe_controls(panels, path, note=""):
+def probe_controls(table, colours, path, note=""):
     """Draw the medians of several scores of every reader of a concept, real probes and controls, one panel a concept.
 
     Parameters
     ----------
-    panels : dict concept -> dict reader -> dict metric -> (median, low, high)
-        Interval over basins. Metrics: NSE, NSE anomaly, NSE deseasonalised.
-    path : str or Path
+    table : DataFrame
+        Columns concept, reader, metric, median, low, high (interval over basins).
+        Metrics: NSE, NSE anomaly, NSE deseasonalised.
+    colours : dict reader -> colour
     note : str, default ""
         Line above the figure.
     """
-    _refuse_nothing(panels)
-    readers = list(dict.fromkeys(reader for panel in panels.values() for reader in panel))
-    figure, grid = _panels(panels, lambda columns, rows: (1.6 + 2 * columns, 0.7 + rows * (0.5 + 0.2 * len(readers))))
-    handles = {}
-    for axes, (concept, panel) in zip(grid.flat, panels.items(), strict=False):
-        lowest, below = 0.0, []
-        for place, reader in enumerate(readers):
-            colour = SIMULATED if reader.startswith("cell states of ") else PROBED
-            colour = colour if reader.startswith("cell states") else "#444444"
-            for shift, (metric, (marker, filled)) in zip((-0.22, 0, 0.22), _PROBE_SCORES.items(), strict=True):
-                median, low, high = panel.get(reader, {}).get(metric, (np.nan,) * 3)
-                if median < -1:  # one failed control would squeeze all others into a line
-                    below.append((place + shift, colour))
-                elif np.isfinite(median):
-                    low = max(low, -1.0)
-                    lowest = min(lowest, low)
-                    axes.plot([low, high], [place + shift] * 2, color=colour, linewidth=0.8)
-                    style = {"color": colour, "markerfacecolor": colour if filled else "white", "markersize": 3.5}
-                    (handle,) = axes.plot(median, place + shift, marker, **style)
-                    handles.setdefault(metric, handle)
-        for place, colour in below:
-            (handle,) = axes.plot(lowest - 0.04, place, "<", color=colour, markersize=3, alpha=0.6)
-            handles.setdefault("below −1", handle)
+    readers, handles = list(table["reader"].unique()), {}
+    table = table.assign(place=table["reader"].map(readers.index))
+    figure, grid = _panels(table, lambda columns, rows: (1.6 + 2 * columns, 0.7 + rows * (0.5 + 0.2 * len(readers))))
+    for axes, (concept, panel) in zip(grid.flat, table.groupby("concept", sort=False), strict=False):
+        panel = panel[np.isfinite(panel["median"]) & panel["metric"].isin(list(_PROBE_SCORES))]
+        seen = panel["median"] >= -1  # one failed control would squeeze all others into a line
+        lowest = panel.loc[seen, ["low", "median"]].min(axis=None).clip(-1, 0) if seen.any() else 0.0
+        for row, inside in zip(panel.itertuples(), seen, strict=True):
+            place, marker, filled = _PROBE_SCORES[row.metric]
+            place, colour = row.place + place, colours[row.reader]
+            if inside:
+                axes.plot([max(row.low, -1.0), row.high], [place] * 2, color=colour, linewidth=0.8)
+                axes.plot(row.median, place, marker, color=colour, mfc=colour if filled else "white", markersize=3.5)
+                grey = {"color": GREY, "markerfacecolor": GREY if filled else "white", "markersize": 3.5}
+                (handles[row.metric],) = axes.plot([], [], marker, **grey)
+            else:
+                axes.plot(lowest - 0.04, place, "<", color=colour, markersize=3, alpha=0.6)
+                (handles["below −1"],) = axes.plot([], [], "<", color=GREY, markersize=3)
         axes.set(title=_words(concept), xlim=(lowest - 0.08, 1.02), xlabel="median over basins (–)")
     grid[0, 0].set_yticks(range(len(readers)), readers)
     grid[0, 0].set_ylim(len(readers) - 0.4, -0.6)
-    if note:
-        figure.suptitle(textwrap.fill(note, 100), fontsize=7, color=GREY)
+    figure.suptitle(textwrap.fill(note, 100), fontsize=7, color=GREY)
     return _save(figure, path, handles, 4)
 
 
 @_in_style
-def probe_distributions(values, metric, path, low=-1.0, high=1.0):
+def probe_distributions(table, metric, colours, path):
     """Draw the cumulative distribution of a score over the basins, one panel a concept, one curve a reader.
 
     Parameters
     ----------
-    values : dict concept -> dict reader -> array (basin,)
+    table : DataFrame
+        Columns concept, reader and `metric`, a row for each basin.
     metric : str
-        Name of the score.
-    path : str or Path
-    low, high : float, default -1 and 1
-        Scores that are shown.
+    colours : dict reader -> colour
+        Of the readers that are drawn, the first with a thicker line.
     """
-    _refuse_nothing(values)
-    readers = list(dict.fromkeys(reader for panel in values.values() for reader in panel))
-    figure, grid = _panels(values, lambda columns, rows: (max(2.5 * columns, 4.5), 2.3 * rows + 0.5))
+    figure, grid = _panels(table, lambda columns, rows: (max(2.5 * columns, 4.5), 2.3 * rows + 0.5))
     handles = {}
-    for axes, (concept, panel) in zip(grid.flat, values.items(), strict=False):
-        known = {reader: np.sort(_finite(scores)) for reader, scores in panel.items()}
-        for reader, scores in known.items():
-            style = _line(readers.index(reader), 1.6 if reader == readers[0] else 0.9)
+    for axes, (concept, panel) in zip(grid.flat, table.groupby("concept", sort=False), strict=False):
+        most = 0
+        for number, (reader, colour) in enumerate(colours.items()):
+            scores = np.sort(_finite(panel.loc[panel["reader"] == reader, metric]))
+            most = max(most, scores.size)
             if scores.size:
-                handles.setdefault(reader, axes.ecdf(scores, **style))
-        axes.set(xlim=(low, high), ylim=(0, 1), xlabel=f"{metric} (–), from {_number(low)}")
-        axes.set_title(f"{_words(concept)} ({_basins(max(scores.size for scores in known.values()))})")
+                handles.setdefault(reader, axes.ecdf(scores, color=colour, linewidth=0.9 if number else 1.6))
+        axes.set(xlim=(-1, 1), ylim=(0, 1), xlabel=f"{metric} (–), from −1")
+        axes.set_title(f"{_words(concept)} ({_basins(most)})")
     for axes in grid[:, 0]:
         axes.set_ylabel("share of basins below (–)")
     return _save(figure, path, handles, 3)
 
 
 @_in_style
-def probe_series(panels, path):
+def probe_series(table, colours, path):
     """Draw observed concepts and what is read for them, a column for each basin, a row for each concept.
 
     Parameters
     ----------
-    panels : list of dict, one per basin
-        title : str; dates : array (day,); concepts : list of dict(name, units, observed, readings), observed (day,) in
-        `units`, readings a dict label -> array (day,).
-    path : str or Path
+    table : DataFrame
+        Columns title (of the basin's column), concept, units, date, observed, and one for each reader in `colours`.
+    colours : dict reader -> colour
     """
-    _refuse_nothing(panels)
-    labels = [_label(concept["name"], concept["units"]) for concept in panels[0]["concepts"]]
-    figure, grid = _basins_by_rows(panels, labels, (max(3.1 * len(panels), 4), 1.25 * len(labels) + 0.9))
+    titles, concepts = table["title"].unique(), table[["concept", "units"]].drop_duplicates()
+    labels = [_label(*row) for row in concepts.itertuples(index=False)]
+    size = (max(3.1 * len(titles), 4), 1.25 * len(labels) + 0.9)
+    figure, grid = _basins_by_rows(titles, labels, size)
     handles = {}
-    for column, panel in enumerate(panels):
-        for axes, concept in zip(grid[:, column], panel["concepts"], strict=True):
-            handles["observed"] = _observed(axes, panel["dates"], concept["observed"], linewidth=0.7)
-            for colour, (label, reading) in zip((PROBED, COLOURS[4]), concept["readings"].items(), strict=False):
-                handles[f"read in: {label}"] = _series(axes, panel["dates"], reading, color=colour, linewidth=0.8)
+    for column, title in enumerate(titles):
+        for axes, concept in zip(grid[:, column], concepts["concept"], strict=True):
+            series = table[table["title"].eq(title) & table["concept"].eq(concept)]
+            handles["observed"] = _observed(axes, series["date"], series["observed"], linewidth=0.7)
+            for reader, colour in colours.items():
+                line = _series(axes, series["date"], series[reader], color=colour, linewidth=0.8)
+                handles[f"read in: {reader}"] = line
     return _save(figure, path, handles, len(handles))
 
 
 @_in_style
-def best_units(panels, path):
-    """Draw one cell state (left axis) beside one observed series (right axis), a row for each pair.
+def best_cell_states(table, path):
+    """Draw one cell state (left axis) beside one observed series (right axis), a row for each concept.
 
     Parameters
     ----------
-    panels : list of dict
-        title : str; dates : array (day,); state : array (day,), no unit; name, units : str; observed : array (day,).
-    path : str or Path
+    table : DataFrame
+        Columns title (of the row), concept, units, date, state, observed.
     """
-    _refuse_nothing(panels)
-    figure = Figure(figsize=(6.4, 1.35 * len(panels) + 0.4), layout="constrained")
-    grid = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
-    for axes, panel in zip(grid, panels, strict=True):
+    number = table["concept"].nunique()
+    figure = Figure(figsize=(6.4, 1.35 * number + 0.4), layout="constrained")
+    grid = figure.subplots(number, 1, squeeze=False, sharex=True)[:, 0]
+    for axes, (concept, pair) in zip(grid, table.groupby("concept", sort=False), strict=True):
         beside = axes.twinx()
         beside.spines["right"].set_visible(True)
-        _series(axes, panel["dates"], panel["state"], color=PROBED)
-        _series(beside, panel["dates"], panel["observed"], color=OBSERVED, linewidth=0.7)
-        axes.set_ylabel("cell state (–)", color=PROBED)
-        beside.set_ylabel(_label(panel["name"], panel["units"]))
-        axes.set_title(panel["title"], loc="left")
+        _series(axes, pair["date"], pair["state"], color=STATES[0])
+        _series(beside, pair["date"], pair["observed"], color=OBSERVED, linewidth=0.7)
+        axes.set_ylabel("cell state (–)", color=STATES[0])
+        beside.set_ylabel(_label(concept, pair["units"].iloc[0]))
+        axes.set_title(pair["title"].iloc[0], loc="left")
     _date_axis(grid[-1])
     return _save(figure, path)
 
 
 @_in_style
-def interventions(panels, path):
-    """Draw how runoff and every reading change after the cell states were changed, a column for each concept moved.
+def interventions(table, path):
+    """Draw how runoff and every reading change after the cell states were changed, a column for each change.
 
     Parameters
     ----------
-    panels : list of dict, one per concept moved
-        name, title : str; rows : list of dict(name, units, real, random), the change of one quantity in `units`:
-        real (basin, day), random (direction, basin, day).
-    path : str or Path
+    table : DataFrame
+        Columns title (of the column), moved (the concept), response_of, units, day_after; low, median, high: quartiles
+        over basins of the change; random: the typical size of what random changes do.
     """
-    _refuse_nothing(panels)
-    rows = panels[0]["rows"]
-    figure = Figure(figsize=(1.9 * len(panels) + 0.9, 1.2 * len(rows) + 1.0), layout="constrained")
-    grid = figure.subplots(len(rows), len(panels), squeeze=False, sharex=True)
-    for axes, row in zip(grid[:, 0], rows, strict=True):
-        axes.set_ylabel("Δ " + _label(row["name"], row["units"]))
+    titles, rows = table["title"].unique(), table[["response_of", "units"]].drop_duplicates()
+    figure = Figure(figsize=(1.9 * len(titles) + 0.9, 1.2 * len(rows) + 1.0), layout="constrained")
+    grid = figure.subplots(len(rows), len(titles), squeeze=False, sharex=True)
+    for axes, row in zip(grid[:, 0], rows.itertuples(index=False), strict=True):
+        axes.set_ylabel("Δ " + _label(*row))
     handles = {}
-    for column, panel in enumerate(panels):
-        grid[0, column].set_title(textwrap.fill(panel["title"], 28))
-        for axes, row in zip(grid[:, column], panel["rows"], strict=True):
-            real, random = np.asarray(row["real"]), np.asarray(row["random"])
-            after = np.arange(1, real.shape[1] + 1)
-            low, middle, high = np.percentile(real, (25, 50, 75), axis=0)
-            typical = np.median(np.sqrt((random**2).mean(axis=0)), axis=0)
-            grey = axes.fill_between(after, -typical, typical, color="#BBBBBB", linewidth=0)
-            handles["random changes of the same length (typical size)"] = grey
-            handles["half of the basins"] = axes.fill_between(after, low, high, color=SIMULATED, alpha=0.3, linewidth=0)
-            (handles["median of the basins"],) = axes.plot(after, middle, color=SIMULATED, linewidth=1.4)
-            axes.axhline(0, color=GREY, linewidth=0.5)
-            axes.set_xlim(1, real.shape[1])
-            if row["name"] == panel["name"]:  # the concept that was moved
-                axes.set_facecolor("#F4F4F4")
-        grid[-1, column].set_xlabel("days after the change")
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(textwrap.fill(title, 28))
+    for (title, target), part in table.groupby(["title", "response_of"], sort=False):
+        axes = grid[list(rows["response_of"]).index(target), list(titles).index(title)]
+        what, colour = ("runoff", SIMULATED) if target == "streamflow" else ("reading", PROBED)
+        after = part["day_after"]
+        grey = axes.fill_between(after, -part["random"], part["random"], color="#BBBBBB", linewidth=0)
+        handles["random changes of the same length (typical size)"] = grey
+        half = axes.fill_between(after, part["low"], part["high"], color=colour, alpha=0.3, linewidth=0)
+        (middle,) = axes.plot(after, part["median"], color=colour, linewidth=1.4)
+        handles[f"{what}: median and half of the basins"] = (half, middle)
+        axes.axhline(0, color=GREY, linewidth=0.5)
+        axes.set_xlim(after.min(), after.max())
+        if target == part["moved"].iloc[0]:
+            axes.set_facecolor("#F4F4F4")
+    for axes in grid[-1]:
+        axes.set_xlabel("days after the change")
     figure.align_ylabels(grid[:, 0])
-    return _save(figure, path, handles, 2 * len(panels))
+    return _save(figure, path, handles, len(titles))
 
 
 def _save(figure, path, handles=None, columns=1):
@@ -445,17 +401,12 @@ def _save(figure, path, handles=None, columns=1):
     return figure
 
 
-def _refuse_nothing(entries):
-    if not entries:
-        raise ValueError("There is nothing to draw; give at least one entry.")
-
-
-def _basins_by_rows(panels, labels, size, heights=None):
+def _basins_by_rows(titles, labels, size, heights=None):
     """Figure and axes (row, basin) with the basins' titles, the rows' labels and the dates below."""
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(labels), len(panels), squeeze=False, sharex="col", height_ratios=heights)
-    for axes, panel in zip(grid[0], panels, strict=True):
-        axes.set_title(textwrap.fill(panel["title"], 42))
+    grid = figure.subplots(len(labels), len(titles), squeeze=False, sharex="col", height_ratios=heights)
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(textwrap.fill(title, 42))
     for axes, label in zip(grid[:, 0], labels, strict=True):
         axes.set_ylabel(label)
     for axes in grid[-1]:
@@ -464,46 +415,23 @@ def _basins_by_rows(panels, labels, size, heights=None):
     return figure, grid
 
 
-def _panels(panels, size):
-    """Figure and axes (row, column), one for each panel with a line at 0; `size` gives inches for (columns, rows)."""
-    columns = min(len(panels), 3)
-    rows = -(-len(panels) // columns)
+def _panels(table, size):
+    """Figure and axes (row, column), one for each concept with a line at 0; `size` gives inches for (columns, rows)."""
+    number = table["concept"].nunique()
+    columns = min(number, 3)
+    rows = -(-number // columns)
     figure = Figure(figsize=size(columns, rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    for number, axes in enumerate(grid.flat):
-        axes.set_visible(number < len(panels))
+    for place, axes in enumerate(grid.flat):
+        axes.set_visible(place < number)
         axes.axvline(0, color=GREY, linewidth=0.5)
         axes.grid()
     return figure, grid
 
 
-def _range(pooled, metric):
-    """Part of the axis worth showing: an efficiency from -0.5 at the lowest to 1, others without their outer 1 %."""
-    if not pooled.size:
-        return 0.0, 1.0
-    if metric in _EFFICIENCIES:
-        low = max(pooled.min() - 0.02, -0.5)
-        return (low if low < 1 else -0.5), 1.0
-    low, high = np.percentile(pooled, (1, 99) if pooled.size >= 50 else (0, 100))
-    return (low, high) if low < high else (low - 0.5, high + 0.5)
-
-
-def _colours(values, metric):
-    """Limits of the colour bar and its colours."""
-    if metric in _EFFICIENCIES or not values.size:
-        return (0.0, 1.0), "viridis"
-    if metric in _BIASES or metric == "alpha-NSE":
-        middle = 1.0 if metric == "alpha-NSE" else 0.0
-        reach = float(np.percentile(abs(values - middle), 95)) or 1.0
-        return (middle - reach, middle + reach), "RdBu"
-    low, high = np.percentile(values, (2, 98))
-    return (low, high if high > low else low + 1.0), "viridis_r"
-
-
 def _series(axes, x, y, **style):
     """A line; days with a missing day on either side, which a line leaves out, become dots."""
     y = np.asarray(y, dtype=float)
-    y = np.where(np.isfinite(y), y, np.nan)
     (line,) = axes.plot(x, y, **style)
     gap = np.concatenate([[True], np.isnan(y), [True]])
     alone = ~gap[1:-1] & gap[:-2] & gap[2:]
@@ -556,11 +484,7 @@ def _words(name):
     return name.replace("_", " ")
 
 
-def _score_label(metric):
-    return f"{metric}{_UNITS.get(metric, ' (–)')}"
-
-
 def _label(name, units):
-    """Name and unit of a concept, narrow enough for the height of its panel."""
+    """Name and units of a concept, narrow enough for the height of its panel."""
     lines = textwrap.wrap(_words(name), 18)[:3]
     return "\n".join([*lines, f"({units})"])

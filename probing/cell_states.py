@@ -1,0 +1,94 @@
+"""What single cell states do over a period: how they follow each concept, and for how long they remember."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass
+class CellStateStatistics:
+    """What single cell states do over a period.
+
+    Attributes
+    ----------
+    r : dict target -> array (basin, cell state)
+        Pearson r with what was observed.
+    deviation : array (cell state,)
+        Standard deviation over all days.
+    memory_days, memory_stored_days : array (cell state,)
+        e-folding time by the mean logarithm of the forget gate: over all days, and weighted by |c|, which counts the
+        days on which something is stored.
+    covariance : array (cell state, cell state)
+        Within basins.
+    """
+
+    r: dict
+    deviation: np.ndarray
+    memory_days: np.ndarray
+    memory_stored_days: np.ndarray
+    covariance: np.ndarray
+
+
+def cell_state_statistics(parts, targets, basins):
+    """Statistics of single cell states.
+
+    Parameters
+    ----------
+    parts : iterable of running.simulation.Simulated
+        With cell states and gates.
+    targets : list of str
+    basins : int
+        Number of basins in all parts.
+    """
+    r = {}
+    for part in parts:
+        states, forget = part.states["c"], part.states["f"]
+        number = states.shape[2]
+        if not r:
+            # Sums over days: 1, c, c2, log f, |c|, |c| log f of each state; and products of the states within basins.
+            sums, products = np.zeros((6, number)), np.zeros((number, number))
+            r = {name: np.full((basins, number), np.nan) for name in targets}
+        loss = np.log(np.maximum(forget, 1e-6))
+        for b, days in enumerate(part.valid):
+            c, log_f = states[b, days].astype(np.float64), loss[b, days]
+            sums += np.stack([v.sum(0) for v in (np.ones_like(c), c, c**2, log_f, abs(c), abs(c) * log_f)])
+            c -= c.mean(0) if len(c) else 0
+            products += c.T @ c
+        for k, name in enumerate(targets):
+            r[name][part.basins] = correlations(states, part.observed[..., k])
+    days, total, squares, loss, stored, stored_loss = sums
+    deviation = np.sqrt(np.maximum(squares / days - (total / days) ** 2, 0))
+    held = memory_days(stored_loss / np.maximum(stored, 1e-9))
+    return CellStateStatistics(r, deviation, memory_days(loss / days), held, products / days[0])
+
+
+def correlations(states, target):
+    """Pearson r of each cell state with the target, per basin.
+
+    Parameters
+    ----------
+    states : array (basin, day, cell state)
+    target : array (basin, day), NaN where missing
+
+    Returns
+    -------
+    array (basin, cell state), NaN where either never changes
+    """
+    found = np.full((states.shape[0], states.shape[2]), np.nan)
+    for b, (x, y) in enumerate(zip(states, target, strict=True)):
+        known = np.isfinite(y)
+        if known.sum() > 1:
+            table = pd.DataFrame(x[known].astype(np.float64))
+            found[b] = table.corrwith(pd.Series(y[known].astype(np.float64)))
+    return found
+
+
+def median_over_basins(r, counted):
+    """Median of r (basin, cell state) over the basins that count, NaN where none has one."""
+    return pd.DataFrame(r[counted]).median().to_numpy()
+
+
+def memory_days(mean_log_forget):
+    """Days after which a state has decayed to 1/e, from the mean logarithm of its forget gate: −1 / mean(log f)."""
+    return -1 / np.minimum(mean_log_forget, -1e-9)
