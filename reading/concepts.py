@@ -4,7 +4,11 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from reading.text_files import FORCING, KNOWN, NUMBER, PET, SOIL_LAYER_MM, basin_number
+import numpy as np
+import pandas as pd
+
+from reading.tables import basin_number
+from reading.text_files import FORCING, KNOWN, NUMBER, PET, SOIL_LAYER_MM, read_columns
 from writing.files import InputError, some
 
 CARAVAN_FORCING = (
@@ -37,6 +41,11 @@ class Concept(NamedTuple):
     def label(self) -> str:
         known = KNOWN.get(self.column)
         return known.label if known else self.column
+
+    @property
+    def snow_amount(self) -> bool:
+        """Whether it is an amount of snow, a length, which is never below zero."""
+        return bool(self.snow) and millimetres(self.units) is not None
 
 
 def _why_snow(concept) -> str:
@@ -156,10 +165,46 @@ def _units(column: str, factor: float) -> str:
     return f"{known.units} * {factor:g}"
 
 
-def concept_path(template: str, basin: str, data_dir, caravan: dict[str, Path] | None) -> Path | None:
-    """The file of one basin, or None where there is none. Only the two placeholders are replaced, nothing evaluated."""
-    if template == "caravan":
-        return (caravan or {}).get(basin)
-    part = Path(template.replace("{basin}", basin).replace("{number}", basin_number(basin)))
-    places = [Path(data_dir) / part, part] if data_dir is not None else [part]
-    return next((p for p in places if p.is_file()), None)
+def concept_files(concept, basins, data_dir, caravan=None) -> dict[str, Path]:
+    """The file of each basin that has one.
+
+    Parameters
+    ----------
+    concept : Concept
+    basins : sequence of str
+    data_dir : path or None
+        Where a relative template starts if any basin has its file there; else, or if None, the current folder.
+    caravan : dict basin -> Path, default None
+        The gauges' own Caravan files; None where there are none.
+
+    Raises
+    ------
+    InputError
+        If no basin has a file.
+    """
+    if concept.template == "caravan":
+        if caravan is None:
+            raise InputError(
+                f"Concept {concept.name}: caravan stands for a Caravan gauge's own file, which CAMELS-US basins do not "
+                "have; write their Caravan files as caravan/timeseries/csv/camels/camels_{basin}.csv, for example."
+            )
+        return {basin: caravan[basin] for basin in basins if basin in caravan}
+    for root in ([Path(data_dir)] if data_dir is not None else []) + [Path()]:
+        parts = {b: concept.template.replace("{basin}", b).replace("{number}", basin_number(b)) for b in basins}
+        if files := {basin: root / part for basin, part in parts.items() if (root / part).is_file()}:
+            return files
+    whom = f"basin {basins[0]}" if len(basins) == 1 else f"any of the {len(basins)} basins"
+    raise InputError(f"Concept {concept.name}: no file {concept.template} for {whom} in {data_dir or 'this folder'}.")
+
+
+def read_concepts(path, concepts, others=()) -> pd.DataFrame:
+    """Concepts of one basin that stand in one file, in their units, behind other columns of it, which stay as they are.
+
+    Daily, float32; `.attrs` as `read_columns` gives them.
+    """
+    snow = [concept.column for concept in concepts if concept.snow_amount and concept.factor > 0]
+    read = read_columns(path, [*others, *(concept.column for concept in concepts)], snow)
+    series = {concept.name: read[concept.column] * np.float32(concept.factor) for concept in concepts}
+    frame = pd.DataFrame({name: read[name] for name in others} | series, index=read.index)
+    frame.attrs = read.attrs
+    return frame

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from reading.attributes import ATTRIBUTES, attribute_folder
 from reading.concepts import CARAVAN_FORCING
-from reading.folders import PRODUCTS, caravan_files, folder_with, forcing_files, streamflow_files
-from reading.text_files import KNOWN, PET_NAMES, read_columns, read_forcing, read_streamflow, separator_of, text_of
+from reading.folders import PRODUCTS, caravan_files, folder_with, forcing_files, streamflow_files, visible
+from reading.text_files import KNOWN, PET_NAMES, head_of, read_columns, read_forcing, read_streamflow, text_of
 from writing.files import InputError, some
 
 SAMPLE = 30  # files that are opened to see periods and columns
@@ -88,7 +88,7 @@ def look_at_camels(folder):
     except InputError:
         print("  no attributes: unpack camels_attributes_v2.0 there")
         return basins
-    files = sorted(attributes.glob("camels_*.txt"))
+    files = visible(attributes.glob("camels_*.txt"))
     names = {name for path in files for name in columns_of(path)}
     missing = [name for name in ATTRIBUTES if name not in names]
     print(f"  {len(ATTRIBUTES) - len(missing)} of the {len(ATTRIBUTES)} attributes in {attributes}: ", end="")
@@ -100,9 +100,9 @@ def look_at_caravan(folder):
     """Sets and gauges, periods, attributes, columns that can be concepts; returns the gauges."""
     files = caravan_files(folder)
     print(f"Caravan in {folder}")
-    for name, gauges in sorted(Counter(gauge.split("_")[0] for gauge in files).items()):
+    for name, gauges in sorted(Counter(path.parent.name for path in files.values()).items()):
         attributes = folder / "attributes" / name
-        held = sorted(path.name for path in attributes.glob("attributes_*.csv"))
+        held = [path.name for path in visible(attributes.glob("attributes_*.csv"))]
         print(f"  {name}: {gauges} gauges; " + (", ".join(held) if held else f"no attribute files in {attributes}"))
     frames = opened(lambda path: read_columns(path, [*CARAVAN_FORCING, "streamflow"]), files)
     print(f"  {period(frames)}")
@@ -117,7 +117,9 @@ def look_at_caravan(folder):
 def look_at_tables(root, basins):
     """Other csv files that are named by basin: templates of concepts, and the columns."""
     tables = {}
-    for path in sorted(root.rglob("*.csv")):
+    for path in visible(root.rglob("*.csv")):
+        if any(name.startswith(".") for name in path.relative_to(root).parts):
+            continue
         for number in re.findall("[0-9]+", path.stem):
             if number.zfill(8) in basins:
                 word = "{basin}" if len(number) == 8 else "{number}"
@@ -144,5 +146,4 @@ def described(names):
 
 def columns_of(path):
     """Names in the first line of a table."""
-    head = text_of(path).partition(b"\n")[0].decode("utf-8", "replace").replace('"', "")
-    return [name.strip() for name in head.split(separator_of(head))]
+    return head_of(text_of(path))[0]

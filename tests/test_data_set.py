@@ -1,0 +1,868 @@
+"""Folders, basin lists, attributes, concepts and the data set that a training opens, against hand-written files."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from small_files import (
+    GAUGES,
+    caravan_frame,
+    flow_path,
+    flow_rows,
+    forcing_path,
+    forcing_text,
+    make_camels,
+    make_caravan,
+    write,
+    write_caravan,
+)
+
+import hydrodata_tf as hd
+from reading import attributes, concepts, folders, look, text_files
+from writing import files
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL = ROOT.parent / "shared" / "data"
+SMALL = REAL / "camels_us_small"
+needs_real = pytest.mark.skipif(not SMALL.is_dir(), reason="the real CAMELS-US cut-out is not at hand")
+SWE = "swe=swe/{number}.csv:uaz_swe"
+
+
+@pytest.fixture
+def camels(tmp_path):
+    return make_camels(tmp_path / "camels")
+
+
+@pytest.fixture
+def caravan(tmp_path):
+    return make_caravan(tmp_path / "caravan")
+
+
+def load(root, tmp_path, **options):
+    options = {"attributes": "none", "cache_dir": tmp_path / "cache", "progress": False} | options
+    return hd.load_dataset(root, **options)
+
+
+# Ids and basin lists
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("1022500", "01022500"), (1022500, "01022500"), ("hysets_01075000", "hysets_01075000"), ("x" * 100, "x" * 100)]
+    + [("1022500.0", "01022500")],
+)
+def test_basin_id(given, expected):
+    assert hd.basin_id(given) == expected
+
+
+@pytest.mark.parametrize("given", ["", "../etc", "a/b", "a\\b", "{0}", "a\nb", "..", "C:x", "a..b", "é", "x" * 101])
+def test_basin_id_refuses_what_could_leave_the_folder(given):
+    with pytest.raises(hd.InputError, match="is not a basin id"):
+        hd.basin_id(given)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1022500\r\n\r\n02046000\r\n",
+        "\ufeffbasin_id\tlon\tlat\n01022500\t-67\t44\n02046000\t1\t2\n",
+        "lon,gauge_id\n1,1022500\n2,2046000\n",
+        'name;Gauge_ID\n"Green River; upper";1022500\nOwl Creek;2046000\n',
+        "name,basin_id\nGreen River,1022500\nOwl Creek,2046000\n",
+        "area km2,basin_id,donor_id\n573.6,1022500,99000012\n100.1,02046000,99000020\n",
+        '"","basin_id"\n"1","01022500"\n"2","02046000"\n',
+        '"basin_id"\n"01022500"\n"02046000"\n',
+        "basin_id\n1022500.0\n2046000.0\n",
+        "basin_id lon lat\n01022500 -67 44\n02046000 1 2\n",
+    ],
+)
+def test_basin_lists_as_people_have_them(tmp_path, text):
+    assert hd.read_basins(write(tmp_path / "list.csv", text)) == ["01022500", "02046000"]
+
+
+def test_ids_themselves_and_the_lists_of_the_project():
+    assert hd.read_basins(["1022500", "hysets_1"]) == ["01022500", "hysets_1"]
+    assert hd.read_basins("1022500") == ["01022500"]
+    assert len(hd.read_basins("s_391attrs.csv")) == 391
+
+
+@needs_real
+def test_real_basin_lists():
+    lists = {name: hd.read_basins(REAL / name) for name in ("basin_391.tsv", "basins_531.txt")}
+    assert {name: (len(ids), ids[0]) for name, ids in lists.items()} == {
+        "basin_391.tsv": (391, "06224000"),
+        "basins_531.txt": (531, "01022500"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "is empty"),
+        ("01022500\n02046000\n1022500\n", "list.txt holds 01022500 more than once; remove the repeated ids"),
+        ("01022500\n../x\n", "line 2: no basin id in '../x'"),
+        ("01022500\n02046000 11230500\n", "line 2: no basin id in '02046000 11230500'; write one id a line"),
+        ("01022500\n02046000,11230500\n", "line 2: no basin id in '02046000,11230500'"),
+        ("01022500 02046000\n11230500 11230501\n", "line 1: no column basin_id among 01022500, 02046000"),
+        ("station,lon\n01022500,-67\n", "line 1: no column basin_id among station, lon"),
+        ("station\n01022500\n", "line 1: 'station' is no id; write basin_id above the ids"),
+        ("station_id\n01022500\n", "line 1: 'station_id' is no id"),
+        ("lon,gauge_id\n1\n", "line 2: 1 fields instead of 2"),
+        ("basin_id,lon\n,1\n", "line 2: no basin id in ''"),
+        ("basin_id\n", "The basin list is empty"),
+    ],
+)
+def test_bad_basin_lists(tmp_path, text, sentence):
+    with pytest.raises(hd.InputError, match=sentence):
+        hd.read_basins(write(tmp_path / "list.txt", text))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["train_start", "valid_end", "Test_Start", "train start", "TEST END", "test_stop", "train_strat", "tset_end"],
+)
+def test_periods_of_single_basins_are_withdrawn(tmp_path, name):
+    with pytest.raises(
+        hd.InputError, match=f"list.csv: the column '{name}' gives periods .* an option that is withdrawn"
+    ):
+        hd.read_basins(write(tmp_path / "list.csv", f"basin_id,{name}\n01022500,2001-01-01\n"))
+    for other in ("training_area", "test_score", "mean_streamflow", "region"):
+        assert hd.read_basins(write(tmp_path / "list.csv", f"basin_id,{other}\n01022500,3\n")) == ["01022500"]
+
+
+def test_basin_list_that_is_not_there(tmp_path):
+    for spec in (tmp_path / "none", "none.txt", "a/b"):
+        with pytest.raises(hd.InputError, match="no such basin list"):
+            hd.read_basins(spec)
+
+
+# Folders
+
+
+def test_folders(tmp_path, camels):
+    zipped = tmp_path / "zip"
+    shutil.copytree(camels, zipped / "basin_dataset_public_v1p2")
+    for root, found in ((zipped, zipped / "basin_dataset_public_v1p2"), (camels, camels), (camels.parent, camels)):
+        assert hd.folder_with("basin_mean_forcing", root) == found
+    for root, sentence in ((camels / "swe", "no folder basin_mean_forcing"), (camels / "none", "no such folder")):
+        with pytest.raises(hd.InputError, match=sentence):
+            hd.folder_with("basin_mean_forcing", root)
+    for words, sentence in (
+        (("01022500", "era5"), "'era5' is not a forcing product; choose from daymet"),
+        (("01022500", "nldas"), "unpack the nldas forcing"),
+        (("9999999",), "no daymet forcing file for basin 09999999"),
+    ):
+        with pytest.raises(hd.InputError, match=sentence):
+            hd.load_forcing(camels, *words)
+    shutil.rmtree(camels / "usgs_streamflow")
+    with pytest.raises(hd.InputError, match="no folder usgs_streamflow"):
+        hd.load_streamflow(camels, "01022500")
+
+
+def test_two_files_of_one_basin(camels):
+    shutil.copytree(camels / "usgs_streamflow" / "01", camels / "usgs_streamflow" / "02")
+    with pytest.raises(hd.InputError, match="are both files of basin 01022500; remove one"):
+        hd.load_streamflow(camels, "01022500", 1e9)
+
+
+def test_basins_behind_links_are_found_and_what_cannot_be_read_is_named(camels, tmp_path, monkeypatch):
+    product = camels / "basin_mean_forcing" / "daymet"
+    write(forcing_path(camels, "03000001", huc="03"), forcing_text())
+    shutil.move(product / "01", tmp_path / "01")
+    os.symlink(tmp_path / "01", product / "01", target_is_directory=True)
+    os.symlink(product, product / "01" / "round", target_is_directory=True)
+    assert sorted(folders.forcing_files(camels, "daymet")) == ["01022500", "02046000", "03000001", "11230500"]
+    scandir, locked = os.scandir, product / "03"
+
+    def closed(path):
+        if Path(path) == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", closed)
+        with pytest.raises(hd.InputError, match="03 cannot be read .Permission denied"):
+            folders.forcing_files(camels, "daymet")
+    shutil.move(tmp_path / "01", tmp_path / "elsewhere")
+    with pytest.raises(hd.InputError, match="01 is a link to nothing"):
+        folders.forcing_files(camels, "daymet")
+
+
+def test_several_data_sets_below_a_folder_are_no_guess(camels, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(camels, tmp_path / "two" / name)
+    with pytest.raises(hd.InputError, match="basin_mean_forcing is in .*a, .*b; give one of them"):
+        hd.load_forcing(tmp_path / "two", "01022500")
+    with pytest.raises(hd.InputError, match="camels_clim.txt is in .*a/camels.*, .*b/camels"):
+        hd.load_attributes(tmp_path / "two", ["01022500"])
+
+
+def test_hidden_files_and_folders_are_no_data(camels, caravan, tmp_path, capsys):
+    """What Jupyter, a Mac and its Finder leave beside the files."""
+    for path in [p for p in (*camels.rglob("*"), *caravan.rglob("*")) if p.is_file()]:
+        write(path.with_name(f"._{path.name}"), b"\0\5\26\7")
+        write(path.with_name(".DS_Store"), b"\0\0\0\1Bud1")
+        write(path.parent / ".ipynb_checkpoints" / f"{path.stem}-checkpoint{path.suffix}", path.read_bytes())
+        write(path.parent / ".ipynb_checkpoints" / path.name, path.read_bytes())
+    for root in (camels, caravan):
+        shutil.copytree(root, root / ".backup")
+    ds = load(camels, tmp_path, concepts=[SWE])
+    assert ds["basin"].values.tolist() == ["01022500", "02046000", "11230500"] and ds["lat"].notnull().all()
+    assert hd.load_attributes(camels, ["1022500"], ("p_mean", "elev_mean")).iloc[0].tolist() == [1.25, 100.5]
+    assert load(caravan, tmp_path, forcing="caravan")["basin"].values.tolist() == list(GAUGES)
+    look.look(camels)
+    look.look(caravan)
+    out = capsys.readouterr().out
+    assert "ipynb" not in out and "._" not in out and ".backup" not in out and "cannot be read" not in out
+
+
+def test_a_strange_file_does_not_matter_to_basins_that_are_named(caravan, tmp_path):
+    folder = caravan / "timeseries" / "csv" / "lamah"
+    for name in ("notes.csv", "camels_notes.txt"):
+        write(folder / name, "not a gauge\n")
+    for name in ("x y_1", "x;rm_1", "é_1", "x\\y_1"):
+        shutil.copy(folder / "lamah_1145.csv", folder / f"{name}.csv")
+        named = load(caravan, tmp_path, forcing="caravan", basins=[GAUGES[1]])
+        assert named["basin"].values.tolist() == [GAUGES[1]]
+        with pytest.raises(hd.InputError, match="is not a basin id.* Rename or remove the file"):
+            load(caravan, tmp_path, forcing="caravan")
+        (folder / f"{name}.csv").unlink()
+
+
+# Attributes
+
+
+@needs_real
+def test_attribute_table_of_the_project_is_reproduced(tmp_path):
+    out = tmp_path / "attributes.csv"
+    command = ["attributes", "--data-dir", str(SMALL), "--basins", str(REAL / "basin_391.tsv"), "--out", str(out)]
+    subprocess.run([sys.executable, str(ROOT / "hydrodata_tf.py"), *command], check=True)
+    assert out.read_bytes() == (ROOT / "s_391attrs.csv").read_bytes()
+
+
+def test_attribute_table_of_the_project():
+    table = pd.read_csv(ROOT / "s_391attrs.csv", dtype={"basin_id": str}).set_index("basin_id")
+    assert table.shape == (391, 27) and list(table.columns) == list(attributes.ATTRIBUTES)
+    assert table.index.str.len().unique().tolist() == [8]
+    np.testing.assert_allclose(table.mean(), 0, atol=1e-8)
+    np.testing.assert_allclose(table.std(ddof=0), 1, atol=1e-8)
+
+
+def test_attributes_of_a_folder_and_a_table(camels, tmp_path, capsys):
+    frame = hd.load_attributes(camels, ["11230500", "1022500"], ("p_mean", "elev_mean"))
+    assert frame.loc["11230500"].tolist() == [3.25, 300.5] and frame.loc["01022500"].tolist() == [1.25, 100.5]
+    table = write(tmp_path / "t.csv", "basin_id,a,name,b\n1022500,1.5,x,-2\n02046000,2.5,y,3e1\n")
+    frame = hd.load_attributes(table, ["02046000"], None)
+    assert list(frame.columns) == ["a", "b"] and frame.loc["02046000"].tolist() == [2.5, 30.0]
+    assert capsys.readouterr().out.endswith(
+        "1 of 3 columns are no attributes, as they hold no numbers or have no name: name.\n"
+    )
+    write(table, ",gauge_id,elev,country,Unnamed: 9\n0,96000001,10.5,US,3\n1,96000002,20.5,MX,4\n")
+    frame = hd.load_attributes(table, ["96000002", "96000001"], None)
+    assert frame.columns.tolist() == ["elev"] and frame["elev"].tolist() == [20.5, 10.5]
+    assert "3 of 4 columns are no attributes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("basin_id,a\n01022500,1\n", r"no attributes \(first: a\) for 1 basins: 02046000"),
+        *((f"basin_id,a\n01022500,1\n02046000,{word}\n", "first: a") for word in ("NA", "-999", "-9999.0", "", "NaN")),
+        ("basin_id,a\n01022500,1\n02046000,1o\n", "line 3: '1o' is not a number"),
+        ("basin_id;a\n01022500;1\n02046000;10,5\n", "line 3: '10,5' is not a number .with a decimal point"),
+        ("basin_id,a\n01022500,1\n02046000,inf\n", "line 3: a 'inf' is beyond 1e.15"),
+        ("basin_id,a\n01022500,1\n02046000,1.1e15\n", "line 3: a '1.1e15' is beyond"),
+        ("basin_id,a\n01022500,1\n02046000,12", "line 3: the last line has no line break and may be cut"),
+        ("basin_id,a\n01022500,1\n2046000,1\n02046000,2\n", "line 4: basin 02046000 stands here a second time"),
+        ("basin_id,a\n01022500,1\n02046000\n", "line 3: 1 fields instead of 2"),
+        ('basin_id,a\n01022500,1\n02046000,"1\n', "line 3: a quotation mark without its other half"),
+        ("basin_id,a\n../x,1\n", "line 2: '../x' is not a basin id"),
+        ("basin_id,a,a\n01022500,1,2\n", "a column name stands twice"),
+        ("basin_id,b\n01022500,1\n02046000,2\n", "no attribute a"),
+        ("", "is empty"),
+    ],
+)
+def test_bad_attributes(tmp_path, text, sentence):
+    path = write(tmp_path / "t.csv", text)
+    with pytest.raises(hd.InputError, match=sentence) as caught:
+        hd.load_attributes(path, ["01022500", "02046000"], ("a",))
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["basin_id,elev\n1,1.234.567\n", "basin_id,elev\n1,high\n", ",basin_id\n0,1\n"])
+def test_a_table_without_a_number_is_refused(tmp_path, text):
+    with pytest.raises(hd.InputError, match="t.csv: no column of numbers among"):
+        hd.load_attributes(write(tmp_path / "t.csv", text), ["1"], None)
+
+
+def test_a_cut_table_is_read_where_the_cut_does_not_matter(tmp_path):
+    table = write(tmp_path / "t.csv", "basin_id,a,b\n1,1.5,2\n2,3.5,4")
+    assert hd.load_attributes(table, ["1"], ("a", "b")).iloc[0].tolist() == [1.5, 2]
+    assert hd.load_attributes(table, ["2"], ("a",)).iloc[0].tolist() == [3.5]
+
+
+def test_attribute_files_absent(camels, tmp_path):
+    shutil.rmtree(camels / "camels_attributes_v2.0")
+    with pytest.raises(hd.InputError, match="unpack the CAMELS attributes"):
+        hd.load_attributes(camels, "01022500")
+    assert np.isnan(load(camels, tmp_path)["lon"].values).all()
+    with pytest.raises(hd.InputError, match="no such file; give a table"):
+        load(camels, tmp_path, attributes="nothing.csv")
+
+
+def test_command_writes_z_scores(camels, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(attributes, "ATTRIBUTES", ("p_mean", "elev_mean"))
+    monkeypatch.setattr(hd.load_attributes, "__defaults__", (("p_mean", "elev_mean"),))
+    out, basins = tmp_path / "out.csv", write(tmp_path / "b.txt", "01022500\n02046000\n11230500\n")
+    hd.write_attributes(camels, basins, out)
+    # 1.25, 2.25, 3.25: mean 2.25, population standard deviation sqrt(2/3)
+    rows = ["basin_id,p_mean,elev_mean", "01022500,-1.22474487,-1.22474487", "02046000,0,0"]
+    assert out.read_text().split() == [*rows, "11230500,1.22474487,1.22474487"]
+    words = ["hydrodata_tf.py", "attributes", "--data-dir", str(camels), "--basins", "x.txt", "--out", "o"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as stop:
+        files.cli(hd.main)
+    assert stop.value.code == 2 and capsys.readouterr().err == "x.txt: no such basin list.\n"
+
+
+def test_caravan_attributes(caravan, tmp_path):
+    options = {"forcing": "caravan", "attributes": "auto"}
+    with pytest.raises(hd.InputError, match="no attributes_caravan file holds camels_01022500, lamah_1145"):
+        load(caravan, tmp_path, **options)
+    path = {gauge: caravan / "attributes" / gauge.split("_")[0] for gauge in GAUGES}
+    path = {gauge: folder / f"attributes_caravan_{folder.name}.csv" for gauge, folder in path.items()}
+    for i, gauge in enumerate(GAUGES):
+        write(path[gauge], f"gauge_id,p_mean,pet_mean,note\n{gauge},{i}.5,2.25,text\n")
+    ds = load(caravan, tmp_path, **options)
+    assert ds["attribute"].values.tolist() == ["p_mean", "pet_mean"]
+    assert ds["attributes"].values.tolist() == [[0.5, 2.25], [1.5, 2.25]]
+    write(path["lamah_1145"], "gauge_id,p_mean,pet_mean\nlamah_1145,1,NA\n")
+    assert load(caravan, tmp_path, **options)["basin"].values.tolist() == [GAUGES[0]]
+    with pytest.raises(hd.InputError, match="1 of 2 basins cannot be used. No attributes_caravan file .*: lamah_1145"):
+        load(caravan, tmp_path, basins=list(GAUGES), **options)
+
+
+# Climate indices
+
+
+def test_climate_attributes(caravan, tmp_path):
+    options = {"forcing": "caravan", "attributes": "climate"}
+    with pytest.raises(hd.InputError, match="give the training period"):
+        load(caravan, tmp_path, **options)
+    ds = load(caravan, tmp_path, climate_period=("2001-01-01", "2001-12-31"), **options)
+    row = ds["attributes"].sel(basin="camels_01022500").to_series()
+    # 0, 1.25, 2.5, 3.75, 5 mm over 365 days: mean 2.5, one day in five below 1 mm, none of 12.5 mm
+    assert row["p_mean"] == 2.5 and row["pet_mean"] == 2.5 and row["aridity"] == 1
+    assert row["low_prec_freq"] == pytest.approx(365.25 / 5) and row["low_prec_dur"] == 1
+    assert row["high_prec_freq"] == 0 and row["high_prec_dur"] == 0 and abs(row["p_seasonality"]) < 0.01
+    frame = caravan_frame()[:365]
+    cold = frame["temperature_2m_min"] + 3 < 0
+    expected = frame.loc[cold, "total_precipitation_sum"].sum() / frame["total_precipitation_sum"].sum()
+    assert row["frac_snow"] == pytest.approx(expected, rel=1e-6)
+    ds = load(caravan, tmp_path, climate_period=("2001-01-01", "2001-01-02"), **options)
+    assert float(ds["attributes"].sel(basin="camels_01022500", attribute="p_mean")) == 0.625
+    with pytest.raises(hd.InputError, match="1 of 2 basins cannot be used. No precipitation from .*: camels_01022500"):
+        load(caravan, tmp_path, basins=list(GAUGES), climate_period=("2001-01-01", "2001-01-01"), **options)
+    write_caravan(caravan, GAUGES[0], caravan_frame().assign(**{hd.PET: np.nan}))
+    with pytest.raises(hd.InputError, match=f"No potential evaporation from 2001-01-01 to 2001-12-31: {GAUGES[0]}"):
+        load(caravan, tmp_path, basins=list(GAUGES), climate_period=("2001-01-01", "2001-12-31"), **options)
+
+
+def test_climate_is_that_of_days_with_rain_and_temperature(tmp_path):
+    """2.5 mm on average; without the day of 5 mm whose temperature is missing 907.5 mm in 364 days."""
+    frame = caravan_frame(365)
+    frame.loc[4, "temperature_2m_min"] = np.nan
+    write_caravan(tmp_path / "c", "x_1", frame)
+    period = ("2001-01-01", "2001-12-31")
+    ds = load(tmp_path / "c", tmp_path, forcing="caravan", attributes="climate", climate_period=period)
+    row = ds["attributes"].sel(basin="x_1").to_series()
+    assert row["p_mean"] == pytest.approx(907.5 / 364) and row.notna().all()
+
+
+@pytest.mark.parametrize(("wettest", "days", "length"), [(8.1, 365.25 / 15, 1), (6.7, 0, 0)])
+def test_high_precipitation_is_five_times_the_mean(wettest, days, length):
+    """One day in fifteen with 8.1 mm, else 1 mm: 5.5 times the mean; with 6.7 mm 4.8 times."""
+    rain = np.where(np.arange(390) % 15 == 3, wettest, 1.0)
+    got = hd.climate_indices(rain, rain, np.datetime64("2001-01-01") + np.arange(390))
+    assert got["high_prec_freq"] == pytest.approx(days) and got["high_prec_dur"] == length
+
+
+def test_days_on_the_limits_of_the_climate_indices():
+    """10 mm are 5 times the mean of 2 mm: high; 1 mm is not low; 0 degrees C is not snow."""
+    rain = np.array([1.0, 1, 1, 10, 1, 1, 1, 1, 0, 3])
+    temperature = np.array([0.0, 0, 0, 0, 0, 0, -0.5, 0, 0, 0])
+    got = hd.climate_indices(rain, temperature, np.datetime64("2001-01-01") + np.arange(10))
+    assert got["p_mean"] == 2 and got["frac_snow"] == pytest.approx(1 / 20)
+    assert got["high_prec_freq"] == got["low_prec_freq"] == pytest.approx(36.525)
+    assert got["high_prec_dur"] == got["low_prec_dur"] == 1
+
+
+@pytest.mark.parametrize(
+    ("wet", "length"), [("1", 1), ("0", 0), ("10", 1), ("01", 1), ("110111", 2.5), ("0110", 2), ("1001011", 4 / 3)]
+)
+def test_mean_length_of_dry_spells(wet, length):
+    rain = np.where(np.array(list(wet)) == "1", 0.5, 1.5)
+    dates = np.datetime64("2001-01-01") + np.arange(len(wet))
+    assert hd.climate_indices(rain, np.ones(len(wet)), dates)["low_prec_dur"] == pytest.approx(length)
+
+
+def test_climate_indices_by_hand():
+    """January storms in a dry, warm land; a pure wave of rain 60 degrees behind that of temperature."""
+    dates = np.arange("2001-01-01", "2003-01-01", dtype="datetime64[D]")
+    rain = np.zeros(730)
+    rain[[9, 10, 11, 20, 21, 374, 375, 376, 385, 386]] = 20.0
+    rain[100:110] = 0.5
+    temperature = np.where(np.arange(730) % 365 == 10, -1.0, 15.0)
+    got = hd.climate_indices(rain, temperature, dates, pet=np.full(730, 2.0))
+    assert got["p_mean"] == pytest.approx(205 / 730) and got["aridity"] == pytest.approx(2 * 730 / 205)
+    assert got["frac_snow"] == pytest.approx(40 / 205)
+    assert got["high_prec_freq"] == pytest.approx(10 / 730 * 365.25) and got["high_prec_dur"] == pytest.approx(2.5)
+    assert list(got)[:3] == ["p_mean", "pet_mean", "aridity"]
+    assert "pet_mean" not in hd.climate_indices(rain, rain, dates)
+    angle = 2 * np.pi * pd.DatetimeIndex(dates).day_of_year.to_numpy() / 365.25
+    for phase, seasonality in ((np.pi / 3, 0.25), (0, 0.5), (np.pi, -0.5)):
+        wave = hd.climate_indices(4 + 2 * np.cos(angle - phase), 10 + 8 * np.cos(angle), dates)
+        assert wave["p_seasonality"] == pytest.approx(seasonality, abs=1e-6)
+
+
+# Concepts
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "label"),
+    [
+        (SWE, ("swe", "swe/{number}.csv", "uaz_swe", 1.0, "mm", "name"), "snow water equivalent"),
+        ("s=C:\\x\\{basin}.csv:a b*2.5[mm]", ("s", "C:\\x\\{basin}.csv", "a b", 2.5, "mm", ""), "a b"),
+        ("d=e_{number}.csv:snow_depth", ("d", "e_{number}.csv", "snow_depth", 1.0, "m of snow", "column"),
+         "snow depth (physical thickness)"),
+        ("w=e_{number}.csv:sd*1000", ("w", "e_{number}.csv", "sd", 1000.0, "mm of water", "column"),
+         "snow water equivalent"),
+        ("w=e_{number}.csv:sd*100", ("w", "e_{number}.csv", "sd", 100.0, "cm of water", "column"),
+         "snow water equivalent"),
+        ("d=caravan:volumetric_soil_water_layer_3_mean*70",
+         ("d", "caravan", "volumetric_soil_water_layer_3_mean", 70.0, "m3/m3 * 70", ""), "soil moisture, 28-100 cm"),
+        ("t=e_{number}.csv:temperature_2m*100", ("t", "e_{number}.csv", "temperature_2m", 100.0, "K * 100", ""),
+         "air temperature"),
+        ("x=a{basin}.csv:y", ("x", "a{basin}.csv", "y", 1.0, "as in file", ""), "y"),
+        ("x=a{basin}.csv:y*1e-8[m]", ("x", "a{basin}.csv", "y", 1e-8, "m", ""), "y"),
+        ("x=a{basin}.csv:y*-1e8[m]", ("x", "a{basin}.csv", "y", -1e8, "m", ""), "y"),
+        ("x=a{basin}.csv:y*-3", ("x", "a{basin}.csv", "y", -3.0, "as in file * -3", ""), "y"),
+        ("snow=own/{basin}.csv:swe[mm]", ("snow", "own/{basin}.csv", "swe", 1.0, "mm", "name"), "swe"),
+        ("k=a/{basin}.csv:snow_cover[%]", ("k", "a/{basin}.csv", "snow_cover", 1.0, "%", "column"), "snow_cover"),
+    ],
+)  # fmt: skip
+def test_parse_concept(text, expected, label):
+    concept = hd.parse_concept(text)
+    assert concept == hd.Concept(*expected) and concept.label == label
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "amount"),
+    [
+        ("soil=sweden/{basin}.csv:water[mm]", "", False),
+        ("answer=snow/{basin}.csv:sweet[mm]", "", False),
+        ("SWE_2=a/{basin}.csv:water[mm]", "name", True),
+        ("store=a/{basin}.csv:sd", "column", True),
+        ("store=a/{basin}.csv:water[cm of snow]", "unit", True),
+        ("cover=a/{basin}.csv:snow_cover[%]", "column", False),
+    ],
+)
+def test_snow_is_what_name_column_or_unit_says(text, says, amount):
+    concept = hd.parse_concept(text)
+    assert (concept.snow, concept.snow_amount) == (says, amount)
+
+
+def test_lengths_of_water_are_converted_and_nothing_else_is():
+    conversion = concepts.conversion
+    assert conversion("cm", "mm") == 10 and conversion("mm", "m of water") == 0.001 and conversion("K", "K") == 1
+    for units, wanted in (("m of snow", "mm"), ("m3/m3", "mm"), ("mm", "as in file")):
+        with pytest.raises(hd.InputError, match=f"{units} cannot be turned into {wanted}"):
+            conversion(units, wanted)
+
+
+def test_water_of_the_four_soil_layers():
+    """The thickness in mm is that of the depths in the label, from the surface to 289 cm without a gap."""
+    bottom = 0
+    for layer, thickness in concepts.SOIL_LAYER_MM.items():
+        for column in (f"volumetric_soil_water_layer_{layer}", f"volumetric_soil_water_layer_{layer}_mean"):
+            concept = hd.parse_concept(f"soil=caravan:{column}*{thickness:g}")
+            label = f"soil moisture, {bottom}-{bottom + thickness / 10:g} cm"
+            assert (concept.units, concept.label) == ("mm", label)
+        bottom += int(thickness / 10)
+    assert bottom == 289 and list(concepts.SOIL_LAYER_MM) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("swe", "write it as"),
+        ("swe=a{basin}.csv", "write it as"),
+        ("swe=:x", "write it as"),
+        ("swe=a{basin}: ", "write it as"),
+        ("swe=a{basin}.csv:x*2*3", "write it as"),
+        ("../x=a{basin}.csv:x", "should be letters"),
+        ("streamflow=a{basin}.csv:x", "is taken"),
+        ("swe=a{basin.__class__}.csv:x", "in braces"),
+        ("swe=a{0}{number}.csv:x", "in braces"),
+        ("swe=a.csv:x", "every basin would read a.csv"),
+        *((f"x=a{{basin}}.csv:x*{word}", f"{word!r} is not a factor") for word in ("ten", "0", "1e999", "9.9e-9")),
+        *((f"x=a{{basin}}.csv:x*{word}", f"{word!r} is not a factor") for word in ("-1.01e8", "100000001")),
+        ("snow=f/{basin}_lump_cida_forcing_leap.txt:swe(mm)", "is 0 everywhere, not snow"),
+        ("snow=f/{basin}_lump_cida_forcing_leap.txt:SWE", "is 0 everywhere"),
+        ("swe=a/{basin}.csv:water[bananas]", "is snow, as its name says, but 'bananas' is no length"),
+        ("swe=a/{basin}.csv:water", "but 'as in file' is no length"),
+    ],
+)
+def test_bad_concepts(text, sentence):
+    with pytest.raises(hd.InputError, match=sentence):
+        hd.parse_concept(text)
+
+
+def test_files_of_a_concept_are_looked_for_in_one_place(camels, tmp_path, monkeypatch):
+    """All in the data folder, or all in the current one: never some here and some there."""
+    with pytest.raises(hd.InputError, match="no file none/{number}.csv for any of the 3 basins"):
+        load(camels, tmp_path, concepts=["swe=none/{number}.csv:uaz_swe"])
+    with pytest.raises(hd.InputError, match="no file x{number}.csv for basin 01022500"):
+        hd.load_concept("k=x{number}.csv:x", "01022500", tmp_path)
+    shutil.copytree(camels / "swe", tmp_path / "here" / "swe")
+    (camels / "swe" / "2046000.csv").unlink()
+    monkeypatch.chdir(tmp_path / "here")
+    found = load(camels, tmp_path, concepts=[SWE])["swe"].notnull().any("date").values.tolist()
+    assert found == [True, False, True]
+    shutil.rmtree(camels / "swe")
+    assert load(camels, tmp_path, concepts=[SWE])["swe"].notnull().any("date").values.all()
+    assert hd.load_concept(SWE, "01022500").iloc[0] == 0
+
+
+def test_a_concept_may_have_the_name_of_a_product(camels, tmp_path):
+    for name in ("daymet", "maurer", "caravan", "forcing"):
+        ds = load(camels, tmp_path, concepts=[f"{name}=swe/{{number}}.csv:daymet_swe"])
+        assert ds[name].sel(date="2001-01-05").values.tolist() == [0, 1, 2]
+        assert ds["prcp"].sel(date="2001-01-03").values.tolist() == [2, 3, 4]
+
+
+def test_caravan_is_no_template_with_camels_forcing(camels, caravan, tmp_path):
+    concept = "soil=caravan:volumetric_soil_water_layer_1_mean*70"
+    shutil.copytree(caravan, camels / "caravan")
+    sentence = "caravan/timeseries/csv/camels/camels_{basin}.csv"
+    for read in (
+        lambda: load(camels, tmp_path, concepts=[concept]),
+        lambda: hd.load_concept(concept, "1022500", caravan),
+    ):
+        with pytest.raises(hd.InputError) as caught:
+            read()
+        assert sentence in str(caught.value)
+    ds = load(camels, tmp_path, concepts=[concept.replace("caravan", sentence)], basins=["1022500"])
+    assert float(ds["soil"].sel(date="2001-01-11").values[0]) == pytest.approx(70 * 0.205, rel=1e-6)
+    with pytest.raises(hd.InputError, match="no Caravan file for basin lamah_9"):
+        hd.load_concept(concept, "lamah_9", caravan)
+
+
+def test_concept_column_missing_in_one_file_and_in_all(camels, tmp_path):
+    write(camels / "swe" / "2046000.csv", "date,other\n2001-01-05,7\n")
+    ds = load(camels, tmp_path, concepts=[SWE])
+    assert ds["swe"].isnull().all("date").values.tolist() == [False, True, False]
+    with pytest.raises(hd.InputError, match="no value of none in any file .* has uaz_swe, daymet_swe"):
+        load(camels, tmp_path, concepts=["swe=swe/{number}.csv:none[mm]"])
+
+
+# The data set
+
+
+def test_data_set(camels, tmp_path):
+    ds = load(camels, tmp_path, concepts=[f"{SWE}*0.1[cm]", "other=swe/{number}.csv:daymet_swe"])
+    assert ds["basin"].values.tolist() == ["01022500", "02046000", "11230500"]
+    dates = ds["date"].values.astype("datetime64[D]")
+    assert (str(dates[0]), str(dates[-1]), dict(ds.sizes)) == ("2001-01-01", "2001-02-10", {"basin": 3, "date": 41})
+    one = ds.sel(basin="02046000")
+    assert float(one["prcp"].sel(date="2001-01-03")) == 3.0 and np.isnan(one["prcp"].values[-1])
+    assert float(one["streamflow"].sel(date="2001-01-03")) == pytest.approx(20 * 2.4465755 / 427.165365, rel=1e-6)
+    assert np.isnan(one["streamflow"].sel(date=["2001-01-02", "2001-02-08"])).all()
+    assert float(one["swe"].sel(date="2001-01-05")) == pytest.approx(0.65)
+    source = {"source": "swe/{number}.csv:uaz_swe*0.1"}
+    assert one["swe"].attrs == {"units": "cm", "long_name": "snow water equivalent", "snow": "name"} | source
+    assert float(one["other"].sel(date="2001-01-05")) == 1
+    assert one["other"].attrs["source"] == "swe/{number}.csv:daymet_swe"
+    assert all(ds[name].dtype == np.float32 and ds[name].attrs["units"] for name in ds.data_vars)
+    assert ds.attrs["inputs"] == list(hd.FORCING) and ds.attrs["concepts"] == ["swe", "other"]
+    assert ds.attrs["forcing"] == "daymet"
+    assert (float(one["lat"]), float(one["lon"]), float(one["area_km2"])) == (41.5, -71.25, 427.165365)
+
+
+def test_a_training_reads_what_the_readers_give(camels, tmp_path, monkeypatch):
+    """The array of a basin is the frames of load_*, side by side on the union of their days, each file read once."""
+    swe = camels / "swe" / "1022500.csv"
+    swe.write_text(swe.read_text().replace("2001-01-", "1999-01-"))  # the records have a year without any value between
+    opened, read_bytes = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or read_bytes(path))
+    texts = [SWE, "other=swe/{number}.csv:daymet_swe*2[mm]"]
+    data = hd.open_data(camels, basins=["1022500"], concepts=texts, attributes="none", cache_dir=tmp_path / "cache")
+    assert len(opened) == len(set(opened)) == 4  # forcing, streamflow, snow; and camels_topo.txt for the place
+    parts = [hd.load_forcing(camels, "1022500"), hd.load_streamflow(camels, "1022500")]
+    frame = pd.concat(parts + [hd.load_concept(text, "1022500", camels) for text in texts], axis=1).asfreq("D")
+    assert list(frame) == [*data.inputs, *data.targets] and str(frame.index[0])[:10] == "1999-01-02"
+    np.testing.assert_array_equal(data.days(0, data.first_day, int(data.lengths[0])), frame.to_numpy())
+
+
+def test_report_says_what_is_missing_and_no_more(camels, tmp_path):
+    rows = flow_rows("02046000", "2001-01-03", 30)
+    rows[3] = rows[3].replace("13.00 A", "-999.00 M")
+    rows[4] = rows[4].replace("14.00 A", "-2.50 A")
+    write(flow_path(camels, "02046000"), "\n".join(rows[:10] + rows[12:]) + "\n")
+    (camels / "swe" / "2046000.csv").unlink()
+    other = "other=swe/{number}.csv:daymet_swe"
+    ds = load(camels, tmp_path, concepts=[SWE, other])
+    assert ds["swe"].sel(date="2001-01-05").fillna(-1).values.tolist() == [3.0, -1.0, 10.0]
+    assert ds.attrs["report"].split("\n") == [
+        "3 basins, 2001-01-01 to 2001-02-10",
+        "  streamflow: 4 days missing in 1 basins, 1 of them with a flow below zero, 1 records shorter than the others",
+        "  swe, other: no value in 1 of 3 basins",
+    ]
+    assert ds.attrs["report"] == load(camels, tmp_path, concepts=[SWE, other]).attrs["report"]
+    whole = hd.open_data(camels, basins=["11230500"], attributes="none", cache_dir=tmp_path / "cache")
+    assert whole.report == "1 basins, 2001-01-01 to 2001-02-09"
+
+
+def test_basins_lacking_something(camels, tmp_path):
+    for basins, sentence in (
+        (["01022500", "9999999"], "no daymet forcing file for 1 of 2 basins: 09999999"),
+        ([4, 3, 2, 1], "for 4 of 4 basins: 00000004, 00000003, 00000002 and 1 more.$"),
+        ([3, 2, 1], "for 3 of 3 basins: 00000003, 00000002, 00000001.$"),
+    ):
+        with pytest.raises(hd.InputError, match=sentence):
+            load(camels, tmp_path, basins=basins)
+    flow_path(camels, "02046000").unlink()
+    assert load(camels, tmp_path)["basin"].values.tolist() == ["01022500", "11230500"]
+    with pytest.raises(hd.InputError, match="no streamflow file for 1 of 1 basins: 02046000"):
+        load(camels, tmp_path, basins=["02046000"])
+    shutil.rmtree(camels / "usgs_streamflow" / "01")
+    with pytest.raises(hd.InputError, match="no basin has daymet forcing and streamflow"):
+        load(camels, tmp_path)
+
+
+def test_several_products_are_joined_by_name(camels, tmp_path):
+    for basin in ("01022500", "11230500"):
+        text = forcing_path(camels, basin).read_text().replace("\t1.00\t", "\t1.50\t")
+        write(forcing_path(camels, basin, "maurer_extended"), text)
+    data = hd.open_data(camels, ("daymet", "maurer_extended"), attributes="none", cache_dir=tmp_path / "cache")
+    assert data.inputs[:2] == ["prcp_daymet", "tmin_daymet"] and data.inputs[-1] == "vp_maurer_extended"
+    assert data.basins == ["01022500", "11230500"] and data.left_out == {"02046000": "No maurer_extended forcing file"}
+    assert len(data.inputs) == 10 and data.about["srad_maurer_extended"]["units"] == "W/m2"
+    forcing, _ = data.read([0], data.dates("2001-01-01", "2001-01-04"))
+    assert forcing[0, :, 0].tolist() == [0, 1, 2, 3] and forcing[0, :, 5].tolist() == [0, 1.5, 2, 3]
+    np.testing.assert_array_equal(forcing[..., 6:], forcing[..., 1:5])
+
+
+@pytest.mark.parametrize(
+    ("forcing", "concepts_asked", "sentence"),
+    [
+        (("daymet", "daymet"), (), "name one product, or several different ones"),
+        (("daymet", "caravan"), (), "name one product, or several different ones"),
+        (("daymet", "era5"), (), "'era5' is not a forcing product"),
+        ((), (), "name one product"),
+        (("daymet", "maurer"), ["vp_daymet=x/{basin}.csv:y"], "Concept vp_daymet has the name of an input"),
+        ("daymet", [SWE, SWE], "Two concepts have the same name"),
+    ],
+)
+def test_what_cannot_be_asked_for_together(camels, forcing, concepts_asked, sentence):
+    with pytest.raises(hd.InputError, match=sentence):
+        hd.open_data(camels, forcing, concepts=concepts_asked)
+
+
+def test_attributes_and_order_of_the_data_set(camels, tmp_path):
+    table = write(tmp_path / "t.csv", "basin_id,a\n11230500,3\n02046000,2\n01022500,1\n")
+    ds = load(camels, tmp_path, attributes=table, concepts=[SWE])
+    assert ds["attributes"].values.tolist() == [[1.0], [2.0], [3.0]] and ds["attribute"].values.tolist() == ["a"]
+    back = load(camels, tmp_path, attributes=table, concepts=[SWE], basins=["11230500", "02046000", "01022500"])
+    xr.testing.assert_identical(back.isel(basin=[2, 1, 0]), ds)
+    with pytest.raises(hd.InputError, match="no attribute slope_mean"):
+        load(camels, tmp_path, attributes="auto")
+
+
+@pytest.mark.parametrize("kind", ["csv", "netcdf"])
+def test_caravan_data_set(tmp_path, kind):
+    root = tmp_path / "zip" / "Caravan"
+    for i, gauge in enumerate(GAUGES):
+        write_caravan(root, gauge, caravan_frame(shift=i), kind)
+        name = gauge.split("_")[0]
+        head = "gauge_id,gauge_name,country,gauge_lat,gauge_lon,area"
+        write(
+            root / "attributes" / name / f"attributes_other_{name}.csv", f'{head}\n{gauge},"A, B",X,4{i}.5,-7.25,61.5\n'
+        )
+    layer = "caravan:volumetric_soil_water_layer_1_mean"
+    ds = load(root.parent, tmp_path, forcing="caravan", concepts=[f"soil1={layer}*70", f"theta={layer}"])
+    assert ds["basin"].values.tolist() == list(GAUGES) and ds.attrs["inputs"] == list(hd.CARAVAN_FORCING)
+    assert ds["soil1"].attrs["units"] == "mm" and ds["theta"].attrs["units"] == "m3/m3"
+    assert float(ds["soil1"].sel(basin="lamah_1145", date="2001-01-11")) == pytest.approx(70 * 0.205, rel=1e-6)
+    assert float(ds["total_precipitation_sum"].sel(basin="lamah_1145", date="2001-01-04")) == 4.75
+    assert ds["lat"].values.tolist() == [40.5, 41.5] and ds["area_km2"].values.tolist() == [61.5, 61.5]
+    # every seventh of 400 days is without streamflow, in two gauges
+    assert ds.attrs["report"].endswith("2002-02-04\n  streamflow: 116 days missing in 2 basins")
+
+
+def test_csv_is_read_where_a_gauge_has_both(caravan):
+    write_caravan(caravan, "lamah_1145", caravan_frame(shift=5), "netcdf")
+    assert hd.load_caravan(caravan, "lamah_1145", hd.CARAVAN_FORCING[:1]).iloc[0, 0] == 1  # shift=1 in the csv
+
+
+def test_the_place_of_a_gauge_is_in_the_set_of_its_folder(tmp_path):
+    for gauge, folder in (("camelsgb_uk_1", "camelsgb"), ("GRDC_1", "grdc"), ("aus_vic_1", "aus_vic")):
+        path = write_caravan(tmp_path / "c", gauge, caravan_frame())
+        (tmp_path / "c" / "timeseries" / "csv" / folder).mkdir(exist_ok=True)
+        path.rename(tmp_path / "c" / "timeseries" / "csv" / folder / path.name)
+        other = tmp_path / "c" / "attributes" / folder / f"attributes_other_{folder}.csv"
+        write(other, f"gauge_id,gauge_lat,gauge_lon,area\n{gauge},55.5,-3.25,7.5\n")
+    ds = load(tmp_path / "c", tmp_path, forcing="caravan")
+    for name, number in (("lat", 55.5), ("lon", -3.25), ("area_km2", 7.5)):
+        assert ds[name].values.tolist() == [number] * 3
+
+
+def test_kinds_of_potential_evaporation(caravan, tmp_path):
+    """The older releases' column and ERA5-Land's are one thing; Penman-Monteith's is another, and may stand alone."""
+    old, era5, penman = text_files.PET_NAMES
+    for pets in ((old, era5), (penman, penman)):
+        for gauge, pet in zip(GAUGES, pets, strict=True):
+            write_caravan(caravan, gauge, caravan_frame(pet=pet))
+        assert (load(caravan, tmp_path, forcing="caravan")[hd.PET] == 2.5).all()
+    write_caravan(caravan, GAUGES[0], caravan_frame(pet=old))
+    with pytest.raises(hd.InputError, match="different potential evaporation"):
+        load(caravan, tmp_path, forcing="caravan")
+
+
+def test_bad_caravan(caravan, tmp_path):
+    for root, gauge, sentence in (
+        (caravan, "lamah_9", "no Caravan file for basin lamah_9"),
+        (caravan / "timeseries", "lamah_1145", "no folder timeseries"),
+        (caravan / "none", "lamah_1145", "no such folder"),
+    ):
+        with pytest.raises(hd.InputError, match=sentence):
+            hd.load_caravan(root, gauge)
+    write_caravan(caravan, "lamah_1145", caravan_frame().drop(columns="streamflow"))
+    with pytest.raises(hd.InputError, match="no column streamflow in the file of 1 gauges: lamah_1145"):
+        load(caravan, tmp_path, forcing="caravan")
+    shutil.copytree(caravan / "timeseries" / "csv" / "lamah", caravan / "timeseries" / "csv" / "copy")
+    with pytest.raises(hd.InputError, match="are both files of basin lamah_1145"):
+        hd.load_caravan(caravan, "lamah_1145")
+
+
+def test_gauges_that_cannot_be_used_are_left_out_or_listed(tmp_path):
+    """No flow in the period, an input missing throughout, no rain: left out with the reason, or one error lists all."""
+    spoiled = {"x_1": None, "x_2": "streamflow", "x_3": "temperature_2m_min", "x_4": "total_precipitation_sum"}
+    for gauge, column in spoiled.items():
+        frame = caravan_frame()
+        if column:
+            frame.loc[:364, column] = np.nan if gauge != "x_4" else 0.0
+        write_caravan(tmp_path / "c", gauge, frame)
+    period = ("2001-01-01", "2001-12-31")
+    options = {"forcing": "caravan", "attributes": "climate", "climate_period": period, "used_in": period}
+    data = hd.open_data(tmp_path / "c", cache_dir=tmp_path / "cache", **options)
+    assert data.basins == ["x_1"] and list(data.attributes.index) == ["x_1"]
+    assert data.left_out == {
+        "x_2": "No streamflow from 2001-01-01 to 2001-12-31",
+        "x_3": "No temperature_2m_min from 2001-01-01 to 2001-12-31",
+        "x_4": "No precipitation from 2001-01-01 to 2001-12-31",
+    }
+    with pytest.raises(hd.InputError) as problem:
+        hd.open_data(tmp_path / "c", basins=list(spoiled), cache_dir=tmp_path / "cache", **options)
+    words = str(problem.value)
+    assert words.startswith("2 of 4 basins cannot be used. No streamflow from 2001-01-01 to 2001-12-31: x_2; No temp")
+    later = options | {"attributes": "none", "used_in": ("2002-02-05", "2002-02-28")}
+    with pytest.raises(hd.InputError, match="has no day in the data"):
+        hd.open_data(tmp_path / "c", cache_dir=tmp_path / "cache", **later)
+    flow_only = hd.open_data(tmp_path / "c", basins=["x_2"], forcing="caravan", attributes="none")
+    assert flow_only.left_out == {}  # without a period nothing is asked of the flow
+
+
+# The cache, as the data set uses it, and what is said
+
+
+def test_wrong_area_is_not_hidden_by_the_cache(camels, tmp_path):
+    load(camels, tmp_path)
+    path = forcing_path(camels)
+    path.write_text(path.read_text().replace("427165365", "213582682"))
+    twice = load(camels, tmp_path)["streamflow"].sel(basin="01022500", date="2001-01-03")
+    assert float(twice) == pytest.approx(10 * 2.4465755 / 213.582682, rel=1e-6)
+
+
+def test_two_copies_of_the_data_keep_each_others_numbers_in_one_cache(camels, tmp_path):
+    shutil.copytree(camels, tmp_path / "copy")
+    one, other = (
+        hd.open_data(root, basins=["1022500"], attributes="none", cache_dir=tmp_path / "cache")
+        for root in (camels, tmp_path / "copy")
+    )
+    assert one.arrays != other.arrays
+    for prepared in (one, other):
+        assert np.isfinite(prepared.days(0, prepared.first_day, 3)[:, :5]).all()
+
+
+def test_a_bar_on_a_terminal_if_wanted_and_nothing_else(camels, tmp_path, capsys, monkeypatch):
+    load(camels, tmp_path, progress=True)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    load(camels, tmp_path, progress=False)
+    assert capsys.readouterr().err == ""
+    load(camels, tmp_path, cache_dir=tmp_path / "other", progress=True)
+    assert "reading daymet: 100%" in capsys.readouterr().err
+
+
+def test_a_plain_script_of_three_lines_that_loads_no_network(camels, tmp_path):
+    lines = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom hydrodata_tf import load_dataset\n"
+    lines += "print([m for m in ('keras', 'tensorflow', 'xarray') if m in sys.modules])\n"
+    lines += f"print(dict(load_dataset({str(camels)!r}, attributes='none').sizes))\n"
+    script = write(tmp_path / "script.py", lines)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n{'basin': 3, 'date': 40}\n", "")
+
+
+@pytest.mark.parametrize("inner", ["", "camels", "caravan"])
+def test_look_says_what_a_folder_holds(demo, capsys, inner):
+    look.look(demo / inner)
+    out = capsys.readouterr().out
+    assert out.count("\n") < 40
+    if inner != "caravan":
+        assert "daymet" in out and "4 basins with streamflow" in out and "27 of the 27 attributes" in out
+        assert "2001-10-01 to 2007-09-30" in out
+    if inner != "camels":
+        assert "camels: 4 gauges" in out and "as caravan:COLUMN: " in out
+        assert "volumetric_soil_water_layer_1_mean (m3/m3)" in out and "temperature_2m_min" not in out
+    if inner == "":
+        assert "Concepts of 4 basins, as caravan/timeseries/csv/camels/camels_{basin}.csv:COLUMN: " in out
+
+
+def test_look_says_what_is_missing(camels, caravan, capsys):
+    forcing_path(camels, "02046000").unlink()
+    write(camels / "swe" / "2046000.csv", "date,daymet_swe,depth\n2001-01-02,1,2\n")
+    write(flow_path(camels, "11230500"), "\n".join(flow_rows("11230500", days=3)) + "\n")
+    write(flow_path(camels), "no flow\n")
+    look.look(camels)
+    out = capsys.readouterr().out
+    assert "forcing daymet: 2 basins, 2 of them with streamflow; 2001-01-01 to 2001-02-09\n" in out
+    assert "without forcing: 02046000\n" in out and "cannot be read: " in out and "line 1: 2 fields instead of 6" in out
+    assert "3 basins with streamflow; 2001-01-03 to 2001-02-07 (1 of 2 files looked at differ)" in out
+    assert "2 of the 27 attributes in " in out and "missing: slope_mean, area_gages2, pet_mean and 22 more" in out
+    assert "Concepts of 3 basins, as swe/{number}.csv:COLUMN: " in out and "uaz_swe (mm) in 2 of 3 files" in out
+    flow_path(camels, "02046000").unlink()
+    shutil.rmtree(camels / "usgs_streamflow")
+    shutil.rmtree(camels / "camels_attributes_v2.0")
+    look.look(camels)
+    out = capsys.readouterr().out
+    assert "unpack usgs_streamflow there" in out and "unpack camels_attributes_v2.0 there" in out
+    write_caravan(caravan, "lamah_1145", caravan_frame().drop(columns="streamflow"))
+    look.look(caravan)
+    out = capsys.readouterr().out
+    assert "no column streamflow in 1 of 2 files looked at" in out and "lamah: 1 gauges; no attribute files in" in out
+
+
+def test_look_at_something_else(tmp_path):
+    for folder, sentence in (
+        (tmp_path, "holds neither CAMELS-US nor Caravan data"),
+        (tmp_path / "x", "no such folder"),
+    ):
+        with pytest.raises(hd.InputError, match=sentence):
+            look.look(folder)
