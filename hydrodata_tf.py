@@ -18,18 +18,9 @@ import pandas as pd
 from reading import windows
 from reading.attributes import attribute_folder, climate_indices, load_attributes, write_attributes
 from reading.concepts import CARAVAN_FORCING, Concept, concept_files, parse_concept, read_concepts
-from reading.folders import PRODUCTS, camels_files, caravan_files, folder_with, forcing_files, streamflow_files, visible
+from reading.folders import PRODUCTS, caravan_files, folder_with, forcing_files, streamflow_files, visible
 from reading.tables import basin_id, read_attribute_table, read_basins
-from reading.text_files import (
-    FORCING,
-    KNOWN,
-    PET,
-    PET_NAMES,
-    forcing_head,
-    read_columns,
-    read_forcing,
-    read_streamflow,
-)
+from reading.text_files import FORCING, KNOWN, PET, PET_NAMES, forcing_head, read_columns, read_forcing, read_streamflow
 from writing.files import InputError, note, some
 
 if TYPE_CHECKING:  # imported where it is used: it takes as long as reading a small data set
@@ -107,9 +98,8 @@ def load_streamflow(data_dir, basin, area_m2: float | None = None) -> pd.Series:
     path = _file_of(streamflow_files(data_dir), basin, "streamflow", data_dir)
     if area_m2 is None:
         folder = folder_with("basin_mean_forcing", data_dir) / "basin_mean_forcing"
-        there = [folder / product for product in PRODUCTS if (folder / product).exists()]
-        forcing = [camels_files(product, "_forcing_leap.txt").get(basin) for product in there]
-        known = [file for file in forcing if file is not None]
+        products = [product for product in PRODUCTS if (folder / product).is_dir()]
+        known = [of[basin] for product in products if basin in (of := forcing_files(data_dir, product))]
         if not known:
             raise InputError(f"{folder}: no forcing file of basin {basin} to take the area from; give area_m2.")
         area_m2 = forcing_head(known[0])[0]["area_m2"]
@@ -279,7 +269,7 @@ def open_data(
     products = [forcing] if isinstance(forcing, str) else list(forcing)
     if len(set(products)) < len(products) or not products or ("caravan" in products and len(products) > 1):
         raise InputError(f"Forcing {' '.join(products)}: name one product, or several different ones of CAMELS-US.")
-    forcing, inputs = "+".join(products), [name for names in input_names(products).values() for name in names]
+    forcing, inputs = "+".join(products), [name for of in input_names(products).values() for name in of.values()]
     if taken := set(names) & set(inputs):
         raise InputError(f"Concept {min(taken)} has the name of an input; give it another.")
     order, left_out, files, concepts_of = _files(data_dir, products, basins, concepts)
@@ -323,15 +313,11 @@ def _state(path: Path) -> list:
     return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
 
 
-def input_names(products) -> dict[str, list[str]]:
-    """Names of the inputs that each forcing product gives: prcp, or prcp_daymet where there are several products."""
+def input_names(products) -> dict[str, dict[str, str]]:
+    """Names of the inputs that each forcing product gives, by column: prcp, or prcp_daymet of several products."""
     ending = "_{}" if len(products) > 1 else ""
-    return {product: [name + ending.format(product) for name in _columns(product)] for product in products}
-
-
-def _columns(product) -> tuple[str, ...]:
-    """Columns of a forcing product's files that become inputs."""
-    return CARAVAN_FORCING if product == "caravan" else FORCING
+    columns = {product: CARAVAN_FORCING if product == "caravan" else FORCING for product in products}
+    return {product: {name: name + ending.format(product) for name in names} for product, names in columns.items()}
 
 
 def _files(data_dir, products, basins, concepts):
@@ -361,7 +347,7 @@ def _read_basin(basin, products, files, concepts_of, variables):
         for product, path in zip(products, files[:-1], strict=True):
             frame = read_forcing(path)
             found["means"] += [product] if frame["tmin"].equals(frame["tmax"]) else []
-            frames.append(frame.set_axis(input_names(products)[product], axis=1))
+            frames.append(frame.rename(columns=input_names(products)[product]))
         found |= {name: frames[0].attrs[name] for name in ("lat", "area_m2")}
         frames.append(read_streamflow(files[-1], basin, found["area_m2"]))
     for path, concepts in concepts_of.items():
@@ -404,7 +390,8 @@ def _missing(found, variables) -> list[str]:
     for name in variables:
         records = [one["records"][name] for one in found if name in one["records"]]
         records = [record for record in records if record[2] < record[1]]
-        whole = max(first + days for first, days, _ in records) - min(first for first, _, _ in records)
+        spans = [(first, first + days) for first, days, _ in records]
+        whole = max(last for _, last in spans) - min(first for first, _ in spans) if spans else 0
         negative = sum(one["negative"] for one in found) if name == "streamflow" else 0
         missing = [days for _, _, days in records if days]
         short, without = sum(days < whole for _, days, _ in records), len(found) - len(records)
@@ -419,16 +406,13 @@ def _missing(found, variables) -> list[str]:
 
 def _about(products, concepts) -> dict:
     """Units, meaning and source of each variable."""
-    about = {}
-    for product, names in input_names(products).items():
-        for name, column in zip(names, _columns(product), strict=True):
-            about[name] = {"units": KNOWN[column].units, "long_name": KNOWN[column].label}
-    about["streamflow"] = {"units": KNOWN["streamflow"].units, "long_name": KNOWN["streamflow"].label}
+    columns = {name: column for of in input_names(products).values() for column, name in of.items()}
+    columns["streamflow"] = "streamflow"
+    about = {n: {"units": KNOWN[c].units, "long_name": KNOWN[c].label} for n, c in columns.items()}
     for concept in concepts:
         times = f"*{concept.factor:g}" if concept.factor != 1 else ""
-        source = f"{concept.template}:{concept.column}{times}"
-        meaning = {"units": concept.units, "long_name": concept.label, "snow": concept.snow}
-        about[concept.name] = meaning | {"source": source}
+        about[concept.name] = {"units": concept.units, "long_name": concept.label, "snow": concept.snow,
+                               "source": f"{concept.template}:{concept.column}{times}"}  # fmt: skip
     return about
 
 
@@ -507,9 +491,8 @@ def _attributes_for(data_dir, data, attributes, climate_period):
         return _climate(data, climate_period)
     if str(attributes) == "auto" and data.forcing == "caravan":
         root = folder_with("timeseries", data_dir) / "attributes"
-        paths = [
-            path for folder in visible(root.glob("*")) for path in visible(folder.glob("attributes_caravan_*.csv"))
-        ]
+        sets = visible(root.glob("*"))
+        paths = [path for folder in sets for path in visible(folder.glob("attributes_caravan_*.csv"))]
         tables = [table for path in paths if len(table := read_attribute_table(path, basins))]
         if not tables:
             raise InputError(

@@ -22,21 +22,14 @@ def look(data_dir: Path) -> None:
     ----------
     data_dir : path
         The folder, or one above it.
-
-    Raises
-    ------
-    InputError
-        If there is no such folder, or it holds neither.
     """
-    basins, found = set(), 0
+    basins, root = None, Path(data_dir)
     for name, describe in (("basin_mean_forcing", look_at_camels), ("timeseries", look_at_caravan)):
-        if folder := folder_with(name, data_dir, needed=False):
-            basins |= describe(folder)
-            found += 1
-    if found:
-        look_at_tables(Path(data_dir), basins)
-    else:
-        raise InputError(f"{data_dir} holds neither CAMELS-US nor Caravan data: no basin_mean_forcing, no timeseries.")
+        if folder := folder_with(name, root, needed=False):
+            basins = (basins or set()) | describe(folder)
+    if basins is None:
+        raise InputError(f"{root} holds neither CAMELS-US nor Caravan data: no basin_mean_forcing, no timeseries.")
+    look_at_tables(root, basins)
 
 
 def opened(read, files):
@@ -91,8 +84,8 @@ def look_at_camels(folder):
     files = visible(attributes.glob("camels_*.txt"))
     names = {name for path in files for name in columns_of(path)}
     missing = [name for name in ATTRIBUTES if name not in names]
-    print(f"  {len(ATTRIBUTES) - len(missing)} of the {len(ATTRIBUTES)} attributes in {attributes}: ", end="")
-    print(some([path.name for path in files], 9) + (f"; missing: {some(missing)}" if missing else ""))
+    words = some([path.name for path in files], 9) + (f"; missing: {some(missing)}" if missing else "")
+    print(f"  {len(ATTRIBUTES) - len(missing)} of the {len(ATTRIBUTES)} attributes in {attributes}: {words}")
     return basins
 
 
@@ -108,8 +101,7 @@ def look_at_caravan(folder):
     print(f"  {period(frames)}")
     for name, number in Counter(name for frame in frames for name in frame.attrs["absent"]).items():
         print(f"  no column {name} in {number} of {len(frames)} files looked at")
-    names = [frame.attrs["names"] for frame in frames]
-    if words := described(names):
+    if words := described([frame.attrs["names"] for frame in frames]):
         print(f"  concepts, as caravan:COLUMN: {words}")
     return set(files)
 

@@ -57,10 +57,10 @@ ID_NAMES = ("basin_id", "gauge_id", "basin", "gauge", "id")
 PERIODS = [f"{name}{end}" for name in ("train", "valid", "test") for end in ("start", "begin", "end", "stop")]
 
 
-def id_column(names) -> int | None:
+def id_column(names, known=ID_NAMES) -> int | None:
     """Position of the column of ids among the names of a table's columns, or None."""
     lower = [name.lower() for name in names]
-    return next((lower.index(name) for name in ID_NAMES if name in lower), None)
+    return next((lower.index(name) for name in known if name in lower), None)
 
 
 def read_basins(spec) -> list[str]:
@@ -100,8 +100,7 @@ def read_basins(spec) -> list[str]:
 
 
 def _refuse_repeated(basins: list[str], where) -> None:
-    if len(set(basins)) < len(basins):
-        twice = sorted({b for b in basins if basins.count(b) > 1})
+    if twice := sorted({b for b in basins if basins.count(b) > 1}) if len(set(basins)) < len(basins) else []:
         raise InputError(f"{where} holds {some(twice)} more than once; remove the repeated ids.")
 
 
@@ -124,68 +123,49 @@ def _basins_in_file(path: Path) -> list[str]:
         words = pd.Series(lines, range(1, len(lines) + 1)).str.strip()
         words = words[words != ""].iloc[0 if column is None else 1 :]
         if column is None and not re.search("[0-9]", words.iloc[0]):
-            raise InputError(
-                f"{path}, line {words.index[0]}: {words.iloc[0][:60]!r} is no id; write basin_id above the ids."
-            )
-    basins = []
-    for line, word in words.items():
-        try:
-            basins.append(basin_id(word))
-        except InputError:
-            raise InputError(f"{path}, line {line}: no basin id in {word[:60]!r}; write one id a line.") from None
+            raise InputError(f"{path}, line 1: {words.iloc[0][:60]!r} is no id; write basin_id above the ids.")
+    basins = list(_ids(path, words).values())
     _refuse_repeated(basins, path)
     return basins
 
 
+def _ids(path, words) -> dict[int, str]:
+    """The ids in a column of words, by line."""
+    ids = {}
+    for line, word in words.items():
+        try:
+            ids[line] = basin_id(word)
+        except InputError:
+            raise InputError(f"{path}, line {line}: no basin id in {word[:60]!r}; write one id a line.") from None
+    return ids
+
+
 def read_attribute_table(path, basins, columns=None) -> pd.DataFrame:
-    """Numbers of a table whose id column is basin_id, gauge_id or the first.
+    """Numbers of some basins from a table whose id column is basin_id, gauge_id or the first.
 
-    Parameters
-    ----------
-    path : path
-    basins : sequence of str
-        Those of the table that are wanted.
-    columns : sequence of str, default None
-        Those that are wanted; None: all that hold numbers.
-
-    Returns
-    -------
-    pandas.DataFrame
-        float64, index basin in the order of the table; the columns that are there.
-
-    Raises
-    ------
-    InputError
-        Names the file and the line that cannot be read.
+    float64, index basin in the order of the table; those of the columns that are there, None: all that hold numbers.
     """
     text = read_table(path)
     names = list(text.columns)
     if len(set(names)) < len(names):
         raise InputError(f"{path}, line 1: a column name stands twice.")
-    key = id_column(names) or 0
-    ids = {}
-    for line, word in text.iloc[:, key].items():
-        try:
-            ids[line] = basin_id(word)
-        except InputError as problem:
-            raise InputError(f"{path}, line {line}: {problem}") from None
-        if list(ids.values()).count(ids[line]) > 1:
-            raise InputError(f"{path}, line {line}: basin {ids[line]} stands here a second time; remove one.")
+    key = id_column(names, ID_NAMES[:2]) or 0
+    ids = pd.Series(_ids(path, text.iloc[:, key]), dtype="str")
+    if ids.duplicated().any():
+        line = ids.duplicated().idxmax()
+        raise InputError(f"{path}, line {line}: basin {ids[line]} stands here a second time; remove one.")
     columns = _numeric_columns(path, text.drop(columns=names[key])) if columns is None else columns
-    wanted = pd.Series(ids).isin(basins)
-    table = text.loc[wanted[wanted].index, [name for name in names if name in columns]]
-    if text.attrs["cut"] and text.index[-1] in table.index and names[-1] in table:
-        raise InputError(
-            f"{path}, line {text.index[-1]}: the last line has no line break and may be cut; end it with one."
-        )
-    numbers = {}
+    ids = ids[ids.isin(basins)]
+    table, numbers, last = text.loc[ids.index, [name for name in names if name in columns]], {}, text.index[-1]
+    if text.attrs["cut"] and last in ids and names[-1] in table:
+        raise InputError(f"{path}, line {last}: the last line has no line break and may be cut; end it with one.")
     for name in table:
         numbers[name] = values = _numbers(path, table[name])
         if (np.abs(values) > MOST).any():
             line = table.index[np.abs(values) > MOST][0]
             raise InputError(f"{path}, line {line}: {name[:60]} {table.loc[line, name]!r} is beyond {MOST:g}.")
         values[(values == -999) | (values == -9999)] = np.nan
-    return pd.DataFrame(numbers, [ids[line] for line in table.index])
+    return pd.DataFrame(numbers, ids.to_list())
 
 
 def _numeric_columns(path, text) -> list[str]:

@@ -84,13 +84,7 @@ BLANKS = " \t"  # not the no-break space
 
 
 def text_of(path) -> bytes:
-    """The file's bytes with plain line ends and without a byte order mark.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, nothing in it, or bytes that no text has.
-    """
+    """The file's bytes with plain line ends and without a byte order mark; refuses what is empty or no text."""
     try:
         raw = Path(path).read_bytes()
     except FileNotFoundError:
@@ -118,27 +112,9 @@ def head_of(raw: bytes) -> tuple[list[str], str]:
 
 
 def _read_text(path, raw, skip, separator, names, columns=None, **options) -> pd.DataFrame:
-    """The data lines of a text file as pandas reads them, blank ones left out.
+    """The data lines below `skip` lines of header as pandas reads them, blank ones left out; the index is the line.
 
-    Parameters
-    ----------
-    path, raw
-        The file and its text, from `text_of`.
-    skip : int
-        Lines of header.
-    separator : str or None
-        None: any run of blanks and tabs.
-    names : sequence
-        Names of the columns.
-    columns : sequence, default None
-        Those that are wanted; None: all.
-    **options
-        Of pandas.read_csv.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The index is the line in the file.
+    `separator` None is any run of blanks and tabs; `columns` are those of `names` that are wanted, None: all.
     """
     if separator is None:
         layout = {"sep": r"\s+", "quoting": csv.QUOTE_NONE}
@@ -155,9 +131,9 @@ def _read_text(path, raw, skip, separator, names, columns=None, **options) -> pd
             _refuse_fields(path, too_long[1], too_long[2], len(names))
         raise InputError(f"{path} cannot be read ({reason(error)}); fetch the file again.") from None
     except pd.errors.EmptyDataError:
-        raise InputError(f"{path}: no data lines; fetch the file again.") from None
+        frame, blank = pd.DataFrame(), []
     if separator is None:
-        blank = _check_lines(path, raw, skip, frame)
+        blank = _check_lines(path, raw, skip, frame) if len(frame) else []
     frame.index = range(skip + 1, skip + 1 + len(frame))
     frame = frame.drop(index=frame.index[blank]) if blank else frame
     if frame.empty:
@@ -167,9 +143,8 @@ def _read_text(path, raw, skip, separator, names, columns=None, **options) -> pd
 
 def _check_lines(path, raw, skip, frame) -> list[int]:
     """Refuse a blank-separated line with too many or too few fields; gives the rows that are blank."""
-    odd = np.flatnonzero(
-        frame.iloc[:, -1].isna()
-    )  # a line that is too short ends in NaN, as a missing last number does
+    # A line that is too short ends in NaN, as a missing last number does.
+    odd = np.flatnonzero(frame.iloc[:, -1].isna())
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what is too much in the first line for an index
         odd = np.array([0])
     lines = raw.split(b"\n")[skip:] if len(odd) else []
@@ -197,10 +172,7 @@ def _check_fields(path, raw, skip, separator, number) -> list[int]:
 
 
 def _refuse_fields(path, line, fields, number):
-    raise InputError(
-        f"{path}, line {line}: {fields} fields instead of {number}; is the line cut? Fetch the file again or remove "
-        "the line."
-    )
+    raise InputError(f"{path}, line {line}: {fields} fields instead of {number}; correct the line or fetch it again.")
 
 
 def _numbers(path, words) -> np.ndarray:
@@ -253,21 +225,10 @@ def _days_of_dates(path, words) -> np.ndarray:
 
 
 def _daily(path, days, columns, lines=None, snow=()) -> pd.DataFrame:
-    """The columns {name: array (day,)} on every day from the first to the last; refuses what is impossible.
+    """The columns {name: array (day,)} on every day from the first to the last, float32; refuses what is impossible.
 
-    Parameters
-    ----------
-    days : array (day,) of datetime64[D]
-    lines : sequence of int, default None
-        Where the days stand in a text file.
-    snow : sequence of str, default ()
-        Columns that are amounts of snow, which are never below zero.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index date; float32. `.attrs["negative"]` is the number of streamflow values below zero, which become NaN as
-        -999 and -9999 do.
+    `lines` says where the days stand in a text file; columns that are amounts of `snow` are never below zero.
+    `.attrs["negative"]` counts streamflow below zero, which becomes NaN as -999 and -9999 do.
     """
 
     def place(row):
@@ -304,10 +265,10 @@ def _refuse_impossible(name, values, snow, place) -> None:
     if wrong.any():
         row = int(np.argmax(wrong))
         fill = np.isclose(values[row], FILL_VALUES, rtol=1e-6).any()
+        words = "it looks like a fill value," if fill else "correct it or"
+        limits = f"{low:g} and {known.high:g} {known.units}".rstrip()
         raise InputError(
-            f"{place(row)}: {name} {values[row]:g} is not between {low:g} and {known.high:g} {known.units}".rstrip()
-            + ("; it looks like a fill value" if fill else "; correct it")
-            + (", write -999 for missing." if fill else " or write -999 for missing.")
+            f"{place(row)}: {name} {values[row]:g} is not between {limits}; {words} write -999 for missing."
         )
 
 
@@ -322,13 +283,8 @@ def forcing_head(path, raw=None) -> tuple[dict, list[str]]:
     if len(lines) < 5:
         raise InputError(f"{path}: {len(lines)} lines instead of a header of four and data; fetch the file again.")
     head = {}
-    for line, (name, words, low, high) in enumerate(
-        (
-            ("lat", "latitude", -90, 90),
-            ("elevation_m", "elevation in m", -500, 9000),
-            ("area_m2", "area in m2", 1e4, 1e13),
-        )
-    ):
+    parts = (("lat", "latitude", -90, 90), ("elevation_m", "elevation in m", -500, 9000))
+    for line, (name, words, low, high) in enumerate((*parts, ("area_m2", "area in m2", 1e4, 1e13))):
         word = lines[line].decode("utf-8", "replace").strip()
         if not NUMBER.fullmatch(word) or not low <= float(word) <= high:
             raise InputError(f"{path}, line {line + 1}: the {words} should stand here, not {word[:30]!r}.")
@@ -347,24 +303,8 @@ def forcing_head(path, raw=None) -> tuple[dict, list[str]]:
 
 
 def read_forcing(path) -> pd.DataFrame:
-    """Daily forcing of a CAMELS-US basin (Newman et al. 2015, doi:10.5194/hess-19-209-2015).
-
-    Parameters
-    ----------
-    path : path
-        `<id>_lump_*_forcing_leap.txt`: four lines of header, then columns separated by any run of blanks and tabs.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index date (every day from the first to the last); float32 columns prcp (mm/day), tmin and tmax (degrees C),
-        srad (W/m2), vp (Pa), NaN where missing. `.attrs` holds lat, elevation_m, area_m2 and units.
-
-    Raises
-    ------
-    InputError
-        Names the file and the line that cannot be read.
-    """
+    """What `hydrodata_tf.load_forcing` gives, from `<id>_lump_*_forcing_leap.txt`: four lines of header, then columns
+    separated by any run of blanks and tabs."""
     raw = text_of(path)
     head, names = forcing_head(path, raw)
     text = _read_text(path, raw, 4, None, names)
@@ -378,27 +318,9 @@ def read_forcing(path) -> pd.DataFrame:
 
 
 def read_streamflow(path, basin, area_m2) -> pd.DataFrame:
-    """Daily streamflow of a CAMELS-US basin.
+    """Daily streamflow (mm/day) of a CAMELS-US basin from `<id>_streamflow_qc.txt`: id, year, month, day, ft3/s, flag.
 
-    Parameters
-    ----------
-    path : path
-        `<id>_streamflow_qc.txt`: id, year, month, day, flow in ft3/s, flag.
-    basin : str
-        The id that must stand in the file.
-    area_m2 : float
-        Catchment area.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index date (every day from the first to the last); float32 column streamflow (mm/day), NaN where the flow is
-        -999, below zero or flagged M. `.attrs` holds units and negative, the number of flows below zero.
-
-    Raises
-    ------
-    InputError
-        Names the file and the line that cannot be read or holds another basin.
+    NaN where the flow is -999, below zero (counted in `.attrs["negative"]`) or flagged M; `basin` is the file's id.
     """
     names = ["station", "year", "month", "day", "flow", "flag"]
     text = _read_text(path, text_of(path), 0, None, names, dtype={"flag": object})
@@ -418,28 +340,12 @@ def read_streamflow(path, basin, area_m2) -> pd.DataFrame:
 
 
 def read_columns(path, columns=None, snow=()) -> pd.DataFrame:
-    """Named columns of a dated csv or netCDF file, such as Caravan's (doi:10.1038/s41597-023-01975-w).
+    """Named columns of a csv with a column date (or time), or of a netCDF file with that dimension; None takes all.
 
-    Parameters
-    ----------
-    path : path
-        A csv with a column named date (or time), or a netCDF file with that dimension.
-    columns : sequence of str, default None
-        None takes all that hold numbers. 'potential_evaporation_sum' is also found under its newer names (PET_NAMES).
-    snow : sequence of str, default ()
-        Columns that are amounts of snow: below zero is impossible.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index date (every day from the first to the last); float32, NaN where missing, NaN throughout for a column that
-        the file lacks. `.attrs`: absent, the columns it lacks; names, those it has; found, the columns under the file's
-        names; units; negative, the number of streamflow values below zero.
-
-    Raises
-    ------
-    InputError
-        Names the file and the line that cannot be read.
+    Index date (every day from the first to the last); float32, NaN where missing, NaN throughout for a column that the
+    file lacks. 'potential_evaporation_sum' is also found under its newer names (PET_NAMES). Columns that are amounts of
+    `snow` are never below zero. `.attrs`: absent, the columns it lacks; names, those it has; found, the columns under
+    the file's names; units; negative, the number of streamflow values below zero.
     """
     netcdf = Path(path).suffix.lower() in (".nc", ".nc4")
     names, found, days, series, lines = (_read_netcdf if netcdf else _read_csv)(path, columns)

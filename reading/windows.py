@@ -221,25 +221,10 @@ def digest(content) -> str:
 def prepare(stems, read, variables, cache_dir=None, label="reading", progress=True):
     """Read the text of every basin that is not yet in the cache, several at a time.
 
-    Parameters
-    ----------
-    stems : dict basin -> str
-        ``<what was asked for>/<basin>-<state of its files>``, where the basin is kept in the cache folder.
-    read : function basin -> (DataFrame (date; variable), dict)
-        Reads one basin's text, every day from the first to the last; the dict is JSON-able and says what was found.
-    variables : int
-        Number of variables.
-    cache_dir : path, default None
-        As `cache_folder` takes it. One that cannot be written costs the next start its speed, no more.
-    label : str
-        Of the progress bar.
-    progress : bool, default True
-        Show a bar on a terminal.
-
-    Returns
-    -------
-    list of (Path, datetime64[D], int, dict)
-        For each basin its array, first day, number of days, and what was found.
+    `stems` {basin: ``<what was asked for>/<basin>-<state of its files>``} say where the basins are kept in the cache
+    folder; `read` gives a basin's daily frame of so many `variables` and a JSON-able dict of what was found. Returns
+    (Path, first day, number of days, what was found) for each basin. A cache that cannot be written costs the next
+    start its speed, no more.
     """
     from tqdm import tqdm
 

@@ -282,7 +282,7 @@ def test_attributes_of_a_folder_and_a_table(camels, tmp_path, capsys):
         ("basin_id,a\n01022500,1\n2046000,1\n02046000,2\n", "line 4: basin 02046000 stands here a second time"),
         ("basin_id,a\n01022500,1\n02046000\n", "line 3: 1 fields instead of 2"),
         ('basin_id,a\n01022500,1\n02046000,"1\n', "line 3: a quotation mark without its other half"),
-        ("basin_id,a\n../x,1\n", "line 2: '../x' is not a basin id"),
+        ("basin_id,a\n../x,1\n", "line 2: no basin id in '../x'"),
         ("basin_id,a,a\n01022500,1,2\n", "a column name stands twice"),
         ("basin_id,b\n01022500,1\n02046000,2\n", "no attribute a"),
         ("", "is empty"),
@@ -777,6 +777,9 @@ def test_gauges_that_cannot_be_used_are_left_out_or_listed(tmp_path):
         hd.open_data(tmp_path / "c", cache_dir=tmp_path / "cache", **later)
     flow_only = hd.open_data(tmp_path / "c", basins=["x_2"], forcing="caravan", attributes="none")
     assert flow_only.left_out == {}  # without a period nothing is asked of the flow
+    write_caravan(tmp_path / "c", "x_2", caravan_frame().assign(streamflow=np.nan))
+    nothing = hd.open_data(tmp_path / "c", basins=["x_2"], forcing="caravan", attributes="none")
+    assert nothing.report.endswith("streamflow: no value in 1 of 1 basins")
 
 
 # The cache, as the data set uses it, and what is said

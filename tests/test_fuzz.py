@@ -399,57 +399,6 @@ def test_right_numbers_or_an_error_that_names_the_file(kind, tmp_path):
     check()
 
 
-def table_mutation(draw, text):
-    """As above, for a table of attributes."""
-    kinds = ("nothing", "crlf", "bom", "cut", "junk", "letter", "row lost", "row doubled", "missing")
-    kind = draw(st.sampled_from(kinds))
-    if kind == "crlf":
-        return text.replace("\n", "\r\n").encode(), "equal"
-    if kind == "bom":
-        return ("\ufeff" + text).encode(), "equal"
-    raw = text.encode()
-    at = draw(st.integers(0, len(raw) - 1))
-    if kind == "cut":
-        return raw[:at], "true"
-    if kind == "junk":
-        return raw[:at] + draw(JUNK) + raw[at:], "true"
-    lines = text.splitlines(True)
-    i = draw(st.integers(1, len(lines) - 1))
-    if kind == "letter":
-        lines[i] = lines[i][: -len("0\n")] + "o\n"
-    elif kind == "row lost":
-        del lines[i]
-    elif kind == "row doubled":
-        lines.insert(i, lines[i])
-    elif kind == "missing":
-        lines[i] = re.sub(r"[^;,]+\n", "NA\n", lines[i])
-    return "".join(lines).encode(), "equal" if kind == "nothing" else "refuse"
-
-
-@pytest.mark.parametrize("separator", [";", ","])
-def test_attribute_tables(separator, tmp_path):
-    basins = ["01022500", "02046000", "11230500"]
-    path = tmp_path / "table.csv"
-
-    @fuzz
-    @given(st.data())
-    def check(data):
-        rng = random.Random(data.draw(st.integers(0, 2**32)))
-        values = {b: [hundredths(rng, "x") for _ in range(2)] for b in basins}
-        rows = ["gauge_id,a,b", *(",".join([b, *values[b]]) for b in basins)]
-        raw, expected = table_mutation(data.draw, ("\n".join(rows) + "\n").replace(",", separator))
-        path.write_bytes(raw)
-        try:
-            frame = hd.load_attributes(path, basins, ("a", "b"))
-        except hd.InputError as problem:
-            assert expected != "equal" and str(path) in str(problem) and "\n" not in str(problem), problem
-            return
-        assert expected != "refuse"
-        assert frame.to_numpy().tolist() == [[float(v) for v in values[b]] for b in basins]
-
-    check()
-
-
 @settings(fuzz, max_examples=EXAMPLES or 100)
 @given(st.text(max_size=40))
 def test_any_text_as_a_name(text):

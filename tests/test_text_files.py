@@ -523,7 +523,7 @@ FILL = ("-99", "-99.9", "-9999.9", "-32768", "-999999", "99999", "1e20")
 def test_what_looks_like_a_fill_value_is_named_where_it_is_impossible(tmp_path, fill):
     text = f"date,volumetric_soil_water_layer_1,x\n2001-01-01,0.5,1.5\n2001-01-02,{fill},{fill}\n"
     write(tmp_path / "1022500.csv", text)
-    sentence = f"1022500.csv, line 3: .* {re.escape(f'{float(fill):g}')} is not between 0 and 1 m3/m3; it looks like a fill value"
+    sentence = f"line 3: .* {re.escape(f'{float(fill):g}')} is not between 0 and 1 m3/m3; it looks like a fill value"
     concept = "k={number}.csv:volumetric_soil_water_layer_1"
     refused(sentence, hd.load_concept, concept, "1022500", tmp_path)
     days = pd.DatetimeIndex(["2001-01-01", "2001-01-02"])
