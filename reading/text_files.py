@@ -117,7 +117,7 @@ def _read_text(path, raw, skip, separator, names, columns=None, **options) -> pd
     `separator` None is any run of blanks and tabs; `columns` are those of `names` that are wanted, None: all.
     """
     if separator is None:
-        layout = {"sep": r"\s+", "quoting": csv.QUOTE_NONE}
+        layout = {"sep": r"\s+", "quoting": csv.QUOTE_NONE, "na_filter": False}
     else:
         blank = _check_fields(path, raw, skip, separator, len(names))
         layout = {"sep": separator, "skipinitialspace": True, "usecols": columns}
@@ -143,8 +143,9 @@ def _read_text(path, raw, skip, separator, names, columns=None, **options) -> pd
 
 def _check_lines(path, raw, skip, frame) -> list[int]:
     """Refuse a blank-separated line with too many or too few fields; gives the rows that are blank."""
-    # A line that is too short ends in NaN, as a missing last number does.
-    odd = np.flatnonzero(frame.iloc[:, -1].isna())
+    # pandas fills a line that is too short with "".
+    last = frame.iloc[:, -1].to_numpy()
+    odd = np.flatnonzero(last == "") if last.dtype == object else np.array([], int)
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what is too much in the first line for an index
         odd = np.array([0])
     lines = raw.split(b"\n")[skip:] if len(odd) else []
