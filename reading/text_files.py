@@ -96,7 +96,7 @@ def text_of(path) -> bytes:
         raise InputError(f"{path} is empty; fetch it again.")
     if b"\0" in raw:
         line = raw[: raw.index(b"\0")].count(b"\n") + 1
-        raise InputError(f"{path}, line {line}: a zero byte, which is no text and not a number; fetch the file again.")
+        raise InputError(f"{path}, line {line}: a zero byte, so the file is damaged; fetch it again.")
     return raw
 
 

@@ -264,7 +264,8 @@ def test_bad_streamflow(tmp_path, old, new, sentence):
 def test_an_area_that_is_not_in_square_metres(tmp_path, area):
     write(flow_path(tmp_path), "\n".join(flow_rows()) + "\n")
     refused("The area of basin 01022500 is in m2", hd.load_streamflow, tmp_path, "01022500", area)
-    assert len(hd.load_streamflow(tmp_path, "01022500", 1e13)) == 10
+    write(flow_path(tmp_path), "01022500 2001 02 25 0.00 A\n")
+    assert [hd.load_streamflow(tmp_path, "01022500", end).iloc[0] for end in (1e4, 1e13)] == [0, 0]
 
 
 @pytest.mark.parametrize(("before", "after"), [("", ""), ("\n", ""), ("\n", "\n"), (" ", "\n"), ("\n ", "\n \n")])
@@ -448,7 +449,7 @@ def test_every_number_is_rounded_as_python_rounds_it(tmp_path):
 
 @pytest.mark.parametrize(
     "token",
-    [".", "-", "-.", "1..2", "1.2.3", "1/2", "1:2", "./1", "/.1", "--1", "1-", "1\x00", "é1", "0x1", "True", "1_0"]
+    [".", "-", "-.", "1..2", "1.2.3", "1/2", "1:2", "./1", "/.1", "--1", "1-", "é1", "0x1", "True", "1_0"]
     + ["1.234.567", "١٢", "1e", "\x1b[31m", "=1+1", '"1,5"'],
 )
 def test_what_is_no_number(token, tmp_path):
