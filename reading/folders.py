@@ -11,10 +11,7 @@ PRODUCTS = ("daymet", "maurer", "maurer_extended", "nldas", "nldas_extended")
 def folder_with(name: str, data_dir, needed: bool = True) -> Path | None:
     """The folder that holds the folder `name`: data_dir, or one folder below it as zip files unpack.
 
-    Raises
-    ------
-    InputError
-        If there are several below data_dir, or none and one is needed.
+    InputError if there are several below data_dir, or none and one is needed.
     """
     root = Path(data_dir)
     if not root.is_dir():
@@ -26,13 +23,8 @@ def folder_with(name: str, data_dir, needed: bool = True) -> Path | None:
 
 
 def only_folder(name: str, root, places) -> Path | None:
-    """Of some places, the first if `name` is in it, else the only one that has it, or None.
-
-    Raises
-    ------
-    InputError
-        If several have it: which one is meant would be a guess.
-    """
+    """Of some places, the first if `name` is in it, else the only one that has it, or None; InputError if several have
+    it: which one is meant would be a guess."""
     found = [place for place in places if (place / name).exists()]
     if len(found) > 1 and found[0] != places[0]:
         raise InputError(f"{root}: {name} is in {some(found)}; give one of them as the data folder.")

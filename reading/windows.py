@@ -204,7 +204,7 @@ def cache_folder(cache_dir=None) -> Path:
     try:
         home = Path.home()
     except RuntimeError:  # a user of a container may have none
-        return Path(tempfile.gettempdir()) / f"{name}-{os.getuid() if hasattr(os, 'getuid') else ''}"
+        return Path(tempfile.gettempdir()) / name
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / name
     if sys.platform == "darwin":

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+import hydrodata_tf as hd
+
 HEAD = "Year Mnth Day Hr dayl(s) prcp(mm/day) srad(W/m2) swe(mm) tmax(C) tmin(C) vp(Pa)"
 CAPITALS = "Year Mnth Day Hr\tDayl(s)\tPRCP(mm/day)\tSRAD(W/m2)\tSWE(mm)\tTmax(C)\tTmin(C)\tVp(Pa)"
 GAUGES = ("camels_01022500", "lamah_1145")
@@ -84,3 +86,9 @@ def make_caravan(root):
     for i, gauge in enumerate(GAUGES):
         write_caravan(root, gauge, caravan_frame(shift=i))
     return root
+
+
+def load(root, tmp_path, **options):
+    """The data set of a folder, its cache below `tmp_path`."""
+    options = {"attributes": "none", "cache_dir": tmp_path / "cache", "progress": False} | options
+    return hd.load_dataset(root, **options)

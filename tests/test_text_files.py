@@ -436,15 +436,12 @@ def test_every_number_is_rounded_as_python_rounds_it(tmp_path):
         tokens.append(("-" if rng.random() < 0.3 else "") + (digits[:at] + "." + digits[at:] if point else digits))
     tokens += ["0", "-0.0", "1e-5", "12345678", "123456789", "0.1234567", "00000001", "99999.99", "+5", "1.", ".5"]
     tokens = [token for token in tokens if float(token) not in (-999.0, -9999.0)]
-    dates = pd.date_range("1900-01-01", periods=len(tokens)).strftime("%Y-%m-%d")
-    expected = np.array([float(t) for t in tokens]).astype(np.float32)
-    for word in ("", ", null"):  # with a word that pandas does not know as missing, the column is converted apart
-        rows = [f"{d},{t}" for d, t in zip(dates, tokens, strict=True)]
-        path = write(tmp_path / "x.csv", "\n".join(["date,x", *rows]) + "\n" + (f"2001-01-01{word} \n" if word else ""))
-        if word:
-            path.write_text(path.read_text().replace("2001-01-01, null \n", f"{dates[-1][:3]}9-01-01, nULL\n"))
-        values = text_files.read_columns(path)["x"].to_numpy()
-        assert np.array_equal(values[: len(tokens)], expected)
+    dates = pd.date_range("1900-01-01", periods=len(tokens) + 1).strftime("%Y-%m-%d")
+    expected = np.array([float(token) for token in tokens]).astype(np.float32)
+    for missing in ("", "nULL"):  # a word that pandas does not know as missing: the column is converted apart
+        rows = [f"{date},{token}" for date, token in zip(dates, [*tokens, missing], strict=True)]
+        values = text_files.read_columns(write(tmp_path / "x.csv", "\n".join(["date,x", *rows]) + "\n"))["x"]
+        assert np.array_equal(values.iloc[:-1], expected) and np.isnan(values.iloc[-1])
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,8 @@ def test_periods():
     dates = data.dates("2001-02-01", "2001-02-03", 10)
     assert str(dates[0]) == "2001-01-22" and len(dates) == 13
     assert len(data.dates("2000-01-01", "2001-01-02", 5)) == 2
+    assert str(data.dates("2000-12-01", "2001-01-01")) == "['2001-01-01']"
+    assert str(data.dates("2003-09-27", "2004-01-01")) == "['2003-09-27']"
     for period, sentence in (
         (("1990-01-01", "1990-12-31"), "no day in the data, which run from 2001-01-01 to 2003-09-27"),
         (("2002-01-02", "2002-01-01"), "ends before it starts"),
