@@ -358,7 +358,7 @@ def _read_basin(basin, products, files, concepts_of, variables):
     found["negative"] = next(frame for frame in frames if "streamflow" in frame).attrs["negative"]
     found["records"] = {name: [frame.index[0].toordinal(), len(frame), int(frame[name].isna().sum())]
                         for frame in frames for name in frame}  # fmt: skip
-    return pd.concat(frames, axis=1).asfreq("D").reindex(columns=variables), found
+    return pd.concat(frames, axis=1, sort=True).asfreq("D").reindex(columns=variables), found
 
 
 def _check_found(data_dir, products, found, concepts, concepts_of) -> None:

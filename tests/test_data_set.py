@@ -311,7 +311,9 @@ def test_a_training_reads_what_the_readers_give(camels, tmp_path, monkeypatch):
     data = hd.open_data(camels, basins=["1022500"], concepts=texts, attributes="none", cache_dir=tmp_path / "cache")
     assert len(opened) == len(set(opened)) == 4  # forcing, streamflow, snow; and camels_topo.txt for the place
     parts = [hd.load_forcing(camels, "1022500"), hd.load_streamflow(camels, "1022500")]
-    frame = pd.concat(parts + [hd.load_concept(text, "1022500", camels) for text in texts], axis=1).asfreq("D")
+    frame = pd.concat(parts + [hd.load_concept(text, "1022500", camels) for text in texts], axis=1, sort=True).asfreq(
+        "D"
+    )
     assert list(frame) == [*data.inputs, *data.targets] and str(frame.index[0])[:10] == "1999-01-02"
     np.testing.assert_array_equal(data.days(0, data.first_day, int(data.lengths[0])), frame.to_numpy())
 

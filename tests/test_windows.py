@@ -303,6 +303,17 @@ def test_every_day_is_scored_exactly_once(window, warmup_days, batch_size, in_me
     assert np.array_equal(seen, np.isfinite(targets))
 
 
+@pytest.mark.parametrize(("most", "held"), [(48000, False), (48001, True)])
+def test_a_small_training_set_is_held_in_memory(tmp_path, monkeypatch, most, held):
+    """3 basins x 1000 days x 4 variables of 4 bytes."""
+    data = counted()
+    for b, array in enumerate(data.arrays):
+        np.save(tmp_path / f"{b}.npy", array)
+        data.arrays[b] = tmp_path / f"{b}.npy"
+    monkeypatch.setattr(windows, "IN_MEMORY_BYTES", most)
+    assert [isinstance(array, np.ndarray) for array in whole(data).data.arrays] == [held] * 3
+
+
 def test_warm_up_days_before_the_training_period_are_not_scored():
     training = windows.training_set(counted(), "2001-04-11", "2001-07-19", 30)  # days 100 to 199
     assert training.first_day == DAY + 70
