@@ -240,6 +240,8 @@ def test_streamflow_by_hand(tmp_path):
     assert flow.iloc[4] == pytest.approx(302.04634, rel=1e-6)
     assert np.flatnonzero(flow.isna()).tolist() == [1, 2, 5, 6, 7, 8] and len(flow) == 10
     assert flow.attrs["units"] == "mm/day" and flow.name == "streamflow"
+    # -999 is missing, no flow below zero, whatever its flag
+    assert text_files.read_streamflow(flow_path(tmp_path), "01022500", 1e9).attrs["negative"] == 0
 
 
 @pytest.mark.parametrize(
@@ -514,7 +516,7 @@ def test_every_known_column_has_its_range_here():
     assert {name for names in RANGES.values() for name in names.split()} == {*text_files.KNOWN, "unknown"}
 
 
-FILL = ("-99", "-99.9", "-9999.9", "-32768", "-999999", "99999", "1e20")
+FILL = ("-99", "-99.9", "-999.9", "-9999.9", "-32768", "-99999", "-999999", "99999", "999999", "1e20")
 
 
 @pytest.mark.parametrize("fill", FILL)
