@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reading.folders import only_folder
-from reading.text_files import read_attribute_table, read_basins
+from reading.folders import only_folder, visible
+from reading.tables import read_attribute_table, read_basins
 from writing.files import InputError, some, write_csv
 
 ATTRIBUTES = (
@@ -45,35 +45,27 @@ def load_attributes(source, basins, columns=ATTRIBUTES) -> pd.DataFrame:
         If a file or column is absent, or a basin has no value for an attribute.
     """
     basins = read_basins(basins)
-    source = Path(source)
+    folder = source = Path(source)
     if source.is_dir():
-        tables = []
         folder = attribute_folder(source)
-        files = sorted(folder.glob("camels_*.txt"))
-        for path in files:
-            tables.append(read_attribute_table(path, basins, ATTRIBUTES if columns is None else columns))
         columns = ATTRIBUTES if columns is None else columns
-    else:
-        folder = source
-        tables = [read_attribute_table(source, basins, columns)]
-        columns = tables[0][1] if columns is None else columns
-    place = {name: table for table, names in tables for name in names}
-    absent = [name for name in columns if name not in place]
-    if absent:
+    paths = visible(folder.glob("camels_*.txt")) if source.is_dir() else [source]
+    table = pd.concat([read_attribute_table(path, basins, columns) for path in paths], axis=1)
+    columns = list(table) if columns is None else list(columns)
+    if absent := [name for name in columns if name not in table]:
         raise InputError(f"{folder}: no attribute {some(absent)}; add the file or the column.")
-    missing = [b for b in basins if any(np.isnan(place[c].get(b, {}).get(c, np.nan)) for c in columns)]
-    if missing:
-        c = next(c for c in columns if np.isnan(place[c].get(missing[0], {}).get(c, np.nan)))
-        raise InputError(f"{folder}: no attributes (first: {c}) for {len(missing)} basins: {some(missing)}.")
-    return pd.DataFrame(
-        {c: [place[c][b][c] for b in basins] for c in columns}, index=pd.Index(basins, name="basin", dtype="str")
-    )
+    table = table.loc[:, ~table.columns.duplicated(keep="last")].reindex(basins)[columns]
+    missing = table.index[table.isna().any(axis=1)]
+    if len(missing):
+        first = table.columns[table.loc[missing[0]].isna()][0]
+        raise InputError(f"{folder}: no attributes (first: {first}) for {len(missing)} basins: {some(missing)}.")
+    return table.rename_axis("basin")
 
 
 def attribute_folder(data_dir: Path) -> Path:
     """The folder of camels_*.txt: data_dir, camels_attributes_v2.0 in it, or beside or above the forcing folder."""
     own, name = data_dir / "camels_attributes_v2.0", "camels_clim.txt"
-    below = [place for folder in sorted(data_dir.iterdir()) for place in (folder, folder / own.name)]
+    below = [place for folder in visible(data_dir.iterdir()) for place in (folder, folder / own.name)]
     places = dict.fromkeys([own if (own / name).is_file() else data_dir, *below])
     if folder := only_folder(name, data_dir, list(places)):
         return folder

@@ -4,7 +4,11 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from reading.text_files import FORCING, KNOWN, NUMBER, PET, SOIL_LAYER_MM, basin_number
+import numpy as np
+import pandas as pd
+
+from reading.tables import basin_number
+from reading.text_files import FORCING, KNOWN, NUMBER, PET, SOIL_LAYER_MM, read_columns
 from writing.files import InputError, some
 
 CARAVAN_FORCING = (
@@ -17,7 +21,6 @@ CARAVAN_FORCING = (
 MM_PER_UNIT = {"mm": 1, "cm": 10, "m": 1000, "inch": 25.4, "in": 25.4, "ft": 304.8, "kg/m2": 1, "kg m-2": 1}
 # Units of what is said of snow and is no amount of it: cover, temperature, density, melt.
 NO_AMOUNT = ("%", "1", "-", "K", "degC", "kg/m3", "mm/day", "cm/day", "m/day")
-LONGEST = 500  # characters of a concept as it is written
 
 
 class Concept(NamedTuple):
@@ -38,24 +41,23 @@ class Concept(NamedTuple):
         known = KNOWN.get(self.column)
         return known.label if known else self.column
 
+    @property
+    def snow_amount(self) -> bool:
+        """Whether it is an amount of snow, a length, which is never below zero."""
+        return bool(self.snow) and millimetres(self.units) is not None
 
-def _why_snow(concept) -> str:
+
+def _why_snow(name, column, units) -> str:
     """What says that a concept is snow: "name", "column" or "unit", or "" if nothing does; never its file's path."""
-    column = f"{concept.column} {concept.label}"
-    for what, words in (("name", concept.name), ("column", column), ("unit", concept.units)):
+    column += f" {KNOWN[column].label}" if column in KNOWN else ""
+    for what, words in (("name", name), ("column", column), ("unit", units)):
         if re.search("snow|(?<![a-z])swe(?![a-z])", words.lower()):
             return what
     return ""
 
 
 def conversion(units, wanted) -> float:
-    """Factor that turns numbers in `units` into numbers in `wanted`; both are lengths of water, or the same.
-
-    Raises
-    ------
-    InputError
-        If they are not.
-    """
+    """Factor that turns numbers in `units` into `wanted`; InputError unless both are lengths of water, or the same."""
     if units == wanted:
         return 1.0
     of, to = millimetres(units), millimetres(wanted)
@@ -70,20 +72,8 @@ def millimetres(units) -> float | None:
     return MM_PER_UNIT.get(units.partition(" of ")[0].strip())
 
 
-_TAKEN = {
-    *FORCING,
-    *CARAVAN_FORCING,
-    "streamflow",
-    "attributes",
-    "attribute",
-    "basin",
-    "date",
-    "lat",
-    "lon",
-    "area_km2",
-    *"cifgho",  # states and gates, as LSTM_output_Cn.py writes them
-    "unit",
-}
+_TAKEN = {*FORCING, *CARAVAN_FORCING, "streamflow", "attributes", "attribute", "basin", "date", "lat", "lon",
+          "area_km2", "unit", *"cifgho"}  # the last: states and gates, as LSTM_output_Cn.py writes them  # fmt: skip
 
 
 def parse_concept(text: str) -> Concept:
@@ -108,8 +98,6 @@ def parse_concept(text: str) -> Concept:
         If the text has another form, or is snow in a unit that is no length.
     """
     form = "name=template:column, for example swe=swe/{number}.csv:uaz_swe[mm]"
-    if len(text) > LONGEST or not text.isprintable():
-        raise InputError(f"Concept {text[:60]!r}: write at most {LONGEST} printable characters, as in {form}.")
     name, equals, rest = text.partition("=")
     template, colon, last = rest.rpartition(":")
     match = re.fullmatch(r"(?P<column>[^*\[\]]+)(\*(?P<factor>[^*\[\]]+))?(\[(?P<units>[^\[\]]*)\])?", last.strip())
@@ -132,8 +120,8 @@ def parse_concept(text: str) -> Concept:
             f"Concept {text!r}: swe(mm) of the CAMELS forcing is 0 everywhere, not snow; use a snow data set."
         )
     factor = float(factor_text) if factor_text else 1.0
-    concept = Concept(name, template, column, factor, _units(column, factor) if units is None else units.strip())
-    concept = concept._replace(snow=_why_snow(concept))
+    units = _units(column, factor) if units is None else units.strip()
+    concept = Concept(name, template, column, factor, units, _why_snow(name, column, units))
     if concept.snow and millimetres(concept.units) is None and concept.units not in NO_AMOUNT:
         raise InputError(
             f"Concept {text!r} is snow, as its {concept.snow} says, but {concept.units!r} is no length known here: "
@@ -147,19 +135,39 @@ def _units(column: str, factor: float) -> str:
     if known is None:
         return "as in file" if factor == 1 else f"as in file * {factor:g}"
     layer = re.match(r"volumetric_soil_water_layer_([1-4])", column)
-    if factor == 1:
-        return known.units
     if layer and factor == SOIL_LAYER_MM[int(layer[1])]:
         return "mm"
     if known.units.startswith("m of ") and factor in (100.0, 1000.0):
         return ("c" if factor == 100.0 else "m") + known.units
-    return f"{known.units} * {factor:g}"
+    return known.units if factor == 1 else f"{known.units} * {factor:g}"
 
 
-def concept_path(template: str, basin: str, data_dir, caravan: dict[str, Path] | None) -> Path | None:
-    """The file of one basin, or None where there is none. Only the two placeholders are replaced, nothing evaluated."""
-    if template == "caravan":
-        return (caravan or {}).get(basin)
-    part = Path(template.replace("{basin}", basin).replace("{number}", basin_number(basin)))
-    places = [Path(data_dir) / part, part] if data_dir is not None else [part]
-    return next((p for p in places if p.is_file()), None)
+def concept_files(concept, basins, data_dir, caravan=None) -> dict[str, Path]:
+    """The file of each basin that has one: all from the data folder, or else all from the current one.
+
+    `caravan` has the gauges' own Caravan files, None where there are none; InputError if no basin has a file.
+    """
+    if concept.template == "caravan":
+        if caravan is None:
+            raise InputError(f"Concept {concept.name}: caravan stands for a Caravan gauge's own file alone; write "
+                             "caravan/timeseries/csv/camels/camels_{basin}.csv or the like.")  # fmt: skip
+        return {basin: caravan[basin] for basin in basins if basin in caravan}
+    for root in ([Path(data_dir)] if data_dir is not None else []) + [Path()]:
+        parts = {b: concept.template.replace("{basin}", b).replace("{number}", basin_number(b)) for b in basins}
+        if files := {basin: root / part for basin, part in parts.items() if (root / part).is_file()}:
+            return files
+    whom = f"basin {basins[0]}" if len(basins) == 1 else f"any of the {len(basins)} basins"
+    raise InputError(f"Concept {concept.name}: no file {concept.template} for {whom} in {data_dir or 'this folder'}.")
+
+
+def read_concepts(path, concepts, others=()) -> pd.DataFrame:
+    """Concepts of one basin that stand in one file, in their units, behind other columns of it, which stay as they are.
+
+    Daily, float32; `.attrs` as `read_columns` gives them.
+    """
+    snow = [concept.column for concept in concepts if concept.snow_amount and concept.factor > 0]
+    read = read_columns(path, [*others, *(concept.column for concept in concepts)], snow)
+    series = {concept.name: read[concept.column] * np.float32(concept.factor) for concept in concepts}
+    frame = pd.DataFrame({name: read[name] for name in others} | series, index=read.index)
+    frame.attrs = read.attrs
+    return frame

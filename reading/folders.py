@@ -1,4 +1,4 @@
-"""Which files a CAMELS-US or Caravan folder holds for which basin."""
+"""Which files a CAMELS-US or Caravan folder holds for which basin. Hidden files and folders are no data."""
 
 import os
 from pathlib import Path
@@ -11,32 +11,29 @@ PRODUCTS = ("daymet", "maurer", "maurer_extended", "nldas", "nldas_extended")
 def folder_with(name: str, data_dir, needed: bool = True) -> Path | None:
     """The folder that holds the folder `name`: data_dir, or one folder below it as zip files unpack.
 
-    Raises
-    ------
-    InputError
-        If there are several below data_dir, or none and one is needed.
+    InputError if there are several below data_dir, or none and one is needed.
     """
     root = Path(data_dir)
     if not root.is_dir():
         raise InputError(f"{root.absolute()}: no such folder; give the data folder (--data-dir) that holds {name}.")
-    folder = only_folder(name, root, [root, *sorted(root.iterdir())])
+    folder = only_folder(name, root, [root, *visible(root.iterdir())])
     if needed and folder is None:
         raise InputError(f"{root}: no folder {name} in it or one level below; give the data folder that holds it.")
     return folder
 
 
 def only_folder(name: str, root, places) -> Path | None:
-    """Of some places, the first if `name` is in it, else the only one that has it, or None.
-
-    Raises
-    ------
-    InputError
-        If several have it: which one is meant would be a guess.
-    """
+    """Of some places, the first if `name` is in it, else the only one that has it, or None; InputError if several have
+    it: which one is meant would be a guess."""
     found = [place for place in places if (place / name).exists()]
     if len(found) > 1 and found[0] != places[0]:
         raise InputError(f"{root}: {name} is in {some(found)}; give one of them as the data folder.")
     return found[0] if found else None
+
+
+def visible(paths) -> list[Path]:
+    """Some paths, sorted, without the hidden ones, such as .ipynb_checkpoints or the ._name.csv of a Mac."""
+    return sorted(path for path in paths if not path.name.startswith("."))
 
 
 def _walk(folder: Path, basin_of) -> dict[str, Path]:
@@ -52,17 +49,19 @@ def _walk(folder: Path, basin_of) -> dict[str, Path]:
     seen = set()
     for where, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         real = os.path.realpath(where)
-        # A link may lead back to a folder above it.
-        folders[:] = [] if real in seen else sorted(folders)
-        for name in sorted(names) if real not in seen else ():
-            basin, path = basin_of(name), Path(where) / name
+        if real in seen:  # a link may lead back to a folder above it
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in visible(Path(where) / name for name in names):
+            basin = basin_of(path.name)
             if basin is None and path.is_symlink() and not path.exists():
                 raise InputError(f"{path} is a link to nothing; its basins would be missing.")
             if basin in found:
                 raise InputError(f"{found[basin]} and {path} are both files of basin {basin}; remove one.")
             if basin is not None:
                 found[basin] = path
-        seen.add(real)
     return found
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from reading.attributes import ATTRIBUTES, attribute_folder
 from reading.concepts import CARAVAN_FORCING
-from reading.folders import PRODUCTS, caravan_files, folder_with, forcing_files, streamflow_files
-from reading.text_files import KNOWN, PET_NAMES, read_columns, read_forcing, read_streamflow, separator_of, text_of
+from reading.folders import PRODUCTS, caravan_files, folder_with, forcing_files, streamflow_files, visible
+from reading.text_files import KNOWN, PET_NAMES, head_of, read_columns, read_forcing, read_streamflow, text_of
 from writing.files import InputError, some
 
 SAMPLE = 30  # files that are opened to see periods and columns
@@ -22,21 +22,14 @@ def look(data_dir: Path) -> None:
     ----------
     data_dir : path
         The folder, or one above it.
-
-    Raises
-    ------
-    InputError
-        If there is no such folder, or it holds neither.
     """
-    basins, found = set(), 0
+    basins, root = None, Path(data_dir)
     for name, describe in (("basin_mean_forcing", look_at_camels), ("timeseries", look_at_caravan)):
-        if folder := folder_with(name, data_dir, needed=False):
-            basins |= describe(folder)
-            found += 1
-    if found:
-        look_at_tables(Path(data_dir), basins)
-    else:
-        raise InputError(f"{data_dir} holds neither CAMELS-US nor Caravan data: no basin_mean_forcing, no timeseries.")
+        if folder := folder_with(name, root, needed=False):
+            basins = (basins or set()) | describe(folder)
+    if basins is None:
+        raise InputError(f"{root} holds neither CAMELS-US nor Caravan data: no basin_mean_forcing, no timeseries.")
+    look_at_tables(root, basins)
 
 
 def opened(read, files):
@@ -88,11 +81,11 @@ def look_at_camels(folder):
     except InputError:
         print("  no attributes: unpack camels_attributes_v2.0 there")
         return basins
-    files = sorted(attributes.glob("camels_*.txt"))
+    files = visible(attributes.glob("camels_*.txt"))
     names = {name for path in files for name in columns_of(path)}
     missing = [name for name in ATTRIBUTES if name not in names]
-    print(f"  {len(ATTRIBUTES) - len(missing)} of the {len(ATTRIBUTES)} attributes in {attributes}: ", end="")
-    print(some([path.name for path in files], 9) + (f"; missing: {some(missing)}" if missing else ""))
+    words = some([path.name for path in files], 9) + (f"; missing: {some(missing)}" if missing else "")
+    print(f"  {len(ATTRIBUTES) - len(missing)} of the {len(ATTRIBUTES)} attributes in {attributes}: {words}")
     return basins
 
 
@@ -100,16 +93,15 @@ def look_at_caravan(folder):
     """Sets and gauges, periods, attributes, columns that can be concepts; returns the gauges."""
     files = caravan_files(folder)
     print(f"Caravan in {folder}")
-    for name, gauges in sorted(Counter(gauge.split("_")[0] for gauge in files).items()):
+    for name, gauges in sorted(Counter(path.parent.name for path in files.values()).items()):
         attributes = folder / "attributes" / name
-        held = sorted(path.name for path in attributes.glob("attributes_*.csv"))
+        held = [path.name for path in visible(attributes.glob("attributes_*.csv"))]
         print(f"  {name}: {gauges} gauges; " + (", ".join(held) if held else f"no attribute files in {attributes}"))
     frames = opened(lambda path: read_columns(path, [*CARAVAN_FORCING, "streamflow"]), files)
     print(f"  {period(frames)}")
     for name, number in Counter(name for frame in frames for name in frame.attrs["absent"]).items():
         print(f"  no column {name} in {number} of {len(frames)} files looked at")
-    names = [frame.attrs["names"] for frame in frames]
-    if words := described(names):
+    if words := described([frame.attrs["names"] for frame in frames]):
         print(f"  concepts, as caravan:COLUMN: {words}")
     return set(files)
 
@@ -117,7 +109,9 @@ def look_at_caravan(folder):
 def look_at_tables(root, basins):
     """Other csv files that are named by basin: templates of concepts, and the columns."""
     tables = {}
-    for path in sorted(root.rglob("*.csv")):
+    for path in visible(root.rglob("*.csv")):
+        if any(name.startswith(".") for name in path.relative_to(root).parts):
+            continue
         for number in re.findall("[0-9]+", path.stem):
             if number.zfill(8) in basins:
                 word = "{basin}" if len(number) == 8 else "{number}"
@@ -144,5 +138,4 @@ def described(names):
 
 def columns_of(path):
     """Names in the first line of a table."""
-    head = text_of(path).partition(b"\n")[0].decode("utf-8", "replace").replace('"', "")
-    return [name.strip() for name in head.split(separator_of(head))]
+    return head_of(text_of(path))[0]

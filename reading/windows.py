@@ -7,21 +7,19 @@ in the cache folder::
     <cache>/<what was asked for>/<basin>-<state of its files>.json     its first day, and what was found in the text
 
 A basin is whole or not there, so preparing can be stopped at any time and goes on with the next basin, two runs may
-prepare the same basins at once, and the folder may be deleted whenever nothing runs. Everything else goes through the
-basins and reads the days that it needs: 6,800 gauges take the same road as 24.
+prepare the same basins at once, and the folder may be deleted whenever nothing runs. Basins are read one after another,
+the days that are needed: 6,800 gauges take the same road as 24.
 """
 
 import atexit
 import contextlib
 import hashlib
-import io
 import json
 import os
 import re
 import shutil
 import sys
 import tempfile
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,11 +27,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from writing.files import InputError, read_json, replacing, write_json
+from writing.files import InputError, note, read_json, replacing, write_json
 
 DIGEST = 16  # characters
 IN_MEMORY_BYTES = 500e6  # a training set smaller than this is held in memory, a larger one is read from disk
-NPY_HEADER = 128  # bytes before the numbers in a .npy of two dimensions; checked when a basin is opened
+NPY_HEADER = 128  # bytes before the numbers in a .npy of two dimensions
 
 
 @dataclass
@@ -58,13 +56,11 @@ class Prepared:
     forcing : str
         Name of the forcing product.
     report : str
-        One line on what the text held and lacked.
+        What the text held and lacked: one line, and one for each variable in which something is missing.
     left_out : dict basin -> str
         Basins of the folder that cannot be used, and why.
     synthetic : bool
         Whether the folder says that its catchments are synthetic.
-    own_periods : DataFrame (basin; train_start, train_end, valid_start, ... test_end)
-        Periods of single basins; some of these columns, or none; NaT: as the other basins.
     """
 
     basins: list
@@ -80,7 +76,6 @@ class Prepared:
     report: str = ""
     left_out: dict = field(default_factory=dict)
     synthetic: bool = False
-    own_periods: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def first_day(self):
@@ -107,24 +102,6 @@ class Prepared:
                 f"{self.last_day}."
             )
         return np.arange(max(first - int(spinup_days), self.first_day), min(last, self.last_day) + 1)
-
-    def period(self, name, start, end):
-        """First and last day (basin,) of the period ``train``, ``valid`` or ``test``: a basin's own, else those given.
-
-        Raises
-        ------
-        InputError
-            If start or end is no date or a basin's period ends before it starts.
-        """
-        own = self.own_periods.reindex(self.basins)
-        days = []
-        for part, day in (("start", parse_day(start)), ("end", parse_day(end))):
-            column = own.get(f"{name}_{part}", pd.Series(pd.NaT, own.index))
-            days.append(column.fillna(pd.Timestamp(day)).to_numpy("datetime64[D]"))
-        if (wrong := np.flatnonzero(days[1] < days[0])).size:
-            basin, first, last = self.basins[wrong[0]], days[0][wrong[0]], days[1][wrong[0]]
-            raise InputError(f"Basin {basin}: its {name} period {first} to {last} ends before it starts.")
-        return days
 
     def days(self, position, first, number):
         """The series (number, variable) of one basin from the day `first` on; NaN outside its record."""
@@ -227,7 +204,7 @@ def cache_folder(cache_dir=None) -> Path:
     try:
         home = Path.home()
     except RuntimeError:  # a user of a container may have none
-        return Path(tempfile.gettempdir()) / f"{name}-{os.getuid() if hasattr(os, 'getuid') else ''}"
+        return Path(tempfile.gettempdir()) / name
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / name
     if sys.platform == "darwin":
@@ -243,25 +220,10 @@ def digest(content) -> str:
 def prepare(stems, read, variables, cache_dir=None, label="reading", progress=True):
     """Read the text of every basin that is not yet in the cache, several at a time.
 
-    Parameters
-    ----------
-    stems : dict basin -> str
-        ``<what was asked for>/<basin>-<state of its files>``, where the basin is kept in the cache folder.
-    read : function basin -> (first day, array (day, variable), dict)
-        Reads one basin's text; the dict is JSON-able and says what was found.
-    variables : int
-        Number of variables.
-    cache_dir : path, default None
-        As `cache_folder` takes it. One that cannot be written costs the next start its speed, no more.
-    label : str
-        Of the progress bar.
-    progress : bool, default True
-        Show a bar on a terminal.
-
-    Returns
-    -------
-    list of (Path, datetime64[D], int, dict)
-        For each basin its array, first day, number of days, and what was found.
+    `stems` {basin: ``<what was asked for>/<basin>-<state of its files>``} say where the basins are kept in the cache
+    folder; `read` gives a basin's daily frame of so many `variables` and a JSON-able dict of what was found. Returns
+    (Path, first day, number of days, what was found) for each basin. A cache that cannot be written costs the next
+    start its speed, no more.
     """
     from tqdm import tqdm
 
@@ -275,16 +237,17 @@ def prepare(stems, read, variables, cache_dir=None, label="reading", progress=Tr
         array = folder / f"{stems[basin]}.npy"
         if (kept := _kept(array, variables)) is not None:
             return array, *kept
-        first, values, found = read(basin)
+        frame, found = read(basin)
         for old in there.get(basin, ()):  # of text that has changed since
             with contextlib.suppress(OSError):  # Windows keeps a file that another run has open
                 old.unlink()
         with replacing(array) as temporary:
-            np.save(temporary, np.ascontiguousarray(values, np.float32), allow_pickle=False)
+            np.save(temporary, np.ascontiguousarray(frame, np.float32), allow_pickle=False)
         # The words come after the numbers: a basin that has them is whole.
-        about = {"first": str(first), "days": len(values), "found": found}
+        first = frame.index[0].to_numpy().astype("datetime64[D]")
+        about = {"first": str(first), "days": len(frame), "found": found}
         write_json(array.with_suffix(".json"), about | {"digest": digest(about)})
-        return array, first, len(values), found
+        return array, first, len(frame), found
 
     # Threads are enough: pandas' parser runs them side by side, and nothing stays behind when the script is stopped.
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
@@ -302,10 +265,7 @@ def _writable(folder, request):
         tempfile.TemporaryFile(dir=folder / request).close()
         return folder
     except OSError as problem:
-        reason = problem.strerror or problem
-        warnings.warn(
-            f"{folder}: the cache cannot be written ({reason}); the text is read anew each time.", stacklevel=3
-        )
+        note(f"{folder}: the cache cannot be written ({problem.strerror}); the text is read anew each time.")
         instead = Path(tempfile.mkdtemp(prefix="hydrodata-"))
         atexit.register(shutil.rmtree, instead, ignore_errors=True)
         return instead
@@ -317,16 +277,10 @@ def _kept(array, variables):
         about = read_json(array.with_suffix(".json"))
         if about.pop("digest") != digest(about):
             return None
-        first, days, found = np.datetime64(about["first"], "D"), int(about["days"]), dict(about["found"])
-        header = io.BytesIO()
-        shape = {"descr": "<f4", "fortran_order": False, "shape": (days, variables)}
-        np.lib.format.write_array_header_1_0(header, shape)
-        # Compared as bytes: Python 3.11 cannot parse headers in several threads at once (SystemError in its AST).
-        with array.open("rb") as file:
-            whole = file.read(NPY_HEADER) == header.getvalue() and not np.isnat(first)
-        whole = whole and array.stat().st_size == NPY_HEADER + 4 * days * variables
-        return (first, days, found) if whole else None
-    except (OSError, ValueError, KeyError, TypeError):
+        days = about["days"]
+        whole = array.stat().st_size == NPY_HEADER + 4 * days * variables
+        return (np.datetime64(about["first"], "D"), days, about["found"]) if whole else None
+    except (OSError, ValueError, KeyError):
         return None
 
 
@@ -389,8 +343,8 @@ def training_set(data, start, end, warmup_days=0):
     Parameters
     ----------
     data : Prepared
-    start, end : str, or arrays (basin,) of datetime64[D]
-        First and last day of the training period, or of each basin's own.
+    start, end : str
+        First and last day of the training period.
     warmup_days : int, default 0
         Days before `start` that may be simulated; they count for nothing else.
 
@@ -403,31 +357,27 @@ def training_set(data, start, end, warmup_days=0):
     InputError
         If the period has no day in the data or a variable no value in it.
     """
-    days = (day if isinstance(day, np.ndarray) else parse_day(day) for day in (start, end))
-    starts, ends = (np.broadcast_to(day, len(data.basins)) for day in days)
-    dates = data.dates(starts.min(), ends.max(), warmup_days)
+    period = [str(day) for day in parse_period(start, end)]
+    dates = data.dates(start, end, warmup_days)
+    inside = dates >= parse_day(start)
     if len(data.basins) * len(dates) * (len(data.inputs) + len(data.targets)) * 4 < IN_MEMORY_BYTES:
         data = data.in_memory(dates)
     inputs, targets = ({name: Moments() for name in names} for names in (data.inputs, data.targets))
     rows, spans, scored = [], np.zeros((len(data.basins), 3), int), 0
     for b in range(len(data.basins)):
         forcing, observed = (values[0] for values in data.read([b], dates))
-        inside = (dates >= starts[b]) & (dates <= ends[b])
         observed[~inside] = np.nan
-        for moments, values in ((inputs, forcing[inside]), (targets, observed)):
-            for one, series in zip(moments.values(), values.T, strict=True):
+        of_basin = {name: Moments() for name in data.targets}
+        for group, values in ((inputs, forcing[inside]), (targets, observed), (of_basin, observed)):
+            for one, series in zip(group.values(), values.T, strict=True):
                 one.add(series)
-        row = [Moments() for _ in data.targets]
-        for one, series in zip(row, observed.T, strict=True):
-            one.add(series)
-        rows.append([one.mean if one.number else np.nan for one in row] +
-                    [np.sqrt(one.variance) if one.number else np.nan for one in row])  # fmt: skip
+        rows.append([one.mean if one.number else np.nan for one in of_basin.values()] +
+                    [np.sqrt(one.variance) if one.number else np.nan for one in of_basin.values()])  # fmt: skip
         there = np.flatnonzero(np.isfinite(observed).any(axis=1))
         if len(there):
             spans[b] = np.argmax(np.isfinite(forcing).all(axis=1)), there[0], there[-1] + 1
             scored += len(there)
     columns = [f"{statistic}_{name}" for statistic in ("mean", "std") for name in data.targets]
-    period = [str(starts.min()), str(ends.max())]
     normalisation = {"period": period, "attributes": {}, "attribute_range": {}}
     for kind, of in (("inputs", inputs), ("targets", targets)):
         normalisation[kind] = {name: one.mean_and_std(name, period) for name, one in of.items()}

@@ -1,11 +1,7 @@
 """Broken text, by the thousand: a mutated file loads to the right numbers or ends in an error that names it.
 
-A small file in each real format is written, with numbers known exactly; then a line is cut, columns exchanged, a letter
-put in, dates repeated or shuffled or left out, the area or the basin's id replaced, ... Some mutations must be read as
-if nothing had happened, some must be refused, and after the rest every number that is there must be the right one.
-
-The test suite tries a few hundred, always the same ones. For 10,000 (2,000 of each of the five formats; some minutes),
-drawn anew each time:
+Some mutations must be read as if nothing had happened, some must be refused, and after the rest every number that is
+there must be the right one. The test suite tries a few hundred, always the same ones; 8,000 drawn anew each time:
 
     HYDRODATA_FUZZ=2000 python -m pytest tests/test_fuzz.py            (Windows: set HYDRODATA_FUZZ=2000 first)
 """
@@ -13,12 +9,10 @@ drawn anew each time:
 import os
 import random
 import re
-import time
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
-import pandas  # noqa: F401  (imported here so that no load is timed with it)
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,30 +24,19 @@ fuzz = settings(
     max_examples=EXAMPLES or 80,
     derandomize=not EXAMPLES,
     database=None,
-    deadline=None,  # the processor time of each load is checked instead: machines may be busy
+    deadline=None,  # machines may be busy
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
 BASIN = "01022500"
 AREA = 587654321.0
 FORCING_UNITS = {"dayl": "s", "prcp": "mm/day", "srad": "W/m2", "swe": "mm", "tmax": "C", "tmin": "C", "vp": "Pa"}
-# lowest and highest value in hundredths, inside what each reader takes for possible
-RANGES = {
-    "prcp": (0, 20000),
-    "srad": (0, 60000),
-    "tmax": (500, 4500),
-    "tmin": (-4500, 499),
-    "vp": (0, 500000),
-    "dayl": (2000000, 6000000),
-    "swe": (0, 0),
-    "flow": (0, 99999999),
-    "total_precipitation_sum": (0, 20000),
-    "temperature_2m_min": (-4500, 499),
-    "temperature_2m_max": (500, 4500),
-    "surface_net_solar_radiation_mean": (0, 40000),
-    "potential_evaporation_sum": (-50, 1500),
-    "streamflow": (0, 30000),
-}
+RANGES = {  # lowest and highest value in hundredths, inside what each reader takes for possible
+    "prcp": (0, 20000), "srad": (0, 60000), "tmax": (500, 4500), "tmin": (-4500, 499), "vp": (0, 500000),
+    "dayl": (2000000, 6000000), "swe": (0, 0), "flow": (0, 99999999), "total_precipitation_sum": (0, 20000),
+    "temperature_2m_min": (-4500, 499), "temperature_2m_max": (500, 4500), "streamflow": (0, 30000),
+    "surface_net_solar_radiation_mean": (0, 40000), "potential_evaporation_sum": (-50, 1500),
+}  # fmt: skip
 # any bytes but what can make another number of a number: digits, points, signs and the e of an exponent
 JUNK = st.binary(min_size=1, max_size=4).map(lambda b: re.sub(rb"[0-9.eE+-]", b"#", b))
 MISSING = ("-999", "-999.00", "-9999", "NaN", "NA")
@@ -300,26 +283,10 @@ def foreign_bytes(f):
 
 
 COMMON = [
-    nothing,
-    bom,
-    crlf,
-    blank_lines,
-    missing_values,
-    days_left_out,
-    any_precision,
-    empty,
-    date_repeated,
-    dates_shuffled,
-    impossible_date,
-    letter_in_number,
-    absurd_value,
-    line_doubled,
-    header_line_lost,
-    field_lost,
-    cut,
-    middle_lost,
+    nothing, bom, crlf, blank_lines, missing_values, days_left_out, any_precision, empty, date_repeated, dates_shuffled,
+    impossible_date, letter_in_number, absurd_value, line_doubled, header_line_lost, field_lost, cut, middle_lost,
     foreign_bytes,
-]
+]  # fmt: skip
 
 
 def wrong_area(f):
@@ -393,7 +360,6 @@ def place(kind, root: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", MUTATIONS, ids=lambda kind: kind.__name__)
-@pytest.mark.filterwarnings("ignore:.*tmin equals tmax")
 def test_right_numbers_or_an_error_that_names_the_file(kind, tmp_path):
     path = place(kind, tmp_path)
 
@@ -405,19 +371,14 @@ def test_right_numbers_or_an_error_that_names_the_file(kind, tmp_path):
         before = f.truth()
         text, expected = mutation(f)
         f.write(text)
-        started = time.process_time()
         try:
             frame = f.load()
         except hd.InputError as problem:
             assert expected != "equal", problem
             sentence = str(problem)
             assert str(path) in sentence and "\n" not in sentence and len(sentence) < 400 + len(str(path))
-            assert re.search(
-                "line [0-9]|is empty|no data lines|header of four|no column|are the two columns", sentence
-            ), sentence
+            assert re.search("line [0-9]|is empty|no data lines|header of four|no column|are the two columns", sentence)
             return
-        finally:
-            assert time.process_time() - started < 5
         assert expected != "refuse", f"{mutation.__name__} was read"
         truth = f.truth() if expected == "equal" else before
         days = [d.date() for d in frame.index]
@@ -430,57 +391,6 @@ def test_right_numbers_or_an_error_that_names_the_file(kind, tmp_path):
                 assert np.array_equal(value, right, equal_nan=True), (mutation.__name__, day, name, value, right)
         if expected == "equal":
             assert (days[0], days[-1]) == (f.dates[0], f.dates[-1])
-
-    check()
-
-
-def table_mutation(draw, text):
-    """As above, for a table of attributes."""
-    kinds = ("nothing", "crlf", "bom", "cut", "junk", "letter", "row lost", "row doubled", "missing")
-    kind = draw(st.sampled_from(kinds))
-    if kind == "crlf":
-        return text.replace("\n", "\r\n").encode(), "equal"
-    if kind == "bom":
-        return ("\ufeff" + text).encode(), "equal"
-    raw = text.encode()
-    at = draw(st.integers(0, len(raw) - 1))
-    if kind == "cut":
-        return raw[:at], "true"
-    if kind == "junk":
-        return raw[:at] + draw(JUNK) + raw[at:], "true"
-    lines = text.splitlines(True)
-    i = draw(st.integers(1, len(lines) - 1))
-    if kind == "letter":
-        lines[i] = lines[i][: -len("0\n")] + "o\n"
-    elif kind == "row lost":
-        del lines[i]
-    elif kind == "row doubled":
-        lines.insert(i, lines[i])
-    elif kind == "missing":
-        lines[i] = re.sub(r"[^;,]+\n", "NA\n", lines[i])
-    return "".join(lines).encode(), "equal" if kind == "nothing" else "refuse"
-
-
-@pytest.mark.parametrize("separator", [";", ","])
-def test_attribute_tables(separator, tmp_path):
-    basins = ["01022500", "02046000", "11230500"]
-    path = tmp_path / "table.csv"
-
-    @fuzz
-    @given(st.data())
-    def check(data):
-        rng = random.Random(data.draw(st.integers(0, 2**32)))
-        values = {b: [hundredths(rng, "x") for _ in range(2)] for b in basins}
-        rows = ["gauge_id,a,b", *(",".join([b, *values[b]]) for b in basins)]
-        raw, expected = table_mutation(data.draw, ("\n".join(rows) + "\n").replace(",", separator))
-        path.write_bytes(raw)
-        try:
-            frame = hd.load_attributes(path, basins, ("a", "b"))
-        except hd.InputError as problem:
-            assert expected != "equal" and str(path) in str(problem) and "\n" not in str(problem), problem
-            return
-        assert expected != "refuse"
-        assert frame.to_numpy().tolist() == [[float(v) for v in values[b]] for b in basins]
 
     check()
 
@@ -501,25 +411,3 @@ def test_any_text_as_a_name(text):
             assert np.isfinite(parsed.factor) and parsed.factor != 0
         except hd.InputError:
             pass
-
-
-def test_netcdf_from_a_stranger(tmp_path):
-    """Cut and overwritten bytes of a netCDF file: read or refused, nothing else."""
-    import xarray as xr
-
-    path = tmp_path / "timeseries" / "netcdf" / "x" / "x_1.nc"
-    path.parent.mkdir(parents=True)
-    days = np.arange("2001-01-01", "2001-02-01", dtype="datetime64[D]").astype("datetime64[ns]")
-    xr.Dataset({"streamflow": ("date", np.arange(31.0))}, {"date": days}).to_netcdf(path)
-    whole = path.read_bytes()
-
-    @settings(fuzz, max_examples=EXAMPLES // 10 or 40)
-    @given(st.integers(0, len(whole) - 1), st.binary(max_size=8))
-    def check(at, junk):
-        path.write_bytes(whole[:at] + junk + (whole[at + len(junk) :] if junk else b""))
-        try:
-            hd.load_caravan(tmp_path, "x_1", ("streamflow",))
-        except hd.InputError as problem:
-            assert str(path) in str(problem)
-
-    check()

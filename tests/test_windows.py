@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from small_files import flow_path, make_camels
 
 import hydrodata_tf as hydrodata
 from reading import windows
@@ -39,79 +40,97 @@ def weather(days=1000, seed=0):
 
 
 @pytest.fixture
-def opened(demo, settings, tmp_path):
-    """A function that opens the small demo with its cache in a folder of its own."""
-    return lambda **options: hydrodata.open_data(
-        demo, concepts=settings("any").concepts, **{"cache_dir": tmp_path / "cache", **options}
+def opened(tmp_path):
+    """A function that opens three small basins with their cache in a folder of its own."""
+    root = make_camels(tmp_path / "camels")
+    concepts = ["swe=swe/{number}.csv:uaz_swe", "other=swe/{number}.csv:daymet_swe"]
+    options = {"concepts": concepts, "attributes": "none", "cache_dir": tmp_path / "cache"}
+    return lambda **others: hydrodata.open_data(root, **options | others)
+
+
+@pytest.fixture
+def streamflow_read(monkeypatch):
+    """The basins whose streamflow was read from text, in order."""
+    read, basins = hydrodata.read_streamflow, []
+    monkeypatch.setattr(
+        hydrodata, "read_streamflow", lambda p, basin, area: basins.append(basin) or read(p, basin, area)
     )
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    return basins
 
 
-def test_every_basin_is_one_array_in_the_cache_and_the_text_is_read_once(opened, demo, tmp_path, monkeypatch):
+def test_every_basin_is_one_array_in_the_cache_and_the_text_is_read_once(opened, tmp_path, streamflow_read):
     data = opened()
     arrays = sorted((tmp_path / "cache").rglob("*.npy"))
-    assert len(arrays) == 4 and sorted(data.arrays) == arrays
-    text = hydrodata.load_forcing(demo, data.basins[0])
+    assert len(arrays) == 3 and sorted(data.arrays) == arrays and streamflow_read == data.basins
+    text = hydrodata.load_forcing(tmp_path / "camels", data.basins[0])
     kept = np.load(data.arrays[0])
-    assert kept.dtype == np.float32 and kept.shape == (len(text), 5 + 3)
-    np.testing.assert_array_equal(kept[:, :5], text)
-    monkeypatch.setattr(hydrodata, "read_basin", None)  # nothing is read again
+    assert kept.dtype == np.float32 and kept.shape == (41, 5 + 3)
+    np.testing.assert_array_equal(kept[:40, :5], text)
     again = opened()
     assert again.report == data.report and (again.lengths == data.lengths).all()
     assert opened(basins=data.basins[:2]).arrays == data.arrays[:2]  # another list shares what is there
+    assert streamflow_read == data.basins  # nothing is read again
 
 
-def test_preparing_that_was_stopped_goes_on_with_the_next_basin(opened, tmp_path, monkeypatch):
-    read, done = hydrodata.read_basin, []
-
-    def stops(basin, *arguments):
-        if len(done) == 2:
+def test_preparing_that_was_stopped_goes_on_with_the_next_basin(opened, tmp_path, streamflow_read, monkeypatch):
+    def stops(frames, **options):
+        if len(streamflow_read) == 3:
             raise KeyboardInterrupt
-        done.append(basin)
-        return read(basin, *arguments)
+        return concat(frames, **options)
 
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    monkeypatch.setattr(hydrodata, "read_basin", stops)
-    with pytest.raises(KeyboardInterrupt):
-        opened()
+    concat = pd.concat
+    with monkeypatch.context() as patch:
+        patch.setattr(pd, "concat", stops)
+        with pytest.raises(KeyboardInterrupt):
+            opened()
     assert len(list((tmp_path / "cache").rglob("*.json"))) == 2
-    monkeypatch.setattr(hydrodata, "read_basin", lambda basin, *a: done.append(basin) or read(basin, *a))
+    del streamflow_read[:]
     data = opened()
-    assert done == data.basins  # the first two were read before, the others now
+    assert streamflow_read == data.basins[2:]  # the first two were read before
 
 
-@pytest.mark.parametrize("harm", ["cut", "json cut", "json gone", "other shape", "text"])
+@pytest.mark.parametrize(
+    "harm", ["cut", "other shape", "text", '{"first": "2001-01-01", "days": 41, "found": {}}', "[]", '{"first": 1', ""]
+)
 def test_a_basin_that_is_not_whole_is_read_again(opened, harm):
     data = opened()
     kept, words = np.load(data.arrays[1]), data.arrays[1].with_suffix(".json")
     if harm == "cut":
         data.arrays[1].write_bytes(data.arrays[1].read_bytes()[:-4])
-    elif harm == "json cut":
-        words.write_text(words.read_text()[:20])
-    elif harm == "json gone":
-        words.unlink()
     elif harm == "other shape":
         np.save(data.arrays[1], kept[:-1])
-    else:
+    elif harm == "text":
         data.arrays[1].write_text("no numbers")
+    elif harm:
+        words.write_text(harm)
+    else:
+        words.unlink()
     np.testing.assert_array_equal(np.load(opened().arrays[1]), kept)
+    assert opened().report == data.report and words.read_text() != harm
 
 
-def test_text_that_changed_is_read_again_and_what_was_kept_of_it_goes(opened, demo, tmp_path):
-    file = next(demo.rglob(f"{opened().basins[0]}_streamflow_qc.txt"))
-    before = file.stat().st_mtime_ns
-    try:
-        os.utime(file, ns=(before + 10**9, before + 10**9))
-        opened()
-        assert len(list((tmp_path / "cache").rglob("*.npy"))) == 4
-    finally:
-        os.utime(file, ns=(before, before))
+def test_text_that_changed_is_read_again_and_what_was_kept_of_it_goes(opened, tmp_path, streamflow_read):
+    data = opened()
+    before = data.days(0, data.first_day, 3)
+    path = flow_path(tmp_path / "camels")
+    path.write_text(path.read_text().replace(" 10.00 A", "  11.00 A"))
+    assert opened().days(0, data.first_day, 3)[2, 5] / before[2, 5] == pytest.approx(1.1)
+    assert len(list((tmp_path / "cache").rglob("*.npy"))) == 3 and streamflow_read == [*data.basins, data.basins[0]]
 
 
-def test_a_cache_that_cannot_be_written_costs_time_only(opened, tmp_path):
+def test_a_cache_that_cannot_be_written_costs_time_only(opened, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    with pytest.warns(UserWarning, match="the cache cannot be written"):
-        data = opened(cache_dir=tmp_path / "file" / "cache")
-    assert np.isfinite(data.read([0], data.dates("2002-01-01", "2002-01-31"))[0]).all()
+    data = opened(cache_dir=tmp_path / "file" / "cache")
+    assert "the cache cannot be written (Not a directory); the text is read anew each time" in capsys.readouterr().out
+    assert np.isfinite(data.read([0], data.dates("2001-01-03", "2001-01-31"))[0]).all()
+
+
+def test_a_basin_that_is_cut_while_it_is_read_is_no_silent_number(opened):
+    data = opened()
+    data.arrays[0].write_bytes(data.arrays[0].read_bytes()[:-40])
+    with pytest.raises(InputError, match="has been cut since it was written"):
+        data.days(0, data.first_day, 41)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +193,8 @@ def test_periods():
     dates = data.dates("2001-02-01", "2001-02-03", 10)
     assert str(dates[0]) == "2001-01-22" and len(dates) == 13
     assert len(data.dates("2000-01-01", "2001-01-02", 5)) == 2
+    assert str(data.dates("2000-12-01", "2001-01-01")) == "['2001-01-01']"
+    assert str(data.dates("2003-09-27", "2004-01-01")) == "['2003-09-27']"
     for period, sentence in (
         (("1990-01-01", "1990-12-31"), "no day in the data, which run from 2001-01-01 to 2003-09-27"),
         (("2002-01-02", "2002-01-01"), "ends before it starts"),
@@ -280,6 +301,17 @@ def test_every_day_is_scored_exactly_once(window, warmup_days, batch_size, in_me
             assert scored.any(axis=1).sum() <= window
             seen[b, days] += scored[:length]
     assert np.array_equal(seen, np.isfinite(targets))
+
+
+@pytest.mark.parametrize(("most", "held"), [(48000, False), (48001, True)])
+def test_a_small_training_set_is_held_in_memory(tmp_path, monkeypatch, most, held):
+    """3 basins x 1000 days x 4 variables of 4 bytes."""
+    data = counted()
+    for b, array in enumerate(data.arrays):
+        np.save(tmp_path / f"{b}.npy", array)
+        data.arrays[b] = tmp_path / f"{b}.npy"
+    monkeypatch.setattr(windows, "IN_MEMORY_BYTES", most)
+    assert [isinstance(array, np.ndarray) for array in whole(data).data.arrays] == [held] * 3
 
 
 def test_warm_up_days_before_the_training_period_are_not_scored():

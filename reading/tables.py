@@ -1,0 +1,183 @@
+"""Small tables as text: lists of basins, their ids, and tables of catchment attributes."""
+
+import difflib
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from reading.text_files import MOST, NUMBER, _numbers, _read_text, head_of, text_of
+from writing.files import InputError, note, some
+
+
+def read_table(path) -> pd.DataFrame:
+    """A small table as text: columns by name, the index is the line; `.attrs["cut"]`: it ends without a line break."""
+    raw = text_of(path)
+    names, separator = head_of(raw)
+    text = _read_text(path, raw, 1, separator, range(len(names)), dtype=str, na_filter=False)
+    text = text.apply(lambda words: words.str.strip()).set_axis(names, axis=1)
+    text.attrs["cut"] = not raw.endswith(b"\n")
+    return text
+
+
+def basin_id(text) -> str:
+    """The basin's id as it stands in file names.
+
+    Parameters
+    ----------
+    text : str or int
+        A USGS number with or without its leading zeros, or a Caravan id (`<set>_<id>`).
+
+    Returns
+    -------
+    str
+        Numbers of up to eight digits with leading zeros ('1022500' becomes '01022500'), anything else unchanged.
+
+    Raises
+    ------
+    InputError
+        If the id holds anything but letters, digits, '_', '-' and single dots: ids become parts of file names.
+    """
+    name = str(text).strip()
+    if number := re.fullmatch(r"([0-9]{1,8})(\.0+)?", name):  # table programs write 1022500.0
+        return number[1].zfill(8)
+    if not re.fullmatch(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+)*", name) or len(name) > 100:
+        raise InputError(f"{name[:100]!r} is not a basin id; give ids such as 01022500 or hysets_01075000.")
+    return name
+
+
+def basin_number(basin: str) -> str:
+    """A basin's id without leading zeros."""
+    return (basin.lstrip("0") or "0") if basin.isdigit() else basin
+
+
+ID_NAMES = ("basin_id", "gauge_id", "basin", "gauge", "id")
+PERIODS = [f"{name}{end}" for name in ("train", "valid", "test") for end in ("start", "begin", "end", "stop")]
+
+
+def id_column(names, known=ID_NAMES) -> int | None:
+    """Position of the column of ids among the names of a table's columns, or None."""
+    lower = [name.lower() for name in names]
+    return next((lower.index(name) for name in known if name in lower), None)
+
+
+def read_basins(spec) -> list[str]:
+    """Basin ids from a list file, or ids themselves.
+
+    Parameters
+    ----------
+    spec : str, Path or sequence of these
+        A file with one id a line, or a csv or tsv with a column named basin_id or gauge_id; or ids.
+
+    Returns
+    -------
+    list of str
+        The ids in the order given.
+
+    Raises
+    ------
+    InputError
+        If the file does not exist or is empty, or an id is malformed or stands there twice.
+    """
+    items = [spec] if isinstance(spec, str | os.PathLike | int) else list(spec)
+    basins: list[str] = []
+    for item in items:
+        path = Path(str(item))
+        if not path.is_file() and path.name == str(item):  # s_391attrs.csv, where a script runs in another folder
+            path = Path(__file__).parent.parent / path.name
+        if path.is_file():
+            basins += _basins_in_file(path)
+        elif isinstance(item, os.PathLike) or re.search(r"[\\/]|\.(txt|csv|tsv)$", str(item)):
+            raise InputError(f"{item}: no such basin list.")
+        else:
+            basins.append(basin_id(item))
+    if not basins:
+        raise InputError("The basin list is empty; give at least one id.")
+    _refuse_repeated(basins, "The basin list")
+    return basins
+
+
+def _refuse_repeated(basins: list[str], where) -> None:
+    if twice := sorted({b for b in basins if basins.count(b) > 1}) if len(set(basins)) < len(basins) else []:
+        raise InputError(f"{where} holds {some(twice)} more than once; remove the repeated ids.")
+
+
+def _basins_in_file(path: Path) -> list[str]:
+    raw = text_of(path)
+    names, _ = head_of(raw)
+    for name in names:
+        if difflib.get_close_matches(re.sub("[^a-z]", "", name.lower()), PERIODS, cutoff=0.8):
+            raise InputError(
+                f"{path}: the column {name!r} gives periods of single basins, an option that is withdrawn; remove it "
+                "(--train-period, --valid-period and --test-period hold for all basins)."
+            )
+    column = id_column(names)
+    if column is not None and len(names) > 1:
+        words = read_table(path).iloc[:, column]
+    elif len(names) > 1:
+        raise InputError(f"{path}, line 1: no column basin_id among {some(names)}; name it so, or write one id a line.")
+    else:
+        lines = raw.decode("utf-8", "replace").replace('"', "").split("\n")
+        words = pd.Series(lines, range(1, len(lines) + 1)).str.strip()
+        words = words[words != ""].iloc[0 if column is None else 1 :]
+        if column is None and not re.search("[0-9]", words.iloc[0]):
+            raise InputError(f"{path}, line 1: {words.iloc[0][:60]!r} is no id; write basin_id above the ids.")
+    basins = list(_ids(path, words).values())
+    _refuse_repeated(basins, path)
+    return basins
+
+
+def _ids(path, words) -> dict[int, str]:
+    """The ids in a column of words, by line."""
+    ids = {}
+    for line, word in words.items():
+        try:
+            ids[line] = basin_id(word)
+        except InputError:
+            raise InputError(f"{path}, line {line}: no basin id in {word[:60]!r}; write one id a line.") from None
+    return ids
+
+
+def read_attribute_table(path, basins, columns=None) -> pd.DataFrame:
+    """Numbers of some basins from a table whose id column is basin_id, gauge_id or the first.
+
+    float64, index basin in the order of the table; those of the columns that are there, None: all that hold numbers.
+    """
+    text = read_table(path)
+    names = list(text.columns)
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}, line 1: a column name stands twice.")
+    key = id_column(names, ID_NAMES[:2]) or 0
+    ids = pd.Series(_ids(path, text.iloc[:, key]), dtype="str")
+    if ids.duplicated().any():
+        line = ids.duplicated().idxmax()
+        raise InputError(f"{path}, line {line}: basin {ids[line]} stands here a second time; remove one.")
+    columns = _numeric_columns(path, text.drop(columns=names[key])) if columns is None else columns
+    ids = ids[ids.isin(basins)]
+    table, numbers, last = text.loc[ids.index, [name for name in names if name in columns]], {}, text.index[-1]
+    if text.attrs["cut"] and last in ids and names[-1] in table:
+        raise InputError(f"{path}, line {last}: the last line has no line break and may be cut; end it with one.")
+    for name in table:
+        numbers[name] = values = _numbers(path, table[name])
+        if (np.abs(values) > MOST).any():
+            line = table.index[np.abs(values) > MOST][0]
+            raise InputError(f"{path}, line {line}: {name[:60]} {table.loc[line, name]!r} is beyond {MOST:g}.")
+        values[(values == -999) | (values == -9999)] = np.nan
+    return pd.DataFrame(numbers, ids.to_list())
+
+
+def _numeric_columns(path, text) -> list[str]:
+    """The columns of a table that hold numbers (with a decimal comma too, which is refused where they are read); the
+    others are named in a note."""
+    # The number of a row is no attribute: pandas and R write it under no name.
+    columns = [name for name in text if name and not name.startswith("Unnamed:")
+               and text[name].str.replace(",", ".", n=1).str.fullmatch(NUMBER).any()]  # fmt: skip
+    others = [name or f"column {i}" for i, name in enumerate(text, start=1) if name not in columns]
+    if not columns:
+        raise InputError(f"{path}: no column of numbers among {some(list(text), 8)}.")
+    if others:
+        note(f"{path}: {len(others)} of {text.shape[1]} columns are no attributes, as they hold no numbers or have no "
+             f"name: {some(others, 8)}.")  # fmt: skip
+    return columns

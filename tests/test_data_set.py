@@ -1,0 +1,579 @@
+"""Folders, concepts and the data set that a training opens, against hand-written files."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from small_files import (
+    GAUGES,
+    caravan_frame,
+    flow_path,
+    flow_rows,
+    forcing_path,
+    forcing_text,
+    load,
+    make_camels,
+    make_caravan,
+    write,
+    write_caravan,
+)
+
+import hydrodata_tf as hd
+from reading import concepts, folders, look, text_files
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL = ROOT.parent / "shared" / "data"
+SMALL = REAL / "camels_us_small"
+needs_real = pytest.mark.skipif(not SMALL.is_dir(), reason="the real CAMELS-US cut-out is not at hand")
+SWE = "swe=swe/{number}.csv:uaz_swe"
+
+
+@pytest.fixture
+def camels(tmp_path):
+    return make_camels(tmp_path / "camels")
+
+
+@pytest.fixture
+def caravan(tmp_path):
+    return make_caravan(tmp_path / "caravan")
+
+
+# Folders
+
+
+def test_folders(tmp_path, camels):
+    zipped = tmp_path / "zip"
+    shutil.copytree(camels, zipped / "basin_dataset_public_v1p2")
+    for root, found in ((zipped, zipped / "basin_dataset_public_v1p2"), (camels, camels), (camels.parent, camels)):
+        assert hd.folder_with("basin_mean_forcing", root) == found
+    for root, sentence in ((camels / "swe", "no folder basin_mean_forcing"), (camels / "none", "no such folder")):
+        with pytest.raises(hd.InputError, match=sentence):
+            hd.folder_with("basin_mean_forcing", root)
+    for words, sentence in (
+        (("01022500", "era5"), "'era5' is not a forcing product; choose from daymet"),
+        (("01022500", "nldas"), "unpack the nldas forcing"),
+        (("9999999",), "no daymet forcing file for basin 09999999"),
+    ):
+        with pytest.raises(hd.InputError, match=sentence):
+            hd.load_forcing(camels, *words)
+    shutil.rmtree(camels / "usgs_streamflow")
+    with pytest.raises(hd.InputError, match="no folder usgs_streamflow"):
+        hd.load_streamflow(camels, "01022500")
+
+
+def test_two_files_of_one_basin(camels):
+    shutil.copytree(camels / "usgs_streamflow" / "01", camels / "usgs_streamflow" / "02")
+    with pytest.raises(hd.InputError, match="are both files of basin 01022500; remove one"):
+        hd.load_streamflow(camels, "01022500", 1e9)
+
+
+def test_basins_behind_links_are_found_and_what_cannot_be_read_is_named(camels, tmp_path, monkeypatch):
+    product = camels / "basin_mean_forcing" / "daymet"
+    write(forcing_path(camels, "03000001", huc="03"), forcing_text())
+    shutil.move(product / "01", tmp_path / "01")
+    os.symlink(tmp_path / "01", product / "01", target_is_directory=True)
+    os.symlink(product, product / "01" / "round", target_is_directory=True)
+    assert sorted(folders.forcing_files(camels, "daymet")) == ["01022500", "02046000", "03000001", "11230500"]
+    scandir, locked = os.scandir, product / "03"
+
+    def closed(path):
+        if Path(path) == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", closed)
+        with pytest.raises(hd.InputError, match="03 cannot be read .Permission denied"):
+            folders.forcing_files(camels, "daymet")
+    shutil.move(tmp_path / "01", tmp_path / "elsewhere")
+    with pytest.raises(hd.InputError, match="01 is a link to nothing"):
+        folders.forcing_files(camels, "daymet")
+
+
+def test_several_data_sets_below_a_folder_are_no_guess(camels, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(camels, tmp_path / "two" / name)
+    with pytest.raises(hd.InputError, match="basin_mean_forcing is in .*a, .*b; give one of them"):
+        hd.load_forcing(tmp_path / "two", "01022500")
+    with pytest.raises(hd.InputError, match="camels_clim.txt is in .*a/camels.*, .*b/camels"):
+        hd.load_attributes(tmp_path / "two", ["01022500"])
+
+
+def test_hidden_files_and_folders_are_no_data(camels, caravan, tmp_path, capsys):
+    """What Jupyter, a Mac and its Finder leave beside the files."""
+    for path in [p for p in (*camels.rglob("*"), *caravan.rglob("*")) if p.is_file()]:
+        write(path.with_name(f"._{path.name}"), b"\0\5\26\7")
+        write(path.with_name(".DS_Store"), b"\0\0\0\1Bud1")
+        write(path.parent / ".ipynb_checkpoints" / f"{path.stem}-checkpoint{path.suffix}", path.read_bytes())
+        write(path.parent / ".ipynb_checkpoints" / path.name, path.read_bytes())
+    for root in (camels, caravan):
+        shutil.copytree(root, root / ".backup")
+    ds = load(camels, tmp_path, concepts=[SWE])
+    assert ds["basin"].values.tolist() == ["01022500", "02046000", "11230500"] and ds["lat"].notnull().all()
+    assert hd.load_attributes(camels, ["1022500"], ("p_mean", "elev_mean")).iloc[0].tolist() == [1.25, 100.5]
+    assert load(caravan, tmp_path, forcing="caravan")["basin"].values.tolist() == list(GAUGES)
+    look.look(camels)
+    look.look(caravan)
+    out = capsys.readouterr().out
+    assert "ipynb" not in out and "._" not in out and ".backup" not in out and "cannot be read" not in out
+
+
+def test_a_strange_file_does_not_matter_to_basins_that_are_named(caravan, tmp_path):
+    folder = caravan / "timeseries" / "csv" / "lamah"
+    for name in ("notes.csv", "camels_notes.txt"):
+        write(folder / name, "not a gauge\n")
+    for name in ("x y_1", "x;rm_1", "é_1", "x\\y_1"):
+        shutil.copy(folder / "lamah_1145.csv", folder / f"{name}.csv")
+        named = load(caravan, tmp_path, forcing="caravan", basins=[GAUGES[1]])
+        assert named["basin"].values.tolist() == [GAUGES[1]]
+        with pytest.raises(hd.InputError, match="is not a basin id.* Rename or remove the file"):
+            load(caravan, tmp_path, forcing="caravan")
+        (folder / f"{name}.csv").unlink()
+
+
+# Concepts
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "label"),
+    [
+        (SWE, ("swe", "swe/{number}.csv", "uaz_swe", 1.0, "mm", "name"), "snow water equivalent"),
+        ("s=C:\\x\\{basin}.csv:a b*2.5[mm]", ("s", "C:\\x\\{basin}.csv", "a b", 2.5, "mm", ""), "a b"),
+        ("d=e_{number}.csv:snow_depth", ("d", "e_{number}.csv", "snow_depth", 1.0, "m of snow", "column"),
+         "snow depth (physical thickness)"),
+        ("w=e_{number}.csv:sd*1000", ("w", "e_{number}.csv", "sd", 1000.0, "mm of water", "column"),
+         "snow water equivalent"),
+        ("w=e_{number}.csv:sd*100", ("w", "e_{number}.csv", "sd", 100.0, "cm of water", "column"),
+         "snow water equivalent"),
+        ("d=caravan:volumetric_soil_water_layer_3_mean*70",
+         ("d", "caravan", "volumetric_soil_water_layer_3_mean", 70.0, "m3/m3 * 70", ""), "soil moisture, 28-100 cm"),
+        ("t=e_{number}.csv:temperature_2m*100", ("t", "e_{number}.csv", "temperature_2m", 100.0, "K * 100", ""),
+         "air temperature"),
+        ("x=a{basin}.csv:y", ("x", "a{basin}.csv", "y", 1.0, "as in file", ""), "y"),
+        ("x=a{basin}.csv:y*1e-8[m]", ("x", "a{basin}.csv", "y", 1e-8, "m", ""), "y"),
+        ("x=a{basin}.csv:y*-1e8[m]", ("x", "a{basin}.csv", "y", -1e8, "m", ""), "y"),
+        ("x=a{basin}.csv:y*-3", ("x", "a{basin}.csv", "y", -3.0, "as in file * -3", ""), "y"),
+        ("snow=own/{basin}.csv:swe[mm]", ("snow", "own/{basin}.csv", "swe", 1.0, "mm", "name"), "swe"),
+        ("k=a/{basin}.csv:snow_cover[%]", ("k", "a/{basin}.csv", "snow_cover", 1.0, "%", "column"), "snow_cover"),
+    ],
+)  # fmt: skip
+def test_parse_concept(text, expected, label):
+    concept = hd.parse_concept(text)
+    assert concept == hd.Concept(*expected) and concept.label == label
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "amount"),
+    [
+        ("soil=sweden/{basin}.csv:water[mm]", "", False),
+        ("answer=snow/{basin}.csv:sweet[mm]", "", False),
+        ("SWE_2=a/{basin}.csv:water[mm]", "name", True),
+        ("store=a/{basin}.csv:sd", "column", True),
+        ("store=a/{basin}.csv:water[cm of snow]", "unit", True),
+        ("cover=a/{basin}.csv:snow_cover[%]", "column", False),
+    ],
+)
+def test_snow_is_what_name_column_or_unit_says(text, says, amount):
+    concept = hd.parse_concept(text)
+    assert (concept.snow, concept.snow_amount) == (says, amount)
+
+
+def test_lengths_of_water_are_converted_and_nothing_else_is():
+    conversion = concepts.conversion
+    assert conversion("cm", "mm") == 10 and conversion("mm", "m of water") == 0.001 and conversion("K", "K") == 1
+    for units, wanted in (("m of snow", "mm"), ("m3/m3", "mm"), ("mm", "as in file")):
+        with pytest.raises(hd.InputError, match=f"{units} cannot be turned into {wanted}"):
+            conversion(units, wanted)
+
+
+def test_water_of_the_four_soil_layers():
+    """The thickness in mm is that of the depths in the label, from the surface to 289 cm without a gap."""
+    bottom = 0
+    for layer, thickness in concepts.SOIL_LAYER_MM.items():
+        for column in (f"volumetric_soil_water_layer_{layer}", f"volumetric_soil_water_layer_{layer}_mean"):
+            concept = hd.parse_concept(f"soil=caravan:{column}*{thickness:g}")
+            label = f"soil moisture, {bottom}-{bottom + thickness / 10:g} cm"
+            assert (concept.units, concept.label) == ("mm", label)
+        bottom += int(thickness / 10)
+    assert bottom == 289 and list(concepts.SOIL_LAYER_MM) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("swe", "write it as"),
+        ("swe=a{basin}.csv", "write it as"),
+        ("swe=:x", "write it as"),
+        ("swe=a{basin}: ", "write it as"),
+        ("swe=a{basin}.csv:x*2*3", "write it as"),
+        ("../x=a{basin}.csv:x", "should be letters"),
+        ("streamflow=a{basin}.csv:x", "is taken"),
+        ("swe=a{basin.__class__}.csv:x", "in braces"),
+        ("swe=a{0}{number}.csv:x", "in braces"),
+        ("swe=a.csv:x", "every basin would read a.csv"),
+        *((f"x=a{{basin}}.csv:x*{word}", f"{word!r} is not a factor") for word in ("ten", "0", "1e999", "9.9e-9")),
+        *((f"x=a{{basin}}.csv:x*{word}", f"{word!r} is not a factor") for word in ("-1.01e8", "100000001")),
+        ("snow=f/{basin}_lump_cida_forcing_leap.txt:swe(mm)", "is 0 everywhere, not snow"),
+        ("snow=f/{basin}_lump_cida_forcing_leap.txt:SWE", "is 0 everywhere"),
+        ("swe=a/{basin}.csv:water[bananas]", "is snow, as its name says, but 'bananas' is no length"),
+        ("swe=a/{basin}.csv:water", "but 'as in file' is no length"),
+    ],
+)
+def test_bad_concepts(text, sentence):
+    with pytest.raises(hd.InputError, match=sentence):
+        hd.parse_concept(text)
+
+
+def test_files_of_a_concept_are_looked_for_in_one_place(camels, tmp_path, monkeypatch):
+    """All in the data folder, or all in the current one: never some here and some there."""
+    with pytest.raises(hd.InputError, match="no file none/{number}.csv for any of the 3 basins"):
+        load(camels, tmp_path, concepts=["swe=none/{number}.csv:uaz_swe"])
+    with pytest.raises(hd.InputError, match="no file x{number}.csv for basin 01022500"):
+        hd.load_concept("k=x{number}.csv:x", "01022500", tmp_path)
+    shutil.copytree(camels / "swe", tmp_path / "here" / "swe")
+    (camels / "swe" / "2046000.csv").unlink()
+    monkeypatch.chdir(tmp_path / "here")
+    found = load(camels, tmp_path, concepts=[SWE])["swe"].notnull().any("date").values.tolist()
+    assert found == [True, False, True]
+    shutil.rmtree(camels / "swe")
+    assert load(camels, tmp_path, concepts=[SWE])["swe"].notnull().any("date").values.all()
+    assert hd.load_concept(SWE, "01022500").iloc[0] == 0
+
+
+def test_a_concept_may_have_the_name_of_a_product(camels, tmp_path):
+    for name in ("daymet", "maurer", "caravan", "forcing"):
+        ds = load(camels, tmp_path, concepts=[f"{name}=swe/{{number}}.csv:daymet_swe"])
+        assert ds[name].sel(date="2001-01-05").values.tolist() == [0, 1, 2]
+        assert ds["prcp"].sel(date="2001-01-03").values.tolist() == [2, 3, 4]
+
+
+def test_caravan_is_no_template_with_camels_forcing(camels, caravan, tmp_path):
+    concept = "soil=caravan:volumetric_soil_water_layer_1_mean*70"
+    shutil.copytree(caravan, camels / "caravan")
+    sentence = "caravan/timeseries/csv/camels/camels_{basin}.csv"
+    for read in (
+        lambda: load(camels, tmp_path, concepts=[concept]),
+        lambda: hd.load_concept(concept, "1022500", caravan),
+    ):
+        with pytest.raises(hd.InputError) as caught:
+            read()
+        assert sentence in str(caught.value)
+    ds = load(camels, tmp_path, concepts=[concept.replace("caravan", sentence)], basins=["1022500"])
+    assert float(ds["soil"].sel(date="2001-01-11").values[0]) == pytest.approx(70 * 0.205, rel=1e-6)
+    with pytest.raises(hd.InputError, match="no Caravan file for basin lamah_9"):
+        hd.load_concept(concept, "lamah_9", caravan)
+
+
+def test_concept_column_missing_in_one_file_and_in_all(camels, tmp_path):
+    write(camels / "swe" / "2046000.csv", "date,other\n2001-01-05,7\n")
+    ds = load(camels, tmp_path, concepts=[SWE])
+    assert ds["swe"].isnull().all("date").values.tolist() == [False, True, False]
+    with pytest.raises(hd.InputError, match="no value of none in any file .* has uaz_swe, daymet_swe"):
+        load(camels, tmp_path, concepts=["swe=swe/{number}.csv:none[mm]"])
+
+
+# The data set
+
+
+def test_data_set(camels, tmp_path):
+    ds = load(camels, tmp_path, concepts=[f"{SWE}*0.1[cm]", "other=swe/{number}.csv:daymet_swe"])
+    assert ds["basin"].values.tolist() == ["01022500", "02046000", "11230500"]
+    dates = ds["date"].values.astype("datetime64[D]")
+    assert (str(dates[0]), str(dates[-1]), dict(ds.sizes)) == ("2001-01-01", "2001-02-10", {"basin": 3, "date": 41})
+    one = ds.sel(basin="02046000")
+    assert float(one["prcp"].sel(date="2001-01-03")) == 3.0 and np.isnan(one["prcp"].values[-1])
+    assert float(one["streamflow"].sel(date="2001-01-03")) == pytest.approx(20 * 2.4465755 / 427.165365, rel=1e-6)
+    assert np.isnan(one["streamflow"].sel(date=["2001-01-02", "2001-02-08"])).all()
+    assert float(one["swe"].sel(date="2001-01-05")) == pytest.approx(0.65)
+    source = {"source": "swe/{number}.csv:uaz_swe*0.1"}
+    assert one["swe"].attrs == {"units": "cm", "long_name": "snow water equivalent", "snow": "name"} | source
+    assert float(one["other"].sel(date="2001-01-05")) == 1
+    assert one["other"].attrs["source"] == "swe/{number}.csv:daymet_swe"
+    assert all(ds[name].dtype == np.float32 and ds[name].attrs["units"] for name in ds.data_vars)
+    assert ds.attrs["inputs"] == list(hd.FORCING) and ds.attrs["concepts"] == ["swe", "other"]
+    assert ds.attrs["forcing"] == "daymet"
+    assert (float(one["lat"]), float(one["lon"]), float(one["area_km2"])) == (41.5, -71.25, 427.165365)
+
+
+def test_a_training_reads_what_the_readers_give(camels, tmp_path, monkeypatch):
+    """The array of a basin is the frames of load_*, side by side on the union of their days, each file read once."""
+    swe = camels / "swe" / "1022500.csv"
+    swe.write_text(swe.read_text().replace("2001-01-", "1999-01-"))  # the records have a year without any value between
+    opened, read_bytes = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or read_bytes(path))
+    texts = [SWE, "other=swe/{number}.csv:daymet_swe*2[mm]"]
+    data = hd.open_data(camels, basins=["1022500"], concepts=texts, attributes="none", cache_dir=tmp_path / "cache")
+    assert len(opened) == len(set(opened)) == 4  # forcing, streamflow, snow; and camels_topo.txt for the place
+    parts = [hd.load_forcing(camels, "1022500"), hd.load_streamflow(camels, "1022500")]
+    frame = pd.concat(parts + [hd.load_concept(text, "1022500", camels) for text in texts], axis=1, sort=True).asfreq(
+        "D"
+    )
+    assert list(frame) == [*data.inputs, *data.targets] and str(frame.index[0])[:10] == "1999-01-02"
+    np.testing.assert_array_equal(data.days(0, data.first_day, int(data.lengths[0])), frame.to_numpy())
+
+
+def test_report_says_what_is_missing_and_no_more(camels, tmp_path):
+    rows = flow_rows("02046000", "2001-01-03", 30)
+    rows[3] = rows[3].replace("13.00 A", "-999.00 M")
+    rows[4] = rows[4].replace("14.00 A", "-2.50 A")
+    write(flow_path(camels, "02046000"), "\n".join(rows[:10] + rows[12:]) + "\n")
+    (camels / "swe" / "2046000.csv").unlink()
+    other = "other=swe/{number}.csv:daymet_swe"
+    ds = load(camels, tmp_path, concepts=[SWE, other])
+    assert ds["swe"].sel(date="2001-01-05").fillna(-1).values.tolist() == [3.0, -1.0, 10.0]
+    assert ds.attrs["report"].split("\n") == [
+        "3 basins, 2001-01-01 to 2001-02-10",
+        "  streamflow: 4 days missing in 1 basins, 1 of them with a flow below zero, 1 records shorter than the others",
+        "  swe, other: no value in 1 of 3 basins",
+    ]
+    assert ds.attrs["report"] == load(camels, tmp_path, concepts=[SWE, other]).attrs["report"]
+    whole = hd.open_data(camels, basins=["11230500"], attributes="none", cache_dir=tmp_path / "cache")
+    assert whole.report == "1 basins, 2001-01-01 to 2001-02-09"
+
+
+def test_basins_lacking_something(camels, tmp_path):
+    for basins, sentence in (
+        (["01022500", "9999999"], "no daymet forcing file for 1 of 2 basins: 09999999"),
+        ([4, 3, 2, 1], "for 4 of 4 basins: 00000004, 00000003, 00000002 and 1 more.$"),
+        ([3, 2, 1], "for 3 of 3 basins: 00000003, 00000002, 00000001.$"),
+    ):
+        with pytest.raises(hd.InputError, match=sentence):
+            load(camels, tmp_path, basins=basins)
+    flow_path(camels, "02046000").unlink()
+    assert load(camels, tmp_path)["basin"].values.tolist() == ["01022500", "11230500"]
+    with pytest.raises(hd.InputError, match="no streamflow file for 1 of 1 basins: 02046000"):
+        load(camels, tmp_path, basins=["02046000"])
+    shutil.rmtree(camels / "usgs_streamflow" / "01")
+    with pytest.raises(hd.InputError, match="no basin has daymet forcing and streamflow"):
+        load(camels, tmp_path)
+
+
+def test_several_products_are_joined_by_name(camels, tmp_path):
+    for basin in ("01022500", "11230500"):
+        text = forcing_path(camels, basin).read_text().replace("\t1.00\t", "\t1.50\t")
+        write(forcing_path(camels, basin, "maurer_extended"), text)
+    data = hd.open_data(camels, ("daymet", "maurer_extended"), attributes="none", cache_dir=tmp_path / "cache")
+    assert data.inputs[:2] == ["prcp_daymet", "tmin_daymet"] and data.inputs[-1] == "vp_maurer_extended"
+    assert data.basins == ["01022500", "11230500"] and data.left_out == {"02046000": "No maurer_extended forcing file"}
+    assert len(data.inputs) == 10 and data.about["srad_maurer_extended"]["units"] == "W/m2"
+    forcing, _ = data.read([0], data.dates("2001-01-01", "2001-01-04"))
+    assert forcing[0, :, 0].tolist() == [0, 1, 2, 3] and forcing[0, :, 5].tolist() == [0, 1.5, 2, 3]
+    np.testing.assert_array_equal(forcing[..., 6:], forcing[..., 1:5])
+
+
+@pytest.mark.parametrize(
+    ("forcing", "concepts_asked", "sentence"),
+    [
+        (("daymet", "daymet"), (), "name one product, or several different ones"),
+        (("daymet", "caravan"), (), "name one product, or several different ones"),
+        (("daymet", "era5"), (), "'era5' is not a forcing product"),
+        ((), (), "name one product"),
+        (("daymet", "maurer"), ["vp_daymet=x/{basin}.csv:y"], "Concept vp_daymet has the name of an input"),
+        ("daymet", [SWE, SWE], "Two concepts have the same name"),
+    ],
+)
+def test_what_cannot_be_asked_for_together(camels, forcing, concepts_asked, sentence):
+    with pytest.raises(hd.InputError, match=sentence):
+        hd.open_data(camels, forcing, concepts=concepts_asked)
+
+
+def test_attributes_and_order_of_the_data_set(camels, tmp_path):
+    table = write(tmp_path / "t.csv", "basin_id,a\n11230500,3\n02046000,2\n01022500,1\n")
+    ds = load(camels, tmp_path, attributes=table, concepts=[SWE])
+    assert ds["attributes"].values.tolist() == [[1.0], [2.0], [3.0]] and ds["attribute"].values.tolist() == ["a"]
+    back = load(camels, tmp_path, attributes=table, concepts=[SWE], basins=["11230500", "02046000", "01022500"])
+    xr.testing.assert_identical(back.isel(basin=[2, 1, 0]), ds)
+    with pytest.raises(hd.InputError, match="no attribute slope_mean"):
+        load(camels, tmp_path, attributes="auto")
+
+
+@pytest.mark.parametrize("kind", ["csv", "netcdf"])
+def test_caravan_data_set(tmp_path, kind):
+    root = tmp_path / "zip" / "Caravan"
+    for i, gauge in enumerate(GAUGES):
+        write_caravan(root, gauge, caravan_frame(shift=i), kind)
+        name = gauge.split("_")[0]
+        head = "gauge_id,gauge_name,country,gauge_lat,gauge_lon,area"
+        write(
+            root / "attributes" / name / f"attributes_other_{name}.csv", f'{head}\n{gauge},"A, B",X,4{i}.5,-7.25,61.5\n'
+        )
+    layer = "caravan:volumetric_soil_water_layer_1_mean"
+    ds = load(root.parent, tmp_path, forcing="caravan", concepts=[f"soil1={layer}*70", f"theta={layer}"])
+    assert ds["basin"].values.tolist() == list(GAUGES) and ds.attrs["inputs"] == list(hd.CARAVAN_FORCING)
+    assert ds["soil1"].attrs["units"] == "mm" and ds["theta"].attrs["units"] == "m3/m3"
+    assert float(ds["soil1"].sel(basin="lamah_1145", date="2001-01-11")) == pytest.approx(70 * 0.205, rel=1e-6)
+    assert float(ds["total_precipitation_sum"].sel(basin="lamah_1145", date="2001-01-04")) == 4.75
+    assert ds["lat"].values.tolist() == [40.5, 41.5] and ds["area_km2"].values.tolist() == [61.5, 61.5]
+    # every seventh of 400 days is without streamflow, in two gauges
+    assert ds.attrs["report"].endswith("2002-02-04\n  streamflow: 116 days missing in 2 basins")
+
+
+def test_csv_is_read_where_a_gauge_has_both(caravan):
+    write_caravan(caravan, "lamah_1145", caravan_frame(shift=5), "netcdf")
+    assert hd.load_caravan(caravan, "lamah_1145", hd.CARAVAN_FORCING[:1]).iloc[0, 0] == 1  # shift=1 in the csv
+
+
+def test_the_place_of_a_gauge_is_in_the_set_of_its_folder(tmp_path):
+    for gauge, folder in (("camelsgb_uk_1", "camelsgb"), ("GRDC_1", "grdc"), ("aus_vic_1", "aus_vic")):
+        path = write_caravan(tmp_path / "c", gauge, caravan_frame())
+        (tmp_path / "c" / "timeseries" / "csv" / folder).mkdir(exist_ok=True)
+        path.rename(tmp_path / "c" / "timeseries" / "csv" / folder / path.name)
+        other = tmp_path / "c" / "attributes" / folder / f"attributes_other_{folder}.csv"
+        write(other, f"gauge_id,gauge_lat,gauge_lon,area\n{gauge},55.5,-3.25,7.5\n")
+    ds = load(tmp_path / "c", tmp_path, forcing="caravan")
+    for name, number in (("lat", 55.5), ("lon", -3.25), ("area_km2", 7.5)):
+        assert ds[name].values.tolist() == [number] * 3
+
+
+def test_kinds_of_potential_evaporation(caravan, tmp_path):
+    """The older releases' column and ERA5-Land's are one thing; Penman-Monteith's is another, and may stand alone."""
+    old, era5, penman = text_files.PET_NAMES
+    for pets in ((old, era5), (penman, penman)):
+        for gauge, pet in zip(GAUGES, pets, strict=True):
+            write_caravan(caravan, gauge, caravan_frame(pet=pet))
+        assert (load(caravan, tmp_path, forcing="caravan")[hd.PET] == 2.5).all()
+    write_caravan(caravan, GAUGES[0], caravan_frame(pet=old))
+    with pytest.raises(hd.InputError, match="different potential evaporation"):
+        load(caravan, tmp_path, forcing="caravan")
+
+
+def test_bad_caravan(caravan, tmp_path):
+    for root, gauge, sentence in (
+        (caravan, "lamah_9", "no Caravan file for basin lamah_9"),
+        (caravan / "timeseries", "lamah_1145", "no folder timeseries"),
+        (caravan / "none", "lamah_1145", "no such folder"),
+    ):
+        with pytest.raises(hd.InputError, match=sentence):
+            hd.load_caravan(root, gauge)
+    write_caravan(caravan, "lamah_1145", caravan_frame().drop(columns="streamflow"))
+    with pytest.raises(hd.InputError, match="no column streamflow in the file of 1 gauges: lamah_1145"):
+        load(caravan, tmp_path, forcing="caravan")
+    shutil.copytree(caravan / "timeseries" / "csv" / "lamah", caravan / "timeseries" / "csv" / "copy")
+    with pytest.raises(hd.InputError, match="are both files of basin lamah_1145"):
+        hd.load_caravan(caravan, "lamah_1145")
+
+
+def test_gauges_that_cannot_be_used_are_left_out_or_listed(tmp_path):
+    """No flow in the period, an input missing throughout, no rain: left out with the reason, or one error lists all."""
+    spoiled = {"x_1": None, "x_2": "streamflow", "x_3": "temperature_2m_min", "x_4": "total_precipitation_sum"}
+    for gauge, column in spoiled.items():
+        frame = caravan_frame()
+        if column:
+            frame.loc[:364, column] = np.nan if gauge != "x_4" else 0.0
+        write_caravan(tmp_path / "c", gauge, frame)
+    period = ("2001-01-01", "2001-12-31")
+    options = {"forcing": "caravan", "attributes": "climate", "climate_period": period, "used_in": period}
+    data = hd.open_data(tmp_path / "c", cache_dir=tmp_path / "cache", **options)
+    assert data.basins == ["x_1"] and list(data.attributes.index) == ["x_1"]
+    assert data.left_out == {
+        "x_2": "No streamflow from 2001-01-01 to 2001-12-31",
+        "x_3": "No temperature_2m_min from 2001-01-01 to 2001-12-31",
+        "x_4": "No precipitation from 2001-01-01 to 2001-12-31",
+    }
+    with pytest.raises(hd.InputError) as problem:
+        hd.open_data(tmp_path / "c", basins=list(spoiled), cache_dir=tmp_path / "cache", **options)
+    words = str(problem.value)
+    assert words.startswith("2 of 4 basins cannot be used. No streamflow from 2001-01-01 to 2001-12-31: x_2; No temp")
+    later = options | {"attributes": "none", "used_in": ("2002-02-05", "2002-02-28")}
+    with pytest.raises(hd.InputError, match="has no day in the data"):
+        hd.open_data(tmp_path / "c", cache_dir=tmp_path / "cache", **later)
+    flow_only = hd.open_data(tmp_path / "c", basins=["x_2"], forcing="caravan", attributes="none")
+    assert flow_only.left_out == {}  # without a period nothing is asked of the flow
+    write_caravan(tmp_path / "c", "x_2", caravan_frame().assign(streamflow=np.nan))
+    nothing = hd.open_data(tmp_path / "c", basins=["x_2"], forcing="caravan", attributes="none")
+    assert nothing.report.endswith("streamflow: no value in 1 of 1 basins")
+
+
+# The cache, as the data set uses it, and what is said
+
+
+def test_wrong_area_is_not_hidden_by_the_cache(camels, tmp_path):
+    load(camels, tmp_path)
+    path = forcing_path(camels)
+    path.write_text(path.read_text().replace("427165365", "213582682"))
+    twice = load(camels, tmp_path)["streamflow"].sel(basin="01022500", date="2001-01-03")
+    assert float(twice) == pytest.approx(10 * 2.4465755 / 213.582682, rel=1e-6)
+
+
+def test_two_copies_of_the_data_keep_each_others_numbers_in_one_cache(camels, tmp_path):
+    shutil.copytree(camels, tmp_path / "copy")
+    one, other = (
+        hd.open_data(root, basins=["1022500"], attributes="none", cache_dir=tmp_path / "cache")
+        for root in (camels, tmp_path / "copy")
+    )
+    assert one.arrays != other.arrays
+    for prepared in (one, other):
+        assert np.isfinite(prepared.days(0, prepared.first_day, 3)[:, :5]).all()
+
+
+def test_a_bar_on_a_terminal_if_wanted_and_nothing_else(camels, tmp_path, capsys, monkeypatch):
+    load(camels, tmp_path, progress=True)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    load(camels, tmp_path, progress=False)
+    assert capsys.readouterr().err == ""
+    load(camels, tmp_path, cache_dir=tmp_path / "other", progress=True)
+    assert "reading daymet: 100%" in capsys.readouterr().err
+
+
+def test_a_plain_script_of_three_lines_that_loads_no_network(camels, tmp_path):
+    lines = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom hydrodata_tf import load_dataset\n"
+    lines += "print([m for m in ('keras', 'tensorflow', 'xarray') if m in sys.modules])\n"
+    lines += f"print(dict(load_dataset({str(camels)!r}, attributes='none').sizes))\n"
+    script = write(tmp_path / "script.py", lines)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n{'basin': 3, 'date': 40}\n", "")
+
+
+@pytest.mark.parametrize("inner", ["", "camels", "caravan"])
+def test_look_says_what_a_folder_holds(demo, capsys, inner):
+    look.look(demo / inner)
+    out = capsys.readouterr().out
+    assert out.count("\n") < 40
+    if inner != "caravan":
+        assert "daymet" in out and "4 basins with streamflow" in out and "27 of the 27 attributes" in out
+        assert "2001-10-01 to 2007-09-30" in out
+    if inner != "camels":
+        assert "camels: 4 gauges" in out and "as caravan:COLUMN: " in out
+        assert "volumetric_soil_water_layer_1_mean (m3/m3)" in out and "temperature_2m_min" not in out
+    if inner == "":
+        assert "Concepts of 4 basins, as caravan/timeseries/csv/camels/camels_{basin}.csv:COLUMN: " in out
+
+
+def test_look_says_what_is_missing(camels, caravan, capsys):
+    forcing_path(camels, "02046000").unlink()
+    write(camels / "swe" / "2046000.csv", "date,daymet_swe,depth\n2001-01-02,1,2\n")
+    write(flow_path(camels, "11230500"), "\n".join(flow_rows("11230500", days=3)) + "\n")
+    write(flow_path(camels), "no flow\n")
+    look.look(camels)
+    out = capsys.readouterr().out
+    assert "forcing daymet: 2 basins, 2 of them with streamflow; 2001-01-01 to 2001-02-09\n" in out
+    assert "without forcing: 02046000\n" in out and "cannot be read: " in out and "line 1: 2 fields instead of 6" in out
+    assert "3 basins with streamflow; 2001-01-03 to 2001-02-07 (1 of 2 files looked at differ)" in out
+    assert "2 of the 27 attributes in " in out and "missing: slope_mean, area_gages2, pet_mean and 22 more" in out
+    assert "Concepts of 3 basins, as swe/{number}.csv:COLUMN: " in out and "uaz_swe (mm) in 2 of 3 files" in out
+    flow_path(camels, "02046000").unlink()
+    shutil.rmtree(camels / "usgs_streamflow")
+    shutil.rmtree(camels / "camels_attributes_v2.0")
+    look.look(camels)
+    out = capsys.readouterr().out
+    assert "unpack usgs_streamflow there" in out and "unpack camels_attributes_v2.0 there" in out
+    write_caravan(caravan, "lamah_1145", caravan_frame().drop(columns="streamflow"))
+    look.look(caravan)
+    out = capsys.readouterr().out
+    assert "no column streamflow in 1 of 2 files looked at" in out and "lamah: 1 gauges; no attribute files in" in out
+
+
+def test_look_at_something_else(tmp_path):
+    for folder, sentence in (
+        (tmp_path, "holds neither CAMELS-US nor Caravan data"),
+        (tmp_path / "x", "no such folder"),
+    ):
+        with pytest.raises(hd.InputError, match=sentence):
+            look.look(folder)

@@ -1,0 +1,328 @@
+"""Basin lists, tables of attributes and climate indices, against hand-written files and literal numbers."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_files import (
+    GAUGES,
+    caravan_frame,
+    load,
+    make_camels,
+    make_caravan,
+    write,
+    write_caravan,
+)
+
+import hydrodata_tf as hd
+from reading import attributes
+from writing import files
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL = ROOT.parent / "shared" / "data"
+SMALL = REAL / "camels_us_small"
+needs_real = pytest.mark.skipif(not SMALL.is_dir(), reason="the real CAMELS-US cut-out is not at hand")
+SWE = "swe=swe/{number}.csv:uaz_swe"
+
+
+@pytest.fixture
+def camels(tmp_path):
+    return make_camels(tmp_path / "camels")
+
+
+@pytest.fixture
+def caravan(tmp_path):
+    return make_caravan(tmp_path / "caravan")
+
+
+# Ids and basin lists
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("1022500", "01022500"), (1022500, "01022500"), ("hysets_01075000", "hysets_01075000"), ("x" * 100, "x" * 100)]
+    + [("1022500.0", "01022500")],
+)
+def test_basin_id(given, expected):
+    assert hd.basin_id(given) == expected
+
+
+@pytest.mark.parametrize("given", ["", "../etc", "a/b", "a\\b", "{0}", "a\nb", "..", "C:x", "a..b", "é", "x" * 101])
+def test_basin_id_refuses_what_could_leave_the_folder(given):
+    with pytest.raises(hd.InputError, match="is not a basin id"):
+        hd.basin_id(given)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1022500\r\n\r\n02046000\r\n",
+        "\ufeffbasin_id\tlon\tlat\n01022500\t-67\t44\n02046000\t1\t2\n",
+        "lon,gauge_id\n1,1022500\n2,2046000\n",
+        'name;Gauge_ID\n"Green River; upper";1022500\nOwl Creek;2046000\n',
+        "name,basin_id\nGreen River,1022500\nOwl Creek,2046000\n",
+        "area km2,basin_id,donor_id\n573.6,1022500,99000012\n100.1,02046000,99000020\n",
+        '"","basin_id"\n"1","01022500"\n"2","02046000"\n',
+        '"basin_id"\n"01022500"\n"02046000"\n',
+        "basin_id\n1022500.0\n2046000.0\n",
+        "basin_id lon lat\n01022500 -67 44\n02046000 1 2\n",
+    ],
+)
+def test_basin_lists_as_people_have_them(tmp_path, text):
+    assert hd.read_basins(write(tmp_path / "list.csv", text)) == ["01022500", "02046000"]
+
+
+def test_ids_themselves_and_the_lists_of_the_project():
+    assert hd.read_basins(["1022500", "hysets_1"]) == ["01022500", "hysets_1"]
+    assert hd.read_basins("1022500") == ["01022500"]
+    assert len(hd.read_basins("s_391attrs.csv")) == 391
+
+
+@needs_real
+def test_real_basin_lists():
+    lists = {name: hd.read_basins(REAL / name) for name in ("basin_391.tsv", "basins_531.txt")}
+    assert {name: (len(ids), ids[0]) for name, ids in lists.items()} == {
+        "basin_391.tsv": (391, "06224000"),
+        "basins_531.txt": (531, "01022500"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "is empty"),
+        ("01022500\n02046000\n1022500\n", "list.txt holds 01022500 more than once; remove the repeated ids"),
+        ("01022500\n../x\n", "line 2: no basin id in '../x'"),
+        ("01022500\n02046000 11230500\n", "line 2: no basin id in '02046000 11230500'; write one id a line"),
+        ("01022500\n02046000,11230500\n", "line 2: no basin id in '02046000,11230500'"),
+        ("01022500 02046000\n11230500 11230501\n", "line 1: no column basin_id among 01022500, 02046000"),
+        ("station,lon\n01022500,-67\n", "line 1: no column basin_id among station, lon"),
+        ("station\n01022500\n", "line 1: 'station' is no id; write basin_id above the ids"),
+        ("station_id\n01022500\n", "line 1: 'station_id' is no id"),
+        ("lon,gauge_id\n1\n", "line 2: 1 fields instead of 2"),
+        ("basin_id,lon\n,1\n", "line 2: no basin id in ''"),
+        ("basin_id\n", "The basin list is empty"),
+    ],
+)
+def test_bad_basin_lists(tmp_path, text, sentence):
+    with pytest.raises(hd.InputError, match=sentence):
+        hd.read_basins(write(tmp_path / "list.txt", text))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["train_start", "valid_end", "Test_Start", "train start", "TEST END", "test_stop", "train_strat", "tset_end"],
+)
+def test_periods_of_single_basins_are_withdrawn(tmp_path, name):
+    with pytest.raises(
+        hd.InputError, match=f"list.csv: the column '{name}' gives periods .* an option that is withdrawn"
+    ):
+        hd.read_basins(write(tmp_path / "list.csv", f"basin_id,{name}\n01022500,2001-01-01\n"))
+    for other in ("training_area", "test_score", "mean_streamflow", "region"):
+        assert hd.read_basins(write(tmp_path / "list.csv", f"basin_id,{other}\n01022500,3\n")) == ["01022500"]
+
+
+def test_basin_list_that_is_not_there(tmp_path):
+    for spec in (tmp_path / "none", "none.txt", "a/b"):
+        with pytest.raises(hd.InputError, match="no such basin list"):
+            hd.read_basins(spec)
+
+
+# Attributes
+
+
+@needs_real
+def test_attribute_table_of_the_project_is_reproduced(tmp_path):
+    out = tmp_path / "attributes.csv"
+    command = ["attributes", "--data-dir", str(SMALL), "--basins", str(REAL / "basin_391.tsv"), "--out", str(out)]
+    subprocess.run([sys.executable, str(ROOT / "hydrodata_tf.py"), *command], check=True)
+    assert out.read_bytes() == (ROOT / "s_391attrs.csv").read_bytes()
+
+
+def test_attribute_table_of_the_project():
+    table = pd.read_csv(ROOT / "s_391attrs.csv", dtype={"basin_id": str}).set_index("basin_id")
+    assert table.shape == (391, 27) and list(table.columns) == list(attributes.ATTRIBUTES)
+    assert table.index.str.len().unique().tolist() == [8]
+    np.testing.assert_allclose(table.mean(), 0, atol=1e-8)
+    np.testing.assert_allclose(table.std(ddof=0), 1, atol=1e-8)
+
+
+def test_attributes_of_a_folder_and_a_table(camels, tmp_path, capsys):
+    frame = hd.load_attributes(camels, ["11230500", "1022500"], ("p_mean", "elev_mean"))
+    assert frame.loc["11230500"].tolist() == [3.25, 300.5] and frame.loc["01022500"].tolist() == [1.25, 100.5]
+    table = write(tmp_path / "t.csv", "basin_id,a,name,b\n1022500,1.5,x,-2\n02046000,2.5,y,3e1\n")
+    frame = hd.load_attributes(table, ["02046000"], None)
+    assert list(frame.columns) == ["a", "b"] and frame.loc["02046000"].tolist() == [2.5, 30.0]
+    assert capsys.readouterr().out.endswith(
+        "1 of 3 columns are no attributes, as they hold no numbers or have no name: name.\n"
+    )
+    write(table, ",gauge_id,elev,country,Unnamed: 9\n0,96000001,10.5,US,3\n1,96000002,20.5,MX,4\n")
+    frame = hd.load_attributes(table, ["96000002", "96000001"], None)
+    assert frame.columns.tolist() == ["elev"] and frame["elev"].tolist() == [20.5, 10.5]
+    assert "3 of 4 columns are no attributes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("basin_id,a\n01022500,1\n", r"no attributes \(first: a\) for 1 basins: 02046000"),
+        *((f"basin_id,a\n01022500,1\n02046000,{word}\n", "first: a") for word in ("NA", "-999", "-9999.0", "", "NaN")),
+        ("basin_id,a\n01022500,1\n02046000,1o\n", "line 3: '1o' is not a number"),
+        ("basin_id;a\n01022500;1\n02046000;10,5\n", "line 3: '10,5' is not a number .with a decimal point"),
+        ("basin_id,a\n01022500,1\n02046000,inf\n", "line 3: a 'inf' is beyond 1e.15"),
+        ("basin_id,a\n01022500,1\n02046000,1.1e15\n", "line 3: a '1.1e15' is beyond"),
+        ("basin_id,a\n01022500,1\n02046000,12", "line 3: the last line has no line break and may be cut"),
+        ("basin_id,a\n01022500,1\n2046000,1\n02046000,2\n", "line 4: basin 02046000 stands here a second time"),
+        ("basin_id,a\n01022500,1\n02046000\n", "line 3: 1 fields instead of 2"),
+        ('basin_id,a\n01022500,1\n02046000,"1\n', "line 3: a quotation mark without its other half"),
+        ("basin_id,a\n../x,1\n", "line 2: no basin id in '../x'"),
+        ("basin_id,a,a\n01022500,1,2\n", "a column name stands twice"),
+        ("basin_id,b\n01022500,1\n02046000,2\n", "no attribute a"),
+        ("", "is empty"),
+    ],
+)
+def test_bad_attributes(tmp_path, text, sentence):
+    path = write(tmp_path / "t.csv", text)
+    with pytest.raises(hd.InputError, match=sentence) as caught:
+        hd.load_attributes(path, ["01022500", "02046000"], ("a",))
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["basin_id,elev\n1,1.234.567\n", "basin_id,elev\n1,high\n", ",basin_id\n0,1\n"])
+def test_a_table_without_a_number_is_refused(tmp_path, text):
+    with pytest.raises(hd.InputError, match="t.csv: no column of numbers among"):
+        hd.load_attributes(write(tmp_path / "t.csv", text), ["1"], None)
+
+
+def test_a_cut_table_is_read_where_the_cut_does_not_matter(tmp_path):
+    table = write(tmp_path / "t.csv", "basin_id,a,b\n1,1.5,2\n2,3.5,4")
+    assert hd.load_attributes(table, ["1"], ("a", "b")).iloc[0].tolist() == [1.5, 2]
+    assert hd.load_attributes(table, ["2"], ("a",)).iloc[0].tolist() == [3.5]
+
+
+def test_attribute_files_absent(camels, tmp_path):
+    shutil.rmtree(camels / "camels_attributes_v2.0")
+    with pytest.raises(hd.InputError, match="unpack the CAMELS attributes"):
+        hd.load_attributes(camels, "01022500")
+    assert np.isnan(load(camels, tmp_path)["lon"].values).all()
+    with pytest.raises(hd.InputError, match="no such file; give a table"):
+        load(camels, tmp_path, attributes="nothing.csv")
+
+
+def test_command_writes_z_scores(camels, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(attributes, "ATTRIBUTES", ("p_mean", "elev_mean"))
+    monkeypatch.setattr(hd.load_attributes, "__defaults__", (("p_mean", "elev_mean"),))
+    out, basins = tmp_path / "out.csv", write(tmp_path / "b.txt", "01022500\n02046000\n11230500\n")
+    hd.write_attributes(camels, basins, out)
+    # 1.25, 2.25, 3.25: mean 2.25, population standard deviation sqrt(2/3)
+    rows = ["basin_id,p_mean,elev_mean", "01022500,-1.22474487,-1.22474487", "02046000,0,0"]
+    assert out.read_text().split() == [*rows, "11230500,1.22474487,1.22474487"]
+    words = ["hydrodata_tf.py", "attributes", "--data-dir", str(camels), "--basins", "x.txt", "--out", "o"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as stop:
+        files.cli(hd.main)
+    assert stop.value.code == 2 and capsys.readouterr().err == "x.txt: no such basin list.\n"
+
+
+def test_caravan_attributes(caravan, tmp_path):
+    options = {"forcing": "caravan", "attributes": "auto"}
+    with pytest.raises(hd.InputError, match="no attributes_caravan file holds camels_01022500, lamah_1145"):
+        load(caravan, tmp_path, **options)
+    path = {gauge: caravan / "attributes" / gauge.split("_")[0] for gauge in GAUGES}
+    path = {gauge: folder / f"attributes_caravan_{folder.name}.csv" for gauge, folder in path.items()}
+    for i, gauge in enumerate(GAUGES):
+        write(path[gauge], f"gauge_id,p_mean,pet_mean,note\n{gauge},{i}.5,2.25,text\n")
+    ds = load(caravan, tmp_path, **options)
+    assert ds["attribute"].values.tolist() == ["p_mean", "pet_mean"]
+    assert ds["attributes"].values.tolist() == [[0.5, 2.25], [1.5, 2.25]]
+    write(path["lamah_1145"], "gauge_id,p_mean,pet_mean\nlamah_1145,1,NA\n")
+    assert load(caravan, tmp_path, **options)["basin"].values.tolist() == [GAUGES[0]]
+    with pytest.raises(hd.InputError, match="1 of 2 basins cannot be used. No attributes_caravan file .*: lamah_1145"):
+        load(caravan, tmp_path, basins=list(GAUGES), **options)
+
+
+# Climate indices
+
+
+def test_climate_attributes(caravan, tmp_path):
+    options = {"forcing": "caravan", "attributes": "climate"}
+    with pytest.raises(hd.InputError, match="give the training period"):
+        load(caravan, tmp_path, **options)
+    ds = load(caravan, tmp_path, climate_period=("2001-01-01", "2001-12-31"), **options)
+    row = ds["attributes"].sel(basin="camels_01022500").to_series()
+    # 0, 1.25, 2.5, 3.75, 5 mm over 365 days: mean 2.5, one day in five below 1 mm, none of 12.5 mm
+    assert row["p_mean"] == 2.5 and row["pet_mean"] == 2.5 and row["aridity"] == 1
+    assert row["low_prec_freq"] == pytest.approx(365.25 / 5) and row["low_prec_dur"] == 1
+    assert row["high_prec_freq"] == 0 and row["high_prec_dur"] == 0 and abs(row["p_seasonality"]) < 0.01
+    frame = caravan_frame()[:365]
+    cold = frame["temperature_2m_min"] + 3 < 0
+    expected = frame.loc[cold, "total_precipitation_sum"].sum() / frame["total_precipitation_sum"].sum()
+    assert row["frac_snow"] == pytest.approx(expected, rel=1e-6)
+    ds = load(caravan, tmp_path, climate_period=("2001-01-01", "2001-01-02"), **options)
+    assert float(ds["attributes"].sel(basin="camels_01022500", attribute="p_mean")) == 0.625
+    with pytest.raises(hd.InputError, match="1 of 2 basins cannot be used. No precipitation from .*: camels_01022500"):
+        load(caravan, tmp_path, basins=list(GAUGES), climate_period=("2001-01-01", "2001-01-01"), **options)
+    write_caravan(caravan, GAUGES[0], caravan_frame().assign(**{hd.PET: np.nan}))
+    with pytest.raises(hd.InputError, match=f"No potential evaporation from 2001-01-01 to 2001-12-31: {GAUGES[0]}"):
+        load(caravan, tmp_path, basins=list(GAUGES), climate_period=("2001-01-01", "2001-12-31"), **options)
+
+
+def test_climate_is_that_of_days_with_rain_and_temperature(tmp_path):
+    """2.5 mm on average; without the day of 5 mm whose temperature is missing 907.5 mm in 364 days."""
+    frame = caravan_frame(365)
+    frame.loc[4, "temperature_2m_min"] = np.nan
+    write_caravan(tmp_path / "c", "x_1", frame)
+    period = ("2001-01-01", "2001-12-31")
+    ds = load(tmp_path / "c", tmp_path, forcing="caravan", attributes="climate", climate_period=period)
+    row = ds["attributes"].sel(basin="x_1").to_series()
+    assert row["p_mean"] == pytest.approx(907.5 / 364) and row.notna().all()
+
+
+@pytest.mark.parametrize(("wettest", "days", "length"), [(8.1, 365.25 / 15, 1), (6.7, 0, 0)])
+def test_high_precipitation_is_five_times_the_mean(wettest, days, length):
+    """One day in fifteen with 8.1 mm, else 1 mm: 5.5 times the mean; with 6.7 mm 4.8 times."""
+    rain = np.where(np.arange(390) % 15 == 3, wettest, 1.0)
+    got = hd.climate_indices(rain, rain, np.datetime64("2001-01-01") + np.arange(390))
+    assert got["high_prec_freq"] == pytest.approx(days) and got["high_prec_dur"] == length
+
+
+def test_days_on_the_limits_of_the_climate_indices():
+    """10 mm are 5 times the mean of 2 mm: high; 1 mm is not low; 0 degrees C is not snow."""
+    rain = np.array([1.0, 1, 1, 10, 1, 1, 1, 1, 0, 3])
+    temperature = np.array([0.0, 0, 0, 0, 0, 0, -0.5, 0, 0, 0])
+    got = hd.climate_indices(rain, temperature, np.datetime64("2001-01-01") + np.arange(10))
+    assert got["p_mean"] == 2 and got["frac_snow"] == pytest.approx(1 / 20)
+    assert got["high_prec_freq"] == got["low_prec_freq"] == pytest.approx(36.525)
+    assert got["high_prec_dur"] == got["low_prec_dur"] == 1
+
+
+@pytest.mark.parametrize(
+    ("wet", "length"), [("1", 1), ("0", 0), ("10", 1), ("01", 1), ("110111", 2.5), ("0110", 2), ("1001011", 4 / 3)]
+)
+def test_mean_length_of_dry_spells(wet, length):
+    rain = np.where(np.array(list(wet)) == "1", 0.5, 1.5)
+    dates = np.datetime64("2001-01-01") + np.arange(len(wet))
+    assert hd.climate_indices(rain, np.ones(len(wet)), dates)["low_prec_dur"] == pytest.approx(length)
+
+
+def test_climate_indices_by_hand():
+    """January storms in a dry, warm land; a pure wave of rain 60 degrees behind that of temperature."""
+    dates = np.arange("2001-01-01", "2003-01-01", dtype="datetime64[D]")
+    rain = np.zeros(730)
+    rain[[9, 10, 11, 20, 21, 374, 375, 376, 385, 386]] = 20.0
+    rain[100:110] = 0.5
+    temperature = np.where(np.arange(730) % 365 == 10, -1.0, 15.0)
+    got = hd.climate_indices(rain, temperature, dates, pet=np.full(730, 2.0))
+    assert got["p_mean"] == pytest.approx(205 / 730) and got["aridity"] == pytest.approx(2 * 730 / 205)
+    assert got["frac_snow"] == pytest.approx(40 / 205)
+    assert got["high_prec_freq"] == pytest.approx(10 / 730 * 365.25) and got["high_prec_dur"] == pytest.approx(2.5)
+    assert list(got)[:3] == ["p_mean", "pet_mean", "aridity"]
+    assert "pet_mean" not in hd.climate_indices(rain, rain, dates)
+    angle = 2 * np.pi * pd.DatetimeIndex(dates).day_of_year.to_numpy() / 365.25
+    for phase, seasonality in ((np.pi / 3, 0.25), (0, 0.5), (np.pi, -0.5)):
+        wave = hd.climate_indices(4 + 2 * np.cos(angle - phase), 10 + 8 * np.cos(angle), dates)
+        assert wave["p_seasonality"] == pytest.approx(seasonality, abs=1e-6)

@@ -1,0 +1,550 @@
+"""One file to a DataFrame: against literal numbers, and every fault with its file and line."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from small_files import (
+    CAPITALS,
+    HEAD,
+    caravan_frame,
+    flow_path,
+    flow_rows,
+    forcing_path,
+    forcing_rows,
+    forcing_text,
+    make_camels,
+    write,
+    write_caravan,
+)
+
+import hydrodata_tf as hd
+from reading import text_files
+
+REAL = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+SMALL = REAL / "camels_us_small"
+needs_real = pytest.mark.skipif(not SMALL.is_dir(), reason="the real CAMELS-US cut-out is not at hand")
+CUBIC_FEET_A_DAY = 28316846.592 * 86400 / 1e6  # on this area in m2, 1 ft3/s is 1 mm/day
+
+
+def refused(sentence, read, *arguments):
+    """A reader refuses a file in one printable sentence."""
+    with pytest.raises(hd.InputError, match=sentence) as caught:
+        read(*arguments)
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+def concept_of(folder, text, column="x"):
+    """What a training reads of a csv of one's own."""
+    write(folder / "1022500.csv", text)
+    return hd.load_concept(f"k={{number}}.csv:{column}", "01022500", folder)
+
+
+# Real files
+
+LEAP_DAY = {  # 02064000 on 2000-02-29, in FORCING's order, copied by hand from the four files
+    "daymet": (0.00, -2.00, 16.84, 422.33, 520.26),
+    "maurer": (0.39, 11.57, 11.57, 407.99, 754.02),
+    "maurer_extended": (0.39, -0.82, 18.28, 407.99, 754.02),
+    "nldas": (1.78, 10.66, 10.66, 389.38, 799.61),
+}
+
+
+@needs_real
+@pytest.mark.parametrize("product", LEAP_DAY)
+def test_real_forcing(product):
+    frame = hd.load_forcing(SMALL, 2064000, product)
+    assert frame.loc["2000-02-29"].tolist() == [np.float32(x) for x in LEAP_DAY[product]]
+    assert (frame.index[0], frame.index[-1], len(frame)) == (pd.Timestamp(2000, 1, 1), pd.Timestamp(2002, 12, 31), 1096)
+    assert frame.attrs["area_m2"] == 427165365 and frame.attrs["lat"] == 37.24 and frame.attrs["elevation_m"] == 226
+    assert frame.notna().all(axis=None) and (frame.dtypes == np.float32).all()
+
+
+@needs_real
+def test_real_files_as_python_reads_them():
+    """Every number of a real file, split and converted by Python, equals what the reader gives."""
+    for product in ("daymet", "maurer_extended"):
+        path = hd.forcing_files(SMALL, product)["01022500"]
+        rows = [line.split() for line in path.read_text().splitlines()[4:]]
+        expected = np.array([[row[i] for i in (5, 9, 8, 6, 10)] for row in rows], np.float64).astype(np.float32)
+        assert np.array_equal(hd.load_forcing(SMALL, "01022500", product).to_numpy(), expected)
+
+
+@needs_real
+def test_real_streamflow():
+    flow = hd.load_streamflow(SMALL, "02064000")
+    # 79.00, 102.00 and 119.00 ft3/s over 427.165365 km2, worked out by hand: Q * 28316846.592 * 86400 / (A * 1e6)
+    assert flow["2000-01-01"] == pytest.approx(0.45247018, rel=1e-6)
+    assert flow["2000-02-29"] == pytest.approx(0.58420200, rel=1e-6)
+    assert flow["2002-12-31"] == pytest.approx(0.68156900, rel=1e-6)
+
+
+@needs_real
+def test_real_era5_land_from_earth_engine():
+    series = hd.load_concept("depth=200510_200809_era5land_forcings_{number}.csv:snow_depth", "12189500", REAL)
+    assert series.iloc[:2].tolist() == [np.float32(0.0007), np.float32(0.0076)]
+    assert series.index[0] == pd.Timestamp(2005, 10, 1)
+    assert series.attrs["units"] == "m of snow" and "physical" in series.attrs["long_name"]
+
+
+# Forcing of CAMELS-US
+
+
+@pytest.mark.parametrize("head", [HEAD, CAPITALS, HEAD.replace(" ", "\t")])
+@pytest.mark.parametrize("form", ["plain", "crlf", "bom", "blanks", "blank line", "one column more"])
+def test_forcing_layouts(tmp_path, head, form):
+    text = forcing_text(head=head)
+    if form == "crlf":
+        text = text.replace("\n", "\r\n")
+    elif form == "bom":
+        text = "\ufeff" + text
+    elif form == "blanks":
+        text = text.replace("\t", "  \t ")
+    elif form == "blank line":
+        text = text.replace("2001 02 28", "\n2001 02 28") + "\n \n"
+    elif form == "one column more":
+        text = forcing_text([f"{row} 7" for row in forcing_rows()], head=head + " more(x)")
+    write(forcing_path(tmp_path), text)
+    frame = hd.load_forcing(tmp_path, "1022500")
+    assert frame.loc["2001-03-01"].tolist() == [0.0, -1.25, 14.5, 204.25, 604.0]
+    assert frame.index[0] == pd.Timestamp(2001, 2, 25) and len(frame) == 10 and list(frame) == list(hd.FORCING)
+    assert frame.attrs["units"] == {"prcp": "mm/day", "tmin": "degC", "tmax": "degC", "srad": "W/m2", "vp": "Pa"}
+
+
+def test_columns_are_found_by_name(tmp_path):
+    rows = ["2001 01 01 12 5.0 1.5 700.0 -3.0 100.0", "2001 01 02 12 6.0 2.5 701.0 -2.0 101.0"]
+    write(forcing_path(tmp_path), forcing_text(rows, "Year Mnth Day Hr tmax(C) prcp(mm/day) vp(Pa) tmin(C) srad(W/m2)"))
+    assert hd.load_forcing(tmp_path, "01022500").iloc[0].tolist() == [1.5, -3.0, 5.0, 100.0, 700.0]
+
+
+def test_missing_values_and_days_left_out_of_forcing(tmp_path):
+    rows = forcing_rows()
+    rows[1] = rows[1].replace("201.25", "-999.00")
+    rows[2] = rows[2].replace("602.00", "NaN")
+    rows[3] = rows[3].replace("13.50", "-9999")
+    write(forcing_path(tmp_path), forcing_text(rows[:5] + rows[7:]))
+    frame = hd.load_forcing(tmp_path, "01022500")
+    gap = [[day, column] for day in (5, 6) for column in range(5)]
+    assert np.argwhere(frame.isna().to_numpy()).tolist() == [[1, 3], [2, 4], [3, 2], *gap] and len(frame) == 10
+
+
+def broken(line, old, new):
+    def change(text):
+        lines = text.split("\n")
+        assert old in lines[line - 1], lines[line - 1]
+        lines[line - 1] = lines[line - 1].replace(old, new, 1)
+        return "\n".join(lines)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda text: "", "is empty"),
+        (lambda text: " \n \n", "is empty"),
+        (lambda text: "1\n2\n", "header of four"),
+        (lambda text: "\n".join(text.split("\n")[:4]) + "\n", "no data lines"),
+        (broken(1, "37.24", "north"), "line 1: the latitude"),
+        (broken(2, "226.00", "1e9"), "line 2: the elevation"),
+        (broken(3, "427165365", "0"), "line 3: the area"),
+        (broken(3, "427165365", "427.165"), "line 3: the area"),
+        (broken(4, "tmin(C)", "tmin(K)"), "line 4: tmin is in k"),
+        (broken(4, "vp(Pa)", "rh(Pa)"), "line 4: no column vp"),
+        (broken(4, "dayl(s)", "tmax(C)"), "line 4: a column name stands twice"),
+        (broken(7, "202.25", "2o2.25"), "line 7: '2o2.25' is not a number"),
+        (broken(7, "202.25", "inf"), "line 7: srad inf is not between"),
+        (broken(7, "202.25", "1e400"), "line 7: srad inf is not between"),
+        (broken(7, "2.00\t", "-2.00\t"), "line 7: prcp -2 is not between"),
+        (broken(7, "12.50", "120.50"), "line 7: tmax 120.5 is not between"),
+        (broken(7, "\t602.00", ""), "line 7: 10 fields instead of 11"),
+        (broken(5, "\t600.00", ""), "line 5: 10 fields instead of 11"),
+        (broken(5, "600.00", "600.00 1"), "line 5: 12 fields instead of 11"),
+        (broken(7, "602.00", "602.00 1"), "line 7: 12 fields instead of 11"),
+        (lambda text: text.replace("\t602.00\n", "\n602.00\t"), "line 8: 12 fields instead of 11"),
+        (broken(7, "2001 02 27", "2001 02 26"), "line 7: the date 2001-02-26 is repeated"),
+        (broken(7, "2001 02 27", "2001 02 01"), "line 7: the date 2001-02-01 is out of order"),
+        (broken(7, "2001 02 27", "2001 02 29"), "line 7: there is no date 2001-2-29"),
+        (broken(7, "2001 02 27", "2001 13 27"), "line 7: there is no date 2001-13-27"),
+        (broken(7, "2001 02 27", "2001 2.5 27"), "line 7: there is no date 2001-2.5-27"),
+        (broken(7, "2001 02 27", "2001 NA 27"), "line 7: there is no date"),
+        (lambda text: text[: text.rindex("\t")], "line 14: 10 fields instead of 11"),
+        (lambda text: text.replace("602.00", "602\0"), "line 7: a zero byte"),
+        (lambda text: text.replace("tmax(C) tmin(C)", "tmin(C) tmax(C)"), "tmin is above tmax on most days"),
+    ],
+)
+def test_bad_forcing_names_file_and_line(tmp_path, change, sentence):
+    path = write(forcing_path(tmp_path), change(forcing_text()))
+    assert str(path) in refused(sentence, hd.load_forcing, tmp_path, "01022500")
+
+
+@pytest.mark.parametrize(
+    ("line", "given", "ends", "beyond"),
+    [
+        (1, "37.24", ("-90", "90"), ("-90.01", "90.01")),
+        (2, "226.00", ("-500", "9000"), ("-500.1", "9000.1")),
+        (3, "427165365", ("1e4", "1e13"), ("9999.9", "1.0001e13")),
+    ],
+)
+def test_ends_of_the_ranges_in_the_header(tmp_path, line, given, ends, beyond):
+    name = ("lat", "elevation_m", "area_m2")[line - 1]
+    for text in ends:
+        write(forcing_path(tmp_path), broken(line, given, text)(forcing_text()))
+        assert hd.load_forcing(tmp_path, "01022500").attrs[name] == float(text)
+    for text in beyond:
+        write(forcing_path(tmp_path), broken(line, given, text)(forcing_text()))
+        refused(f"line {line}: the .* should stand here, not '{text}'", hd.load_forcing, tmp_path, "01022500")
+
+
+def test_temperatures_exchanged_on_half_of_the_days(tmp_path):
+    rows = forcing_rows()
+    for i in range(5):
+        rows[i] = rows[i].replace(f"{10.5 + i:.2f}\t{i - 5.25:.2f}", f"{i - 5.25:.2f}\t{10.5 + i:.2f}")
+    write(forcing_path(tmp_path), forcing_text(rows))
+    frame = hd.load_forcing(tmp_path, "01022500")
+    assert (frame["tmin"] > frame["tmax"]).tolist() == [True] * 5 + [False] * 5
+
+
+@pytest.mark.parametrize(
+    ("product", "better"), [("maurer", "; the product maurer_extended has both"), ("daymet", "day.\n")]
+)
+def test_a_product_with_daily_means_alone_is_named_with_the_one_that_has_both(tmp_path, capsys, product, better):
+    rows = [row.replace(f"{10.5 + i:.2f}", f"{i - 5.25:.2f}") for i, row in enumerate(forcing_rows())]
+    write(forcing_path(tmp_path, product=product), forcing_text(rows, CAPITALS))
+    hd.load_forcing(tmp_path, "01022500", product)
+    out = capsys.readouterr().out
+    assert out.startswith(f"Note: {product}: tmin equals tmax on every day") and out.count("\n") == 1
+    assert better in out and "daymet_extended" not in out
+
+
+# Streamflow of CAMELS-US
+
+
+def test_streamflow_by_hand(tmp_path):
+    rows = flow_rows()
+    rows[1] = rows[1].replace("11.00 A", "-999.00 M")
+    rows[2] = rows[2].replace("12.00 A", "12.00 M")
+    rows[5] = rows[5].replace("15.00 A", "-9999 A")
+    rows[8] = rows[8].replace("18.00 A", "-999.00 A")
+    rows[3] = rows[3].replace("13.00 A", "13.00 A:e")
+    rows[4] = rows[4].replace("14.00 A", "123456.78 A:<")
+    write(flow_path(tmp_path), "\n".join(rows[:6] + rows[8:]) + "\n")
+    flow = hd.load_streamflow(tmp_path, "01022500", area_m2=1e9)
+    # 1 ft3/s = 28316846.592 mm3/s; over 1000 km2 in a day: 28316846.592 * 86400 / 1e15 = 0.0024465755 mm
+    assert flow.iloc[0] == pytest.approx(0.024465755, rel=1e-6)
+    assert flow.iloc[3] == pytest.approx(0.031805482, rel=1e-6)
+    assert flow.iloc[4] == pytest.approx(302.04634, rel=1e-6)
+    assert np.flatnonzero(flow.isna()).tolist() == [1, 2, 5, 6, 7, 8] and len(flow) == 10
+    assert flow.attrs["units"] == "mm/day" and flow.name == "streamflow"
+    # -999 is missing, no flow below zero, whatever its flag
+    assert text_files.read_streamflow(flow_path(tmp_path), "01022500", 1e9).attrs["negative"] == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("12.00 A", "1e12 A", "line 3: streamflow .* is not between"),
+        ("12.00 A", "12,00 A", "line 3: '12,00' is not a number"),
+        ("12.00 A", "12.00", "line 3: 5 fields instead of 6"),
+        ("12.00 A", "12.00  ", "line 3: 5 fields instead of 6"),
+        ("12.00 A", "12.00\u00a0 A", r"line 3: '12.00\\xa0' is not a number"),
+        ("01022500 2001 02 27", "01022501 2001 02 27", "line 3: basin 01022501 in the file of basin 01022500"),
+        ("2001 02 27", "2001 02 28", "line 4: the date 2001-02-28 is repeated"),
+        ("2001 02 27", "2001 02 30", "line 3: there is no date"),
+    ],
+)
+def test_bad_streamflow(tmp_path, old, new, sentence):
+    path = write(flow_path(tmp_path), "\n".join(flow_rows()).replace(old, new) + "\n")
+    assert str(path) in refused(sentence, hd.load_streamflow, tmp_path, "01022500", 1e9)
+
+
+@pytest.mark.parametrize("area", [9999, 1.1e13, float("nan")])
+def test_an_area_that_is_not_in_square_metres(tmp_path, area):
+    write(flow_path(tmp_path), "\n".join(flow_rows()) + "\n")
+    refused("The area of basin 01022500 is in m2", hd.load_streamflow, tmp_path, "01022500", area)
+    write(flow_path(tmp_path), "01022500 2001 02 25 0.00 A\n")
+    assert [hd.load_streamflow(tmp_path, "01022500", end).iloc[0] for end in (1e4, 1e13)] == [0, 0]
+
+
+@pytest.mark.parametrize(("before", "after"), [("", ""), ("\n", ""), ("\n", "\n"), (" ", "\n"), ("\n ", "\n \n")])
+def test_blanks_around_the_lines(tmp_path, before, after):
+    write(flow_path(tmp_path), before + "\n".join(flow_rows()) + after)
+    flow = hd.load_streamflow(tmp_path, "01022500", CUBIC_FEET_A_DAY)
+    assert flow.tolist() == [10.0 + i for i in range(10)] and flow.index[0] == pd.Timestamp(2001, 2, 25)
+
+
+def test_blank_lines_are_counted(tmp_path):
+    write(flow_path(tmp_path), "\n" + "\n\n".join(flow_rows()).replace("12.00", "12,00") + "\n")
+    refused("line 6: '12,00' is not a number", hd.load_streamflow, tmp_path, "01022500", 1e9)
+
+
+def test_streamflow_ids_without_leading_zero_and_area_from_the_forcing(tmp_path):
+    write(flow_path(tmp_path), "\n".join(flow_rows("1022500")) + "\n")
+    write(forcing_path(tmp_path, "02046000"), forcing_text())
+    refused("no forcing file of basin 01022500 .* give area_m2", hd.load_streamflow, tmp_path, "01022500")
+    write(forcing_path(tmp_path, product="nldas"), forcing_text(head=CAPITALS))
+    assert hd.load_streamflow(tmp_path, "01022500").iloc[0] == pytest.approx(24.465755 / 427.165365, rel=1e-6)
+
+
+# Any dated csv or netCDF file
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "date,a,x\n2001-01-01,1,2.5\n2001-01-02,1,\n2001-01-04,1,-999\n2001-01-05,1,3e-1\n",
+        "\ufeffDate;x\r\n2001-01-01;2.5\r\n2001-01-02;NA\r\n2001-01-04;nan\r\n2001-01-05;0.30\r\n",
+        '"x"\t"time"\n"2.5"\t"2001-01-01 00:00:00"\n\t2001-1-2\n-9999\t2001-01-04\n.3\t2001/01/05\n',
+        "x,datetime\n+2.5,2001-01-01\n null ,2001-01-02\n\n-999.0,2001-01-04T12:00:00Z\n 0.3,2001-01-05\n",
+        "date,x\n2001-01-01 00:00:00+00:00,2.5\n2001-01-02 00:00:00+00:00,\n2001-01-05 00:00:00+00:00,0.3\n",
+        # as Earth Engine exports it: JSON with commas and doubled quotation marks inside quotes
+        'system:index,date,x,.geo\n1,2001-01-01,2.5,"{""type"":""Point"",""at"":[1,2]}"\n2,2001-01-02,Null,"{""a"":1,}"\n'
+        '3,2001-01-05,0.3,"{""type"":""Point"",""coordinates"":[-78.9,37.2]}"\n',
+        'date, "x"\n2001-01-01, "2.5"\n"2001-01-05" ,"0.3"\n',
+    ],
+)
+def test_csv_layouts(tmp_path, text):
+    write(tmp_path / "1022500.csv", text)
+    series = hd.load_concept("k={number}.csv:x*2[cm]", "01022500", tmp_path)
+    np.testing.assert_array_equal(series, np.array([5, np.nan, np.nan, np.nan, 0.6], np.float32))
+    assert series.index[0] == pd.Timestamp(2001, 1, 1) and series.name == "k"
+    assert series.attrs == {"units": "cm", "long_name": "x", "source": "1022500.csv:x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("date,x\n2001-01-01,1\n2001-01-01,2\n", "line 3: the date 2001-01-01 is repeated"),
+        ("date,x\n2001-01-02,1\n2001-01-01,2\n", "line 3: the date 2001-01-01 is out of order"),
+        ("date,x\n2001-02-30,1\n", "line 2: there is no date"),
+        ("date,x\n01.02.2001,1\n", "line 2: '01.02.2001' is not a date"),
+        ("date,x\n2001-01-01 00:00:00-05:00,1\n", "line 2: '2001-01-01 00:00:00-05:00' is not a date"),
+        ("x,date\n1,\n2,\n", "line 2: '' is not a date"),
+        ("date,x\n2001-01-01,1\ntoday,2\n", "line 3: 'today' is not a date"),
+        ("date,x\n2001-01-01,1\nnow,2\n", "line 3: 'now' is not a date"),
+        ("date,x\n2001-01-01\u00a0,1\n", r"line 2: '2001-01-01\\xa0' is not a date"),
+        ("date,x\n2001-01-01,1,2\n", "line 2: 3 fields instead of 2"),
+        ("date,x\n2001-01-01,1\n2001", "line 3: 1 fields instead of 2"),
+        ("date,x\n2001-01-01\n2001-01-02,1,2\n", "line 2: 1 fields instead of 2"),
+        ("date,x\n2001-01-01,l\n", "line 2: 'l' is not a number"),
+        ("date,x\n2001-01-01,1e300\n", "line 2: x 1e.300 is not between"),
+        ("date,y\n2001-01-01,1\n", "no column x; it has y"),
+        ("date,x,x\n2001-01-01,1,2\n", "the column x stands twice"),
+        ("day,x\n2001-01-01,1\n", "line 1: no column named date"),
+        ('date,y,x\n2001-01-01,"a,1\n2001-01-02,b,2\n', "line 2: a quotation mark without its other half"),
+        ('date,y,x\n2001-01-01,1","2,3\n', "line 2: a quotation mark without its other half"),
+        ("date,x\n", "no data lines"),
+        ("", "is empty"),
+    ],
+)
+def test_bad_csv_names_file_and_line(tmp_path, text, sentence):
+    assert str(tmp_path / "1022500.csv") in refused(sentence, concept_of, tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda d: d[:-1] + ["2273-02-30"], "line 100001: there is no date 2273-2-30"),
+        (lambda d: d[:70000] + ["bad"] + d[70001:], "line 70002: 'bad' is not a date"),
+        (lambda d: [f"{x[8:]}.{x[5:7]}.{x[:4]}" for x in d], "line 2: '.*' is not a date"),
+    ],
+)
+def test_bad_dates_in_a_long_file(tmp_path, change, sentence):
+    """numpy's own parser of dates ended the process with a segmentation fault here."""
+    days = (np.datetime64("1750-01-01") + np.arange(100000)).astype(str).tolist()
+    refused(sentence, concept_of, tmp_path, "date,x\n" + "\n".join(f"{day},1" for day in change(days)) + "\n")
+    slashes = "\n".join(f"{day.replace('-', '/')},{i}" for i, day in enumerate(days))
+    series = concept_of(tmp_path, f"date,x\n{slashes}\n")
+    assert str(series.index[-1])[:10] == days[-1] and series.iloc[-1] == 99999
+
+
+@pytest.mark.parametrize("form", ["{}-{:02d}-{:02d}", "{}/{}/{}"])  # the first is read at once, the second by its parts
+def test_ends_of_the_calendar(tmp_path, form):
+    for day in ((1700, 1, 1), (2000, 2, 29), (2261, 12, 31)):
+        series = concept_of(tmp_path, f"date,x\n{form.format(*day)},1\n")
+        assert (series.index[0].year, series.index[0].month, series.index[0].day) == day
+    for day in ((2001, 0, 1), (2001, 13, 1), (2001, 1, 0), (2001, 1, 32), (1900, 2, 29)):
+        sentence = "line 2: there is no date {}-{}-{}.$".format(*day)
+        refused(sentence, concept_of, tmp_path, f"date,x\n{form.format(*day)},1\n")
+    for row, (first, second) in enumerate((("1699-12-31", "2000-01-01"), ("2000-01-01", "2262-01-01"))):
+        text = f"date,x\n{first},1\n{second},1\n".replace("-", "-" if "-" in form else "/")
+        refused(f"line {row + 2}: .* is not in the years 1700 to 2261", concept_of, tmp_path, text)
+
+
+@pytest.mark.parametrize("year", [1699, 2262])
+def test_years_of_forcing_that_cannot_be(tmp_path, year):
+    rows = [row.replace("2001 ", f"{year} ", 1) for row in forcing_rows("2001-06-01")]
+    write(forcing_path(tmp_path), forcing_text(rows))
+    refused(f"line (5|14): {year}-06-.* is not in the years", hd.load_forcing, tmp_path, "01022500")
+
+
+@pytest.mark.parametrize("kind", ["csv", "netcdf"])
+@pytest.mark.parametrize("pet", text_files.PET_NAMES)
+def test_caravan_file(tmp_path, kind, pet):
+    write_caravan(tmp_path, "lamah_1145", caravan_frame(pet=pet), kind)
+    frame = hd.load_caravan(tmp_path, "lamah_1145", (hd.PET, "total_precipitation_sum", "streamflow"))
+    assert frame.iloc[3].tolist() == [2.5, 3.75, np.float32(1.03)]
+    assert frame.index[3] == pd.Timestamp(2001, 1, 4) and np.isnan(frame["streamflow"].iloc[7])
+    assert frame.attrs["units"] == {hd.PET: "mm/day", "total_precipitation_sum": "mm/day", "streamflow": "mm/day"}
+    assert set(hd.load_caravan(tmp_path, "lamah_1145").columns) == set(caravan_frame(pet=pet).columns) - {"date"}
+    refused("no column swe; it has", hd.load_caravan, tmp_path, "lamah_1145", ("swe",))
+
+
+@pytest.mark.parametrize(
+    ("flow", "days", "sentence"),
+    [
+        (None, None, "cannot be read as netCDF"),
+        ([1.0], None, "no date dimension"),
+        ([1.0, 2.0], ["2001-01-02", "2001-01-01"], "2001-01-01: the date 2001-01-01 is out of order"),
+        ([], [], "no day at all"),
+        ([1.0], ["NaT"], "days without a date"),
+        ([1.0, np.inf], ["2001-01-01", "2001-01-02"], "2001-01-02: streamflow inf is not between"),
+        ([1.0, 2.0], ["1690-01-01", "2001-01-02"], "1690-01-01 is not in the years"),
+        ([1.0, 2.0], ["2001-01-02", "2262-01-01"], "2262-01-01 is not in the years"),
+    ],
+)
+def test_bad_netcdf(tmp_path, flow, days, sentence):
+    path = write(tmp_path / "timeseries" / "netcdf" / "x" / "x_1.nc", b"CDF\x05" + b"\xff" * 64)
+    if flow is not None:
+        dates = {} if days is None else {"date": pd.DatetimeIndex(days)}
+        xr.Dataset({"streamflow": ("n" if days is None else "date", np.array(flow, float))}, dates).to_netcdf(path)
+    assert str(path) in refused(sentence, hd.load_caravan, tmp_path, "x_1", ("streamflow",))
+
+
+def test_only_daily_numbers_of_a_netcdf_are_columns(tmp_path):
+    path = tmp_path / "timeseries" / "netcdf" / "x" / "x_1.nc"
+    path.parent.mkdir(parents=True)
+    daily = {"streamflow": ("date", [1.0, 2.0]), "days": ("date", [3, 4]), "flag": ("date", ["A", "P"])}
+    other = {"area": 5.0, "by_hour": (("date", "hour"), np.ones((2, 24)))}
+    xr.Dataset({**daily, **other}, {"date": pd.DatetimeIndex(["1700-01-01", "1700-01-03"])}).to_netcdf(path)
+    frame = hd.load_caravan(tmp_path, "x_1")
+    assert frame.dropna().to_dict("list") == {"streamflow": [1.0, 2.0], "days": [3.0, 4.0]} and len(frame) == 3
+
+
+# Numbers
+
+
+def test_every_number_is_rounded_as_python_rounds_it(tmp_path):
+    rng = np.random.default_rng(0)
+    tokens = []
+    for _ in range(20000):
+        digits = "".join(rng.choice(list("0123456789"), rng.integers(1, 15)))
+        at = rng.integers(0, len(digits) + 1)
+        point = rng.random() < 0.7
+        tokens.append(("-" if rng.random() < 0.3 else "") + (digits[:at] + "." + digits[at:] if point else digits))
+    tokens += ["0", "-0.0", "1e-5", "12345678", "123456789", "0.1234567", "00000001", "99999.99", "+5", "1.", ".5"]
+    tokens = [token for token in tokens if float(token) not in (-999.0, -9999.0)]
+    dates = pd.date_range("1900-01-01", periods=len(tokens) + 1).strftime("%Y-%m-%d")
+    expected = np.array([float(token) for token in tokens]).astype(np.float32)
+    for missing in ("", "nULL"):  # a word that pandas does not know as missing: the column is converted apart
+        rows = [f"{date},{token}" for date, token in zip(dates, [*tokens, missing], strict=True)]
+        values = text_files.read_columns(write(tmp_path / "x.csv", "\n".join(["date,x", *rows]) + "\n"))["x"]
+        assert np.array_equal(values.iloc[:-1], expected) and np.isnan(values.iloc[-1])
+
+
+@pytest.mark.parametrize(
+    "token",
+    [".", "-", "-.", "1..2", "1.2.3", "1/2", "1:2", "./1", "/.1", "--1", "1-", "é1", "0x1", "True", "1_0"]
+    + ["1.234.567", "١٢", "1e", "\x1b[31m", "=1+1", '"1,5"'],
+)
+def test_what_is_no_number(token, tmp_path):
+    text = f"date,x,y\n2001-01-01,{token},{token}\n"
+    refused("1022500.csv, line 2: .*not a number", concept_of, tmp_path, text)
+    root = make_camels(tmp_path / "camels")
+    for path, read in ((flow_path(root), hd.load_streamflow), (forcing_path(root), hd.load_forcing)):
+        fields = path.read_text().splitlines()[20].split()
+        fields[5 if read is hd.load_forcing else 4] = token.strip('"')
+        lines = path.read_text().splitlines()
+        write(path, "\n".join([*lines[:20], " ".join(fields), *lines[21:]]) + "\n")
+        refused(f"{path.name}, line 21: .*not a number", read, root, "01022500")
+
+
+@pytest.mark.parametrize(("cut", "kept"), [(1, True), (2, False), (3, False), (5, False)])
+def test_last_number_without_line_break(tmp_path, cut, kept):
+    """Cut inside '609.00': with the line break gone all is there; with a digit gone the value is missing, not wrong."""
+    write(forcing_path(tmp_path), forcing_text()[:-cut])
+    frame = hd.load_forcing(tmp_path, "01022500")
+    assert frame["vp"].isna().tolist() == [False] * 9 + [not kept] and frame["tmin"].iloc[-1] == 3.75
+
+
+@pytest.mark.parametrize(
+    ("text", "last"), [("100\n2001-01-02,200", np.nan), ("100\n2001-01-02,200\n ", 200), (".25\n2001-01-02,.50", 0.5)]
+)
+def test_last_whole_number_without_line_break_is_missing(tmp_path, text, last):
+    values = concept_of(tmp_path, f"date,x\n2001-01-01,{text}")
+    np.testing.assert_array_equal(values.iloc[1], np.float32(last))
+    assert values.iloc[0] == float(text.split("\n")[0])
+
+
+RANGES = {  # lowest and highest number that is taken for possible, in the unit of the file
+    (0, 3000): "prcp total_precipitation_sum",
+    (-100, 100): "tmin tmax temperature_2m_mean temperature_2m_min temperature_2m_max",
+    (0, 2000): "srad",
+    (-100, 2000): "surface_net_solar_radiation_mean",
+    (0, 20000): "vp",
+    (0, 5000): "streamflow",
+    (20, 120): "surface_pressure_mean",
+    (-100, 200): " ".join(text_files.PET_NAMES),
+    (0, 100000): "snow_depth_water_equivalent_mean uaz_swe daymet_swe",
+    (0, 1): " ".join(f"volumetric_soil_water_layer_{i}{end}" for i in "1234" for end in ("", "_mean")),
+    (0, 100): "snow_depth snow_depth_water_equivalent sd",
+    (150, 373): "temperature_2m",
+    (-1e15, 1e15): "unknown",
+}
+
+
+@pytest.mark.parametrize(("low", "high"), RANGES)
+def test_ends_of_the_ranges_of_the_columns(low, high, tmp_path):
+    """Both ends are read; the next number beyond is refused, but for streamflow below zero, which is missing."""
+    path = tmp_path / "f.csv"
+    for name in RANGES[low, high].split():
+        write(path, f"date,{name}\n2001-01-01,{low!r}\n2001-01-02,{high!r}\n")
+        assert text_files.read_columns(path)[name].tolist() == [np.float32(low), np.float32(high)]
+        for wrong in (np.nextafter(low, -np.inf), np.nextafter(high, np.inf)):
+            write(path, f"date,{name}\n2001-01-01,{low!r}\n2001-01-02,{float(wrong)!r}\n")
+            if name == "streamflow" and wrong < 0:
+                assert text_files.read_columns(path).attrs["negative"] == 1
+                continue
+            refused(f"f.csv, line 3: {name} .* is not between", text_files.read_columns, path)
+
+
+def test_every_known_column_has_its_range_here():
+    assert {name for names in RANGES.values() for name in names.split()} == {*text_files.KNOWN, "unknown"}
+
+
+FILL = ("-99", "-99.9", "-999.9", "-9999.9", "-32768", "-99999", "-999999", "99999", "999999", "1e20")
+
+
+@pytest.mark.parametrize("fill", FILL)
+def test_what_looks_like_a_fill_value_is_named_where_it_is_impossible(tmp_path, fill):
+    text = f"date,volumetric_soil_water_layer_1,x\n2001-01-01,0.5,1.5\n2001-01-02,{fill},{fill}\n"
+    write(tmp_path / "1022500.csv", text)
+    sentence = f"line 3: .* {re.escape(f'{float(fill):g}')} is not between 0 and 1 m3/m3; it looks like a fill value"
+    concept = "k={number}.csv:volumetric_soil_water_layer_1"
+    refused(sentence, hd.load_concept, concept, "1022500", tmp_path)
+    days = pd.DatetimeIndex(["2001-01-01", "2001-01-02"])
+    values = np.array([0.5, float(fill)], np.float32)  # -9999.9 is another number in 32 bits
+    xr.Dataset({"volumetric_soil_water_layer_1": ("date", values)}, {"date": days}).to_netcdf(tmp_path / "1022500.nc")
+    refused("2001-01-02: .* fill value", hd.load_concept, concept.replace("csv", "nc"), "1022500", tmp_path)
+    if fill == "1e20":
+        refused("line 3: x 1e.20 is not between .* fill value", concept_of, tmp_path, text)
+    else:
+        assert concept_of(tmp_path, text).iloc[1] == np.float32(fill)  # nobody can know what x may be
+
+
+def test_snow_is_never_below_zero_whatever_its_column_is_called(tmp_path):
+    text = "date,water\n2001-01-01,0\n2001-01-02,-0.1\n"
+    write(tmp_path / "1022500.csv", text)
+    read = lambda concept: hd.load_concept(concept, "1022500", tmp_path)  # noqa: E731
+    refused("line 3: water -0.1 is not between 0 and", read, "swe={number}.csv:water[mm]")
+    refused("line 3: water -0.1 is not between 0 and", read, "k={number}.csv:water[cm of snow]")
+    for other in ("temperature_of_snow={number}.csv:water[degC]", "soil={number}.csv:water[mm]"):
+        assert read(other).iloc[1] == np.float32(-0.1)
+    write(tmp_path / "1022500.csv", text.replace("-0.1", "-99"))
+    refused(
+        "line 3: water -99 .* it looks like a fill value, write -999 for missing", read, "swe={number}.csv:water[mm]"
+    )
