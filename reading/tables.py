@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reading.text_files import MOST, NUMBER, _numbers, _read_text, head_of, text_of
+from reading.text_files import MOST, NUMBER, head_of, numbers_of, read_lines, text_of
 from writing.files import InputError, note, some
 
 
@@ -16,7 +16,7 @@ def read_table(path) -> pd.DataFrame:
     """A small table as text: columns by name, the index is the line; `.attrs["cut"]`: it ends without a line break."""
     raw = text_of(path)
     names, separator = head_of(raw)
-    text = _read_text(path, raw, 1, separator, range(len(names)), dtype=str, na_filter=False)
+    text = read_lines(path, raw, 1, separator, range(len(names)), dtype=str, na_filter=False)
     text = text.apply(lambda words: words.str.strip()).set_axis(names, axis=1)
     text.attrs["cut"] = not raw.endswith(b"\n")
     return text
@@ -160,7 +160,7 @@ def read_attribute_table(path, basins, columns=None) -> pd.DataFrame:
     if text.attrs["cut"] and last in ids and names[-1] in table:
         raise InputError(f"{path}, line {last}: the last line has no line break and may be cut; end it with one.")
     for name in table:
-        numbers[name] = values = _numbers(path, table[name])
+        numbers[name] = values = numbers_of(path, table[name])
         if (np.abs(values) > MOST).any():
             line = table.index[np.abs(values) > MOST][0]
             raise InputError(f"{path}, line {line}: {name[:60]} {table.loc[line, name]!r} is beyond {MOST:g}.")

@@ -111,7 +111,7 @@ def head_of(raw: bytes) -> tuple[list[str], str]:
 # Text to numbers
 
 
-def _read_text(path, raw, skip, separator, names, columns=None, **options) -> pd.DataFrame:
+def read_lines(path, raw, skip, separator, names, columns=None, **options) -> pd.DataFrame:
     """The data lines below `skip` lines of header as pandas reads them, blank ones left out; the index is the line.
 
     `separator` None is any run of blanks and tabs; `columns` are those of `names` that are wanted, None: all.
@@ -176,7 +176,7 @@ def _refuse_fields(path, line, fields, number):
     raise InputError(f"{path}, line {line}: {fields} fields instead of {number}; correct the line or fetch it again.")
 
 
-def _numbers(path, words) -> np.ndarray:
+def numbers_of(path, words) -> np.ndarray:
     """A column as float64, NaN where missing; refuses the first word that is no number."""
     if words.dtype.kind not in "iuf":
         words = words.astype("str").fillna("").str.strip(BLANKS)
@@ -308,8 +308,8 @@ def read_forcing(path) -> pd.DataFrame:
     separated by any run of blanks and tabs."""
     raw = text_of(path)
     head, names = forcing_head(path, raw)
-    text = _read_text(path, raw, 4, None, names)
-    year, month, day, *series = (_numbers(path, text[name]) for name in ("year", "mnth", "day", *FORCING))
+    text = read_lines(path, raw, 4, None, names)
+    year, month, day, *series = (numbers_of(path, text[name]) for name in ("year", "mnth", "day", *FORCING))
     if names[-1] in FORCING and _last_may_be_cut(raw, 4, None):
         series[FORCING.index(names[-1])][-1] = np.nan
     days = _days(path, text.index, year, month, day)
@@ -324,8 +324,8 @@ def read_streamflow(path, basin, area_m2) -> pd.DataFrame:
     NaN where the flow is -999, below zero (counted in `.attrs["negative"]`) or flagged M; `basin` is the file's id.
     """
     names = ["station", "year", "month", "day", "flow", "flag"]
-    text = _read_text(path, text_of(path), 0, None, names, dtype={"flag": object})
-    station, year, month, day, flow = (_numbers(path, text[name]) for name in names[:-1])
+    text = read_lines(path, text_of(path), 0, None, names, dtype={"flag": object})
+    station, year, month, day, flow = (numbers_of(path, text[name]) for name in names[:-1])
     if basin.isdigit() and (station != int(basin)).any():
         row = int(np.argmax(station != int(basin)))
         raise InputError(f"{path}, line {text.index[row]}: basin {station[row]:08.0f} in the file of basin {basin}.")
@@ -382,10 +382,10 @@ def _read_csv(path, columns):
         raise InputError(f"{path}, line 1: the column {twice[0]} stands twice.")
     where = {name: names.index(name) for name in found.values()}
     missing = dict.fromkeys(where.values(), MISSING)
-    text = _read_text(
+    text = read_lines(
         path, raw, 1, separator, range(len(names)), [date, *where.values()], dtype={date: str}, na_values=missing
     )
-    series = {name: _numbers(path, text[position]) for name, position in where.items()}
+    series = {name: numbers_of(path, text[position]) for name, position in where.items()}
     if names[-1] in series and _last_may_be_cut(raw, 1, separator):
         series[names[-1]][-1] = np.nan
     return others, found, _days_of_dates(path, text[date]), series, text.index
