@@ -384,7 +384,7 @@ def write_checkpoint(path, model, epoch, extra):
 def read_checkpoint(path, model):
     """Put a checkpoint back into a compiled and built model; returns (epoch, extra)."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"]))
             variables = all_variables(model)
             for k, variable in enumerate(variables):
