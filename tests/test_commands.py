@@ -51,6 +51,8 @@ def test_arrows_go_down_without_a_circle_and_nobody_imports_a_script():
         assert all(floor_of(name) <= floor_of(other) for other in needs), f"{name} imports {needs}"
     for name in ("libs_tf", "cn_loss"):
         assert {need.split(".")[0] for need in left[name]} == {"writing"}
+    for name in (name for name in FILES if name.startswith("reading.")):
+        assert {need.split(".")[0] for need in left[name]} <= {"reading", "writing"}
     while left:
         ground = {name for name, needs in left.items() if not needs & set(left)}
         assert ground, f"a circle among {sorted(left)}"
@@ -76,6 +78,14 @@ def test_notes_are_said_by_one_function():
 
 def test_the_readme_is_one_screen_and_a_half():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_every_promise_is_held_by_a_test_that_is_there():
+    tests = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py")}
+    named = re.findall(r"`(test_\w+|tests/\w+\.py)", (ROOT / "docs" / "promises.md").read_text(encoding="utf-8"))
+    assert len(named) > 40
+    for name in named:
+        assert name.removeprefix("tests/") in tests or any(f"def {name}(" in text for text in tests.values()), name
 
 
 def test_both_environments_pin_the_same():
