@@ -22,13 +22,9 @@ def independent_series(independent, data, dates):
 
     Returns
     -------
-    name : str
-    values : array (basin, day)
-
-    Raises
-    ------
-    InputError
-        If `data` has no such concept, units cannot be converted, or there is no value on these days.
+    str, array (basin, day)
+        Name and values of the concept. InputError if `data` has no such concept, units cannot be converted, or there is
+        no value on these days.
     """
     name, option = independent.targets[1], "--independent-data"
     if name not in data.targets[1:]:
@@ -68,7 +64,7 @@ def nearness(reading, learned, independent, days):
         anomalies = [values - climatology(values[..., None], days)[:, days, 0] for values in pair]
         table |= {f"{metric} {one}-{other}": found[metric] for metric in found}
         table[f"r deseasonalised {one}-{other}"] = cn_loss.score(*anomalies, ["r"])["r"]
-    told, other, beyond = (table[f"r deseasonalised {pair}"] for pair in
-                           ("reading-learned", "learned-independent", "reading-independent"))  # fmt: skip
+    pairs = ("reading-learned", "learned-independent", "reading-independent")
+    told, other, beyond = (table[f"r deseasonalised {pair}"] for pair in pairs)
     table["partial r"] = (beyond - told * other) / np.sqrt((1 - told**2) * (1 - other**2))
     return pd.DataFrame(table)

@@ -132,7 +132,7 @@ def series(table, colours, path):
         `colours`, absent or NaN where the line is not of that variable.
     colours : dict column -> colour
     """
-    heights = [1.7] * table["name"].eq("streamflow").any()  # streamflow stands above all
+    heights = [1.7] * ("streamflow" in set(table["name"]))  # streamflow stands above all others
     figure, panels = _panels_of(table, "name", width=3.1, height=1.25, heights=heights, wrap=42)
     for axes, part in panels:
         _observed(axes, part["date"], part["observed"])
@@ -274,30 +274,6 @@ def probe_distributions(table, metric, colours, path):
     for axes in grid[:, 0]:
         axes.set_ylabel("share of basins below (–)")
     return _save(figure, path, 3)
-
-
-@_in_style
-def best_cell_states(table, path):
-    """Draw one cell state (left axis) beside one observed series (right axis), a row for each concept.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns title (of the row), concept, units, date, state, observed.
-    """
-    number = table["concept"].nunique()
-    figure = Figure(figsize=(6.4, 1.35 * number + 0.4), layout="constrained")
-    grid = figure.subplots(number, 1, squeeze=False, sharex=True)[:, 0]
-    for axes, (concept, pair) in zip(grid, table.groupby("concept", sort=False), strict=True):
-        beside = axes.twinx()
-        beside.spines["right"].set_visible(True)
-        _series(axes, pair["date"], pair["state"], color=STATES[0])
-        _series(beside, pair["date"], pair["observed"], color=OBSERVED, linewidth=0.7)
-        axes.set_ylabel("cell state (–)", color=STATES[0])
-        beside.set_ylabel(_label(concept, pair["units"].iloc[0]))
-        axes.set_title(pair["title"].iloc[0], loc="left")
-    _date_axis(grid[-1])
-    return _save(figure, path)
 
 
 @_in_style
