@@ -18,18 +18,9 @@ class CellStateStatistics:
 
 
 def cell_state_statistics(parts, targets, basins):
-    """Statistics of single cell states.
+    """`CellStateStatistics` from simulated parts (simulation.Simulated) with cell states and gates.
 
-    Parameters
-    ----------
-    parts : iterable of running.simulation.Simulated
-        With cell states and gates, of a number of `basins` in all.
-    targets : list of str
-    basins : int
-
-    Returns
-    -------
-    CellStateStatistics
+    `targets` are the names of what was observed, `basins` is the number of basins in all parts.
     """
     r = {}
     for part in parts:

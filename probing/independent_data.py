@@ -12,19 +12,10 @@ from writing.files import InputError
 
 
 def independent_series(independent, data, dates):
-    """The series of a concept in independent data, in the units in which the model's data have it.
+    """Name and series (basin, day) of a concept in independent data, in the units in which the model's data have it.
 
-    Parameters
-    ----------
-    independent, data : windows.Prepared
-        Of the same basins: independent data, of one concept of `data`, and those of the model.
-    dates : array (day,) of datetime64[D]
-
-    Returns
-    -------
-    str, array (basin, day)
-        Name and values of the concept. InputError if `data` has no such concept, units cannot be converted, or there is
-        no value on these days.
+    `independent` and `data` are the windows.Prepared of the same basins: independent data, of one concept of `data`,
+    and those of the model. InputError if `data` has no such concept, units cannot be converted, or no value is there.
     """
     name, option = independent.targets[1], "--independent-data"
     if name not in data.targets[1:]:

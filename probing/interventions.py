@@ -53,12 +53,8 @@ def random_changes(weights, length, number, seed=0, covariance=None):
 def runner_from(runner, forcing, attributes, readers):
     """Function (h, c) -> dict of array (basin, day): runoff (mm/day) and every reading over the days of `forcing`.
 
-    Parameters
-    ----------
-    runner : libs_tf.StateModel
-    forcing : array (basin, day, input)
-    attributes : array (basin, attribute)
-    readers : dict concept -> Probe
+    `runner` is a libs_tf.StateModel, `forcing` (basin, day, input), `attributes` (basin, attribute), `readers` a dict
+    concept -> Probe.
     """
 
     def run_on(h, c):
@@ -100,11 +96,8 @@ def raise_readings(model, data, basins, period, days, probes, rises, covariance,
 
     Parameters
     ----------
-    model : libs_tf.ConceptLSTM
-    data : windows.Prepared
     basins, days : array of int
         Positions of the basins, and of the days of the period at whose end the states are changed.
-    period : pair of str
     probes, rises, counted : dict concept -> Probe, float, array (basin of data,) of bool
     covariance : array (cell state, cell state)
     number, draw : int
@@ -215,21 +208,8 @@ def states_at(model, data, day):
 def exchange_years(model, data, basins, concept, probe, covariance, number, seed, days):
     """What follows if the year with most of a concept on a day and the year with least exchange their states then.
 
-    Parameters
-    ----------
-    model, data
-        As for `raise_readings`.
-    basins : array (basin,) of int
-        Positions of the basins in which it is done.
-    concept : str
-    probe, covariance, number, seed
-        As for `effects_of_exchange`.
-    days : array of datetime64[D]
-        From `exchange_days`.
-
-    Returns
-    -------
-    list of Curve, one for each key of `effects_of_exchange`
+    `basins` (positions) are those in which it is done, `days` are from `exchange_days`, the rest is as for
+    `effects_of_exchange`: a list of Curve, one for each of its keys.
     """
     k, runner, outcome, apart = data.targets.index(concept), StateModel(model), {}, []
     observed = np.stack([data.read(basins, day[None])[1][:, 0, k] for day in days])

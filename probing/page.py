@@ -75,20 +75,15 @@ def write_page(path, data, simulate, probes, counted, header, every=False, gates
                 basins.append(entry | dict(zip(("lat", "lon", "area"), numbers(data.place.loc[basin]), strict=True)))
         content = {
             "header": header | {"written": f"{datetime.date.today()}"},
-            "first_day": str(part.dates[0]),
-            "days": len(part.dates),
+            "first_day": str(part.dates[0]), "days": len(part.dates),
             "precipitation": {"name": data.inputs[0], **data.about[data.inputs[0]]},
             "targets": [{"name": name, **data.about[name]} for name in data.targets],
-            "metrics": METRICS,
-            "attributes": list(data.attributes.columns),
-            "basins": basins,
-            "order": [k + 1 for k in order],
-            "states": [k + 1 for k in shown],
-            "gates": gates,
+            "metrics": METRICS, "attributes": list(data.attributes.columns), "basins": basins,
+            "order": [k + 1 for k in order], "states": [k + 1 for k in shown], "gates": gates,
             "weights": {name: numbers(values) for name, values in carried.items()},
             "median_r": {name: numbers(values) for name, values in medians.items()},
             "memory": numbers(statistics.memory_stored_days),
-        }
+        }  # fmt: skip
         # No text in it can end the script element or open another.
         text = json.dumps(content, allow_nan=False).replace("<", "\\u003c")
         file.write(f'<script type="application/json" id="content">{text}</script>\n{after}')
@@ -100,9 +95,7 @@ def series_of(part, b, shown, gates):
     columns = [part.forcing[b, :, :1]]
     for k in range(part.observed.shape[2]):
         columns += [part.observed[b, :, k : k + 1], part.prediction[b, :, k : k + 1]]
-    columns.append(part.states["c"][b][:, shown])
-    if gates:
-        columns.append(part.states["f"][b][:, shown])
+    columns += [part.states[name][b][:, shown] for name in ("cf" if gates else "c")]
     return np.concatenate(columns, axis=1).T
 
 

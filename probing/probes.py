@@ -44,16 +44,8 @@ class Probe(NamedTuple):
 def moments(features, target):
     """Sums of products that a linear regression needs; they add up over basins.
 
-    Parameters
-    ----------
-    features : array (basin, day, feature)
-    target : array (basin, day)
-        NaN where missing; those days are left out.
-
-    Returns
-    -------
-    array (feature + 2, feature + 2)
-        A'A of the rows A = (1, features, target).
+    From features (basin, day, feature) and a target (basin, day), whose NaN are left out, to the array
+    (feature + 2, feature + 2) A'A of the rows A = (1, features, target).
     """
     known = np.isfinite(target)
     rows = np.empty((int(known.sum()), features.shape[-1] + 2))
@@ -182,17 +174,8 @@ def days_of_year(dates):
 def climatology(values, days):
     """Mean of each day of the year over the years, smoothed over SEASON_DAYS days.
 
-    Parameters
-    ----------
-    values : array (basin, day, feature)
-        NaN where missing.
-    days : array (day,) of int
-        From `days_of_year`.
-
-    Returns
-    -------
-    array (basin, 366, feature), float32
-        NaN where no year has a value within half the window.
+    From values (basin, day, feature), NaN where missing, and their `days_of_year` to an array (basin, 366, feature),
+    float32, NaN where no year has a value within half the window.
     """
     total = np.zeros((values.shape[0], 366, values.shape[2]))
     count = np.zeros_like(total)
@@ -208,18 +191,9 @@ def climatology(values, days):
 def scores(observed, reading, observed_season, reading_season):
     """Per basin, how well a reading follows a concept.
 
-    Parameters
-    ----------
-    observed, reading : array (basin, day)
-        In the same units, NaN where missing.
-    observed_season, reading_season : array (basin, day)
-        Climatology of each, from the fitting period.
-
-    Returns
-    -------
-    pandas.DataFrame (basin; SCORES), NaN where undefined
-        r; NSE; NSE of the anomalies (each series minus its own mean over the days that both have); NSE of the
-        deseasonalised anomalies (each minus its own climatology).
+    All are arrays (basin, day) in the same units, NaN where missing; the seasons are climatologies from the fitting
+    period. A table (basin; SCORES), NaN where undefined: r; NSE; NSE of the anomalies (each series minus its own mean
+    over the days that both have); NSE of the deseasonalised anomalies (each minus its own climatology).
     """
     known = np.isfinite(observed) & np.isfinite(reading)
     days = np.maximum(known.sum(axis=1, keepdims=True), 1)
@@ -272,11 +246,7 @@ def converted(joint, trained, wanted):
 
     `trained` and `wanted` are the concepts (list of reading.concepts.Concept) as the model learned them, and as they
     are looked for. One that is of another column now is left out, with a note: another series is not its own.
-
-    Raises
-    ------
-    InputError
-        If units cannot be converted, or units and factors contradict each other.
+    InputError if units cannot be converted, or contradict the factors.
     """
     trained, found = {concept.name: concept for concept in trained}, {}
     for new in wanted:
@@ -319,6 +289,7 @@ class Readings:
     """What each reader (a kind of features with its probe, or a control) reads for each concept, and its scores.
 
     Basins are processed in batches; features are not kept, but for their climatologies, which lie in a temporary file.
+    `fits` is a dict (concept, reader) -> Fits of all that has been added.
 
     Parameters
     ----------
@@ -332,18 +303,13 @@ class Readings:
         Takes the readings of the scoring period by probes fitted on all basins, NaN where there is none.
     folder : path, optional
         Of the temporary file; the system's own, which may lie in memory, if not given.
-
-    Attributes
-    ----------
-    fits : dict (concept, reader) -> Fits
-    season : dict concept -> array (basin, 366)
-        Climatology in the fitting period.
     """
 
     def __init__(self, concepts, readers, fold, fit_dates, dates, keep, folder=None):
         self.concepts, self.readers, self.fold, self.keep, self.folder = concepts, readers, fold, keep, folder
         self.fit_days, self.days = days_of_year(fit_dates), days_of_year(dates)
         self.fits, self.tables = {}, []
+        # Climatology of each concept in the fitting period.
         self.season = {name: np.full((len(fold), 366), np.nan, np.float32) for name in concepts}
 
     def add(self, reader, fit_batches, batches, extra=(), joint=None):

@@ -154,9 +154,10 @@ def show_independent_data(out, name, values, counted, draw):
     """Table and figure of how near each reader is to data that no model learned, beside the data learned."""
     with xr.open_dataset(out / "probe.nc") as file:
         days, learned = probes.days_of_year(file["date"].values), file[f"{name}_observed"].values
-        readings = {reader: file[f"{name}_reading"].sel(reader=reader).values
-                    for reader in file["reader"].values if reader != SHIFTED}  # fmt: skip
-    tables = {reader: nearness(read, learned, values, days)[counted[name]] for reader, read in readings.items()}
+        tables = {
+            reader: nearness(file[f"{name}_reading"].sel(reader=reader).values, learned, values, days)[counted[name]]
+            for reader in file["reader"].values if reader != SHIFTED
+        }  # fmt: skip
     rows = {}
     for reader, table in tables.items():
         apart = table["RMSE learned-independent"]
@@ -245,10 +246,7 @@ def latest(curves):
 
 
 def quartiles(curves, data):
-    """Quartiles over basins of each response and the typical size of what random changes do, for a figure.
-
-    `curves` is a dict title -> interventions.Curve.
-    """
+    """Table for a figure of `curves`, title -> Curve: quartiles over basins, and what random changes typically do."""
     tables = []
     for title, curve in curves.items():
         for target, response in curve.responses.items():

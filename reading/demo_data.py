@@ -243,10 +243,9 @@ def synthetic_catchments(basins: int = 30, years: int = 12, seed: int = 1) -> xr
     """
     if not (1 <= basins <= 9999 and 1 <= years <= 200 and seed >= 0):
         raise InputError(f"Give 1 to 9999 basins, 1 to 200 years and a seed from 0 on, not {basins}, {years}, {seed}.")
-    first = pd.Timestamp(START)
+    first, land = pd.Timestamp(START), catchments(basins, seed)
     begin, end = first - pd.DateOffset(years=SPINUP_YEARS), first + pd.DateOffset(years=years)
     dates = pd.date_range(begin, end, inclusive="left")
-    land = catchments(basins, seed)
     series = weather(land, dates, seed)
     series |= water(land, *(series[name] for name in ("prcp", "tmean", "pet", "cover")))
     series = {name: values[dates >= first].T for name, values in series.items()}
@@ -285,7 +284,7 @@ def _write_basin(root: Path, basin: str, one: xr.Dataset, huc: str) -> None:
     """Forcing and streamflow as CAMELS-US has them, and the Caravan table, of one basin."""
     table, area_m2 = one.drop_vars("basin").to_dataframe(), float(one["area_m2"])
     forcing = table.assign(day=table.index.strftime("%Y %m %d 12"), snow=0.0)
-    columns = ["day", "dayl", "prcp", "srad", "snow", "tmax", "tmin", "vp"]
+    columns = "day dayl prcp srad snow tmax tmin vp".split()
     text = f"{float(one['gauge_lat']):7.2f}\n{float(one['elev_mean']):7.2f}\n{area_m2:.0f}\n"
     text += "Year Mnth Day Hr dayl(s) prcp(mm/day) srad(W/m2) swe(mm) tmax(C) tmin(C) vp(Pa)\n"
     text += forcing[columns].to_csv(sep="\t", float_format="%.2f", header=False, index=False, lineterminator="\n")

@@ -94,7 +94,7 @@ def score_distribution(values, metric, path, note=""):
     values : dict of str to array (basin,)
         Scores by label, 1 being the best; those missing are counted in the legend, beside the median.
     metric : str
-        Name of the score, for the axis, which begins at -0.5 or the lowest score.
+        For the axis, which begins at -0.5 or the lowest score.
     note : str, default ""
         Line above the figure, for example the test period.
     """
@@ -257,7 +257,6 @@ def probe_distributions(table, metric, colours, path):
     ----------
     table : DataFrame
         Columns concept, reader and `metric`, a row for each basin.
-    metric : str
     colours : dict reader -> colour
         Of the readers that are drawn, the first with a thicker line.
     """
