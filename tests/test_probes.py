@@ -95,15 +95,6 @@ def test_a_concept_of_the_weather_alone_is_caught_by_the_inputs():
         assert median.loc[(split, UNTRAINED), "NSE"] < 0.05
 
 
-def test_noise_scores_nothing():
-    _, median, _ = scored(lambda c, x, rng: (rng.standard_normal(c.shape[:2]), c), 3)
-    readers = median.index.get_level_values("reader")
-    assert abs(median["r"].dropna()).max() < 0.06
-    # Noise has noise in its day-of-year mean, which loses against nothing in it.
-    scores = median.loc[readers != SEASON, ["NSE", "NSE anomaly", "NSE deseasonalised"]]
-    assert scores.to_numpy().max() < 0.02 and scores.to_numpy().min() > -0.15
-
-
 def test_other_basins_are_scored_without_having_been_seen():
     """A level that only its own basin's record tells is read in that basin's group, and lost when it is left out."""
     level = np.arange(BASIN_COUNT) ** 2.0
@@ -252,11 +243,9 @@ def test_statistics_of_cell_states_by_hand():
     assert found.covariance == pytest.approx(1)  # each basin's states lie 1 from their mean
     assert found.memory_days == pytest.approx(-2 / (np.log(0.9) + np.log(0.5)))
     assert found.memory_stored_days == pytest.approx(-10 / (3 * np.log(0.9) + 7 * np.log(0.5)))
-    rng = np.random.default_rng(3)
-    x, y = rng.standard_normal((2, 40, 3)), rng.standard_normal((2, 40))
-    x[1, :, 2], y[0, :10] = 4, np.nan
-    r = cell_states.correlations(x, y)
-    assert r[0, 1] == pytest.approx(np.corrcoef(x[0, 10:, 1], y[0, 10:])[0, 1]) and np.isnan(r[1, 2])
+    changing, constant = np.arange(8.0).reshape(2, 4), np.ones((2, 4))
+    r = cell_states.correlations(np.stack([changing, constant], axis=2), changing)
+    np.testing.assert_allclose(r, [[1, np.nan]] * 2)
 
 
 def test_late_winter_is_half_a_year_later_in_the_south():
@@ -283,18 +272,13 @@ def bucket():
 
 
 def test_a_leaky_bucket_answers_a_change_as_its_closed_form_does(bucket):
-    rng = np.random.default_rng(0)
-    forcing = abs(rng.standard_normal((3, 40, 1))).astype("float32") * 0.1
-    probe = probes.Probe(np.array([4.0, 0.0]), 10.0, 0.0)
-    h, c = np.zeros((3, 2), "float32"), np.full((3, 2), 0.6, "float32")
-    change = interventions.smallest_change(probe.weights, 2.0)
+    forcing = 0.1 * abs(np.random.default_rng(0).standard_normal((3, 20, 1))).astype("float32")
+    inflow, after, change = np.tanh(forcing[..., 0]), np.arange(1, 21), interventions.smallest_change(STORE.weights, 2)
     np.testing.assert_allclose(change, [0.5, 0])
-    ahead, none = forcing[:, 10:30], np.zeros((3, 0), "float32")
-    run_on = interventions.runner_from(StateModel(bucket), ahead, none, {"store": probe})
+    run_on = interventions.runner_from(StateModel(bucket), forcing, np.zeros((3, 0), "float32"), {"store": STORE})
+    h, c = np.zeros((3, 2), "float32"), np.full((3, 2), 0.6, "float32")
     found = interventions.responses(run_on, h, c, change[None])
-
-    after, inflow = np.arange(1, 21), np.tanh(forcing[:, 10:30, 0])
-    store = np.stack([0.6 * 0.9**k + sum(0.9 ** (k - j) * inflow[:, j - 1] for j in range(1, k + 1)) for k in after], 1)
+    store = np.stack([0.6 * 0.9**k + inflow[:, :k] @ 0.9 ** np.arange(k)[::-1] for k in after], axis=1)
     np.testing.assert_allclose(found["store"][0], np.tile(2.0 * 0.9**after, (3, 1)), atol=1e-4)
     expected = 2.0 * (np.tanh(store + 0.5 * 0.9**after) - np.tanh(store))  # 2 mm/day per unit of runoff
     np.testing.assert_allclose(found["streamflow"][0], expected, atol=1e-4)
@@ -408,8 +392,7 @@ def test_folds_do_not_depend_on_the_order_of_the_basins():
     basins = np.array([f"{b:08d}" for b in range(23)])
     fold, order = probes.fold_of_basins(basins, 7), np.random.default_rng(0).permutation(23)
     np.testing.assert_array_equal(probes.fold_of_basins(basins[order], 7), fold[order])
-    assert sorted(np.bincount(fold)) == [4, 4, 5, 5, 5]
-    assert probes.fold_of_basins(basins[:2], 7).max() == 1
+    assert sorted(np.bincount(fold)) == [4, 4, 5, 5, 5] and probes.fold_of_basins(basins[:2], 7).max() == 1
 
 
 @pytest.fixture(scope="module")
@@ -430,7 +413,14 @@ def run_dir(tmp_path_factory):
     return root
 
 
-def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
+@pytest.fixture(scope="module")
+def simulated(run_dir):
+    """Streamflow, soil4 and swe as the run simulates them in its test period."""
+    run, period = runs.load_run(run_dir / "joint"), ("2004-01-01", "2005-12-31")
+    return next(simulation.simulate(run.model(3), run.data(*period), *period))
+
+
+def test_the_script_writes_tables_series_and_figures(run_dir, simulated, capsys):
     joint, alone = str(run_dir / "joint"), str(run_dir / "alone")
     more = {"exchange_states": "swe", "independent_data": SWE}
     LSTM_probe.main(LSTM_probe.Settings(run_dir=joint, compare=alone, random_directions=2, **more))
@@ -461,25 +451,20 @@ def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
     nse = 1 - np.nansum((reading - observed) ** 2, 1) / np.nansum((observed - np.nanmean(observed, 1)[:, None]) ** 2, 1)
     np.testing.assert_allclose(chosen["NSE"], nse, rtol=1e-4)
 
-    run, period = runs.load_run(run_dir / "joint"), ("2004-01-01", "2005-12-31")
-    (simulated,) = simulation.simulate(run.model(3), run.data(*period), *period)
-    np.testing.assert_allclose(joint, simulated.prediction[..., run.targets.index("soil4")], rtol=1e-4)
+    np.testing.assert_allclose(joint, simulated.prediction[..., 1], rtol=1e-4)
 
 
-def test_joint_probe_and_independent_data_are_converted_to_the_units_that_are_probed(run_dir):
+def test_joint_probe_and_independent_data_are_converted_to_the_units_that_are_probed(run_dir, simulated):
     """A run trained on swe in mm, probed for swe in m, beside the same snow in mm as independent data."""
     out, metres = run_dir / "metres", SWE.replace("[mm]", "*0.001[m]")
     LSTM_probe.main(LSTM_probe.Settings(run_dir=str(run_dir / "joint"), concepts=(metres,), independent_data=SWE,
                                         intervention_basins=0, out_dir=str(out)))  # fmt: skip
     assert not (out / "interventions.csv").exists()
-    run, period = runs.load_run(run_dir / "joint"), ("2004-01-01", "2005-12-31")
-    (simulated,) = simulation.simulate(run.model(3), run.data(*period), *period)
     with xr.open_dataset(out / "probe.nc") as file:
         assert file["swe_reading"].attrs["units"] == "m"
         snow, joint = file["swe_observed"].values, file["swe_reading"].sel(reader=JOINT).values
-    k = run.targets.index("swe")
-    np.testing.assert_allclose(snow, simulated.observed[..., k] / 1000, rtol=1e-6)
-    np.testing.assert_allclose(joint, simulated.prediction[..., k] / 1000, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(snow, simulated.observed[..., 2] / 1000, rtol=1e-6)
+    np.testing.assert_allclose(joint, simulated.prediction[..., 2] / 1000, rtol=1e-4, atol=1e-6)
     near = pd.read_csv(out / "independent_data.csv", index_col="reader").loc[JOINT]
     assert near["RMSE learned-independent"] < 1e-6 < near["RMSE reading-independent"] < 1
 
