@@ -127,29 +127,25 @@ def main(settings: Settings):
         statistics, forcing = statistics_of_states(model, data, period)
         print(forcing.report())
         print(f"\n{len(data.basins)} basins; fitted on {' to '.join(fit_period)}, scored on {' to '.join(period)}.")
-        scores, summary, cell_states, best = score(data, readings, statistics, counted, settings.draw)
+        scores, summary, cell_states = score(data, readings, statistics, counted, settings.draw)
         curves = intervene(settings, model, data, period, days, readings, statistics, fitted, counted, out)
         report.write_results(file, data, readings.readers, scores, cell_states, curves)
     for name, table in (("scores", scores), ("summary", summary), ("units", cell_states)):
         write_csv(out / f"{name}.csv", table, index=False)
     report.figures(out, data, scores, summary, curves, counted)
-    shown = [next(simulate(model, data.select([b]), *period, states=True)).states["c"][0] for b in best["basin"]]
-    report.draw_best_cell_states(out, data, cell_states, best, shown)
     if settings.independent_data:
         report.show_independent_data(out, *independent, counted, settings.draw)
     if settings.exchange_states:
         of_other_years, _ = statistics_of_states(model, data, run.settings["valid_period"])
-        exchange(settings, model, data, exchange_days, readings, of_other_years.covariance, counted, out)
+        name, draws = settings.exchange_states, (settings.random_directions, settings.draw)
+        which = np.flatnonzero(counted[name]), name, readings.fits[name, REAL].every
+        curves = interventions.exchange_years(model, data, *which, of_other_years.covariance, *draws, exchange_days)
+        report.show_exchange(out, curves, data, settings.draw)
     print(f"\nTables, series and figures in {out}")
 
 
 def fit(settings, run, seed, model, joint, data, concepts, spans, file, out):
-    """Fit the probes of every reader in the first span, write into probe.nc what they read in the second.
-
-    Returns
-    -------
-    probes.Readings
-    """
+    """Fit the probes of every reader in the first span, write what they read in the second: probes.Readings."""
     models = {REAL: (model, data)}
     if settings.compare:
         other = runs.load_run(settings.compare)
@@ -190,42 +186,38 @@ def weather(model, data, period, windows):
         valid = np.isfinite(forcing).all(axis=2)
         inputs = {"forcing": forcing, "attributes": data.attributes.to_numpy(np.float32)[basins]}
         forcing, attributes = map(np.array, model.normalise(inputs))  # a missing day is mean weather
-        parts = [forcing, *([probes.trailing_means(forcing, windows)] if windows else [])]
-        parts.append(np.repeat(attributes[:, None], len(dates), axis=1))
-        features = np.concatenate(parts, axis=2)[:, begin:]
+        means = [probes.trailing_means(forcing, windows)] if windows else []
+        attributes = np.repeat(attributes[:, None], len(dates), axis=1)
+        features = np.concatenate([forcing, *means, attributes], axis=2)[:, begin:]
         yield Batch(basins, features, targets[:, begin:, 1:], valid[:, begin:])
 
 
 def score(data, readings, statistics, counted, draw):
-    """Score every reader, show it, and give the tables: scores, their summary, the cell states, the best of them."""
+    """Score every reader and show it: the scores, their summary, and what each cell state carries."""
     scores = readings.scores(data.basins, counted, f"mean below {SNOW_MM:g} mm: not in the summary")
     summary = report.summary_table(scores, draw)
-    cell_states, best = report.cell_state_tables(readings, statistics, counted)
+    cell_states = report.cell_state_table(readings, statistics, counted)
     report.show_scores(summary, counted)
-    report.show_cell_states(cell_states, best)
-    return scores, summary, cell_states, best
+    report.show_cell_states(cell_states)
+    return scores, summary, cell_states
 
 
 def judge(data, fit_period, period):
-    """Statistics of the fitting period, and for each target which basins count: snow where that period has it."""
-    fitted, scored = (statistics_of(data, span) for span in (fit_period, period))
-    counted = scored_basins(fitted, data)
+    """Table mean_<target>, std_<target> of the fitting period, and which basins count: for snow by its mean then."""
+    tables = []
+    for span in (fit_period, period):
+        rows, dates = [], data.dates(*span)
+        for b in range(len(data.basins)):
+            series = pd.DataFrame(data.read([b], dates)[1][0].astype(np.float64), columns=data.targets)
+            rows.append(pd.concat([series.mean().add_prefix("mean_"), series.std(ddof=0).add_prefix("std_")]))
+        tables.append(pd.DataFrame(rows, index=data.basins))
+    counted = scored_basins(tables[0], data)
     for name in data.targets[1:]:
-        for table, span in ((fitted, fit_period), (scored, period)):
+        for table, span in zip(tables, (fit_period, period), strict=True):
             if table.loc[counted[name], f"mean_{name}"].isna().all():
                 days = " to ".join(span)
                 raise InputError(f"No basin counts for {name}: none has enough of it, or none a value from {days}.")
-    return fitted, counted
-
-
-def statistics_of(data, period):
-    """Mean and standard deviation of every target over a period, as a table (basin; mean_<target>, std_<target>)."""
-    rows, dates = [], data.dates(*period)
-    for b in range(len(data.basins)):
-        _, targets = data.read([b], dates)
-        series = pd.DataFrame(targets[0].astype(np.float64), columns=data.targets)
-        rows.append(pd.concat([series.mean().add_prefix("mean_"), series.std(ddof=0).add_prefix("std_")]))
-    return pd.DataFrame(rows, index=data.basins)
+    return tables[0], counted
 
 
 def statistics_of_states(model, data, period):
@@ -248,7 +240,7 @@ def start_days(settings, dates):
         if (days < 0).any() or (days >= len(dates) - ahead).any():
             raise InputError(f"--intervention-days must lie {ahead} days before the end of {dates[0]} to {dates[-1]}.")
         return days
-    days = np.where(dates == dates.astype("datetime64[M]"))[0]
+    days = np.flatnonzero(dates == dates.astype("datetime64[M]"))  # the first of each month
     days = days[days < len(dates) - ahead][:12]
     if not len(days):
         raise InputError(f"{dates[0]} to {dates[-1]} is too short for interventions: add --intervention-basins 0.")
@@ -262,29 +254,15 @@ def intervene(settings, model, data, period, days, readings, statistics, fitted,
     basins = np.arange(len(data.basins))
     if len(basins) > settings.intervention_basins:
         basins = np.sort(np.random.default_rng(settings.draw).choice(basins, settings.intervention_basins, False))
-    real, rises = {}, {}
-    for name in readings.concepts:
-        # A standard deviation over the days of all basins, each about its own mean.
-        rises[name] = float(np.sqrt((fitted.loc[counted[name], f"std_{name}"] ** 2).mean()))
-        real[name] = readings.fits[name, REAL].every
-    curves = interventions.raise_readings(
-        model, data, basins, period, days, real, rises, statistics.covariance, counted, settings.random_directions,
-        settings.draw,
-    )  # fmt: skip
+    real = {name: readings.fits[name, REAL].every for name in readings.concepts}
+    # A standard deviation over the days of all basins, each about its own mean.
+    rises = {name: float(np.sqrt((fitted.loc[counted[name], f"std_{name}"] ** 2).mean())) for name in real}
+    asked = basins, period, days, real, rises, statistics.covariance, counted
+    curves = interventions.raise_readings(model, data, *asked, settings.random_directions, settings.draw)
     changes = report.response_table(curves, data, settings.draw)
     report.show_verdicts(changes)
     write_csv(out / "interventions.csv", changes, index=False)
     return curves
-
-
-def exchange(settings, model, data, days, readings, covariance, counted, out):
-    """Exchange the states of the wettest and the driest year of a concept, show and write what follows."""
-    name = settings.exchange_states
-    basins, probe = np.flatnonzero(counted[name]), readings.fits[name, REAL].every
-    curves = interventions.exchange_years(
-        model, data, basins, name, probe, covariance, settings.random_directions, settings.draw, days
-    )
-    report.show_exchange(out, curves, data, settings.draw)
 
 
 if __name__ == "__main__":

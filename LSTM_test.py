@@ -165,20 +165,19 @@ def figures(out, data, nse, shown, note):
     """The distribution of NSE, hydrographs of a good, a median and a bad basin, and a map where places are known."""
     plots.score_distribution(nse, "NSE", out / "nse_distribution.png", note=note)
     order = np.argsort(nse["streamflow"])[: np.isfinite(nse["streamflow"]).sum()]
-    panels = []
+    tables, runoff, reading = [], "simulated streamflow", "concept, read from the cell states"
     with xr.open_dataset(out / "series.nc") as series:
         for share, word in ((0.9, "good"), (0.5, "median"), (0.1, "bad")) if len(order) else ():
             b = order[round(share * (len(order) - 1))]
             one = series.isel(basin=b).sel(member=shown)
-            lines = {
-                name: {"observed": one[f"{name}_observed"].values, "simulated": one[f"{name}_simulated"].values}
-                for name in data.targets
-            }
-            concepts = [{"name": n, "units": data.about[n]["units"], **lines[n]} for n in data.targets[1:]]
             title = f"{word}: {data.basins[b]}, NSE {nse['streamflow'][b]:.2f}"
-            panels.append({"title": title, "dates": one["date"].values, "concepts": concepts, **lines["streamflow"]})
-    if panels:
-        plots.hydrographs(panels, out / "hydrographs.png")
+            for name in data.targets:
+                line = runoff if name == "streamflow" else reading
+                about = {"title": title, "name": name, "units": data.about[name]["units"], "date": one["date"].values}
+                lines = {"observed": one[f"{name}_observed"].values, line: one[f"{name}_simulated"].values}
+                tables.append(pd.DataFrame(about | lines))
+    if tables:
+        plots.series(pd.concat(tables), {runoff: plots.SIMULATED, reading: plots.PROBED}, out / "hydrographs.png")
     lon, lat = data.place["lon"].to_numpy(), data.place["lat"].to_numpy()
     if np.isfinite(lon + lat).any():
         plots.score_map(lon, lat, nse["streamflow"], "NSE", out / "nse_map.png")

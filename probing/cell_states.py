@@ -8,38 +8,19 @@ import pandas as pd
 
 @dataclass
 class CellStateStatistics:
-    """What single cell states do over a period.
+    """What single cell states do over a period; the e-folding times are by the mean logarithm of the forget gate."""
 
-    Attributes
-    ----------
-    r : dict target -> array (basin, cell state)
-        Pearson r with what was observed.
-    deviation : array (cell state,)
-        Standard deviation over all days.
-    memory_days, memory_stored_days : array (cell state,)
-        e-folding time by the mean logarithm of the forget gate: over all days, and weighted by |c|, which counts the
-        days on which something is stored.
-    covariance : array (cell state, cell state)
-        Within basins.
-    """
-
-    r: dict
-    deviation: np.ndarray
-    memory_days: np.ndarray
-    memory_stored_days: np.ndarray
-    covariance: np.ndarray
+    r: dict  # target -> array (basin, cell state), Pearson r with what was observed
+    deviation: np.ndarray  # (cell state,), standard deviation over all days
+    memory_days: np.ndarray  # (cell state,), e-folding time over all days
+    memory_stored_days: np.ndarray  # the same weighted by |c|, which counts the days on which something is stored
+    covariance: np.ndarray  # (cell state, cell state), within basins
 
 
 def cell_state_statistics(parts, targets, basins):
-    """Statistics of single cell states.
+    """`CellStateStatistics` from simulated parts (simulation.Simulated) with cell states and gates.
 
-    Parameters
-    ----------
-    parts : iterable of running.simulation.Simulated
-        With cell states and gates.
-    targets : list of str
-    basins : int
-        Number of basins in all parts.
+    `targets` are the names of what was observed, `basins` is the number of basins in all parts.
     """
     r = {}
     for part in parts:
@@ -64,16 +45,9 @@ def cell_state_statistics(parts, targets, basins):
 
 
 def correlations(states, target):
-    """Pearson r of each cell state with the target, per basin.
+    """Pearson r of each cell state with the target, per basin; NaN where either never changes.
 
-    Parameters
-    ----------
-    states : array (basin, day, cell state)
-    target : array (basin, day), NaN where missing
-
-    Returns
-    -------
-    array (basin, cell state), NaN where either never changes
+    From arrays (basin, day, cell state) and (basin, day), NaN where missing, to an array (basin, cell state).
     """
     found = np.full((states.shape[0], states.shape[2]), np.nan)
     for b, (x, y) in enumerate(zip(states, target, strict=True)):
@@ -82,11 +56,6 @@ def correlations(states, target):
             table = pd.DataFrame(x[known].astype(np.float64))
             found[b] = table.corrwith(pd.Series(y[known].astype(np.float64)))
     return found
-
-
-def median_over_basins(r, counted):
-    """Median of r (basin, cell state) over the basins that count, NaN where none has one."""
-    return pd.DataFrame(r[counted]).median().to_numpy()
 
 
 def memory_days(mean_log_forget):

@@ -12,23 +12,10 @@ from writing.files import InputError
 
 
 def independent_series(independent, data, dates):
-    """The series of a concept in independent data, in the units in which the model's data have it.
+    """Name and series (basin, day) of a concept in independent data, in the units in which the model's data have it.
 
-    Parameters
-    ----------
-    independent, data : windows.Prepared
-        Of the same basins: independent data, of one concept of `data`, and those of the model.
-    dates : array (day,) of datetime64[D]
-
-    Returns
-    -------
-    name : str
-    values : array (basin, day)
-
-    Raises
-    ------
-    InputError
-        If `data` has no such concept, units cannot be converted, or there is no value on these days.
+    `independent` and `data` are the windows.Prepared of the same basins: independent data, of one concept of `data`,
+    and those of the model. InputError if `data` has no such concept, units cannot be converted, or no value is there.
     """
     name, option = independent.targets[1], "--independent-data"
     if name not in data.targets[1:]:
@@ -68,7 +55,7 @@ def nearness(reading, learned, independent, days):
         anomalies = [values - climatology(values[..., None], days)[:, days, 0] for values in pair]
         table |= {f"{metric} {one}-{other}": found[metric] for metric in found}
         table[f"r deseasonalised {one}-{other}"] = cn_loss.score(*anomalies, ["r"])["r"]
-    told, other, beyond = (table[f"r deseasonalised {pair}"] for pair in
-                           ("reading-learned", "learned-independent", "reading-independent"))  # fmt: skip
+    pairs = ("reading-learned", "learned-independent", "reading-independent")
+    told, other, beyond = (table[f"r deseasonalised {pair}"] for pair in pairs)
     table["partial r"] = (beyond - told * other) / np.sqrt((1 - told**2) * (1 - other**2))
     return pd.DataFrame(table)

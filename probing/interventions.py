@@ -30,36 +30,17 @@ def smallest_change(weights, rise, covariance=None):
     smallest by the Mahalanobis distance, S weights · rise / (weights · S weights): the features move as they are used
     to move together when the reading rises (the pattern of Haufe et al. 2014, doi:10.1016/j.neuroimage.2013.10.067).
 
-    Parameters
-    ----------
-    weights : array (feature,)
-    rise : float, in the units of the reading
-    covariance : array (feature, feature), optional
-
-    Returns
-    -------
-    array (feature,)
+    From weights (feature,), a rise in the reading's units and a covariance (feature, feature) to an array (feature,).
     """
     direction = weights if covariance is None else covariance @ weights
     return direction * (rise / (weights @ direction))
 
 
 def random_changes(weights, length, number, seed=0, covariance=None):
-    """Changes of a given length in random directions that leave the reading as it is.
+    """Changes of a given length in random directions that leave the reading as it is: array (number, feature).
 
-    Parameters
-    ----------
-    weights : array (feature,)
-        Of the probe.
-    length : float
-    number : int
-    seed : int, default 0
-    covariance : array (feature, feature), optional
-        Draw directions as the features are used to move together; without it every direction is as likely.
-
-    Returns
-    -------
-    array (number, feature), each row orthogonal to `weights`
+    With a covariance (feature, feature) directions are drawn as the features are used to move together, without it
+    every direction is as likely. `weights` (feature,) are those of the probe.
     """
     drawn = np.random.default_rng(seed).standard_normal((number, len(weights)))
     if covariance is not None:
@@ -72,12 +53,8 @@ def random_changes(weights, length, number, seed=0, covariance=None):
 def runner_from(runner, forcing, attributes, readers):
     """Function (h, c) -> dict of array (basin, day): runoff (mm/day) and every reading over the days of `forcing`.
 
-    Parameters
-    ----------
-    runner : libs_tf.StateModel
-    forcing : array (basin, day, input)
-    attributes : array (basin, attribute)
-    readers : dict concept -> Probe
+    `runner` is a libs_tf.StateModel, `forcing` (basin, day, input), `attributes` (basin, attribute), `readers` a dict
+    concept -> Probe.
     """
 
     def run_on(h, c):
@@ -92,27 +69,12 @@ def runner_from(runner, forcing, attributes, readers):
 def responses(run_on, h, c, changes):
     """What changes of the cell states do to what follows: dict of array (change, basin, day), changed minus unchanged.
 
-    Parameters
-    ----------
-    run_on : function
-        From `runner_from`.
-    h, c : array (basin, cell state)
-        States at the end of a day. Only c is changed; h follows from the next day on.
-    changes : array (change, cell state)
+    `run_on` is from `runner_from`; h and c (basin, cell state) are the states at the end of a day. Only c is changed,
+    by the rows of `changes` (change, cell state); h follows from the next day on.
     """
     plain = run_on(h, c)
     changed = [run_on(h, c + change.astype(c.dtype)) for change in changes]
     return {name: np.stack([outcome[name] - plain[name] for outcome in changed]) for name in plain}
-
-
-def changes_that_raise(probe, rise, covariance, number, seed):
-    """Changes (1 + number, cell state) by kind: the one that raises the reading, then random ones as long."""
-    changes = {}
-    for kind, used in ((SHORTEST, None), (TOGETHER, covariance)):
-        change = smallest_change(probe.weights, rise, used)
-        random = random_changes(probe.weights, np.linalg.norm(change), number, seed, used)
-        changes[kind] = np.concatenate([change[None], random])
-    return changes
 
 
 class Curve(NamedTuple):
@@ -127,26 +89,19 @@ class Curve(NamedTuple):
 
 
 def raise_readings(model, data, basins, period, days, probes, rises, covariance, counted, number, draw):
-    """Raise the reading of each concept on some days, let the model run on, and take the mean response by season.
+    """Raise the reading of each concept on some days, let the model run on: a list of `Curve`, by season.
 
     Two changes raise a reading alike: the shortest, and the one along which the cell states are used to move together
     when the reading rises, which stays among states the model knows.
 
     Parameters
     ----------
-    model : libs_tf.ConceptLSTM
-    data : windows.Prepared
     basins, days : array of int
         Positions of the basins, and of the days of the period at whose end the states are changed.
-    period : pair of str
     probes, rises, counted : dict concept -> Probe, float, array (basin of data,) of bool
     covariance : array (cell state, cell state)
     number, draw : int
         Of random changes, and the seed of their directions.
-
-    Returns
-    -------
-    list of Curve
     """
     some = data.select(basins)
     parts = simulate(model, some, *period, states=True, progress="states to change")
@@ -157,18 +112,24 @@ def raise_readings(model, data, basins, period, days, probes, rises, covariance,
     attributes, runner = some.attributes.to_numpy(np.float32), StateModel(model)
     curves = []
     for position, (name, probe) in enumerate(probes.items()):
-        changes = changes_that_raise(probe, rises[name], covariance, number, [draw, position])
+        changes = []
+        for used in (None, covariance):
+            change = smallest_change(probe.weights, rises[name], used)
+            random = random_changes(probe.weights, np.linalg.norm(change), number, [draw, position], used)
+            changes += [change, *random]
         found = []
         for k, day in enumerate(tqdm(days, f"moving {name}", disable=None, unit="day")):
             ahead = forcing[:, day + 1 : day + 1 + max(HORIZONS)]
             run_on = runner_from(runner, ahead, attributes, probes)
-            found.append(responses(run_on, h[:, k], c[:, k], np.concatenate(list(changes.values()))))
+            found.append(responses(run_on, h[:, k], c[:, k], changes))
         outcome = {target: np.stack([one[target] for one in found], axis=2) for target in found[0]}
-        judged, starts = counted[name][basins], dates[days] if is_snow(data.about[name]) else None
+        starts = dates[days] if is_snow(data.about[name]) else None
         for season, chosen in seasons(some.place["lat"].to_numpy(), starts, len(days)).items():
-            keep = np.flatnonzero(judged & chosen.any(axis=1))
-            means = mean_responses(changes, outcome, keep, chosen[keep]) if len(keep) else {}
-            curves += [Curve(name, kind, season, rises[name], basins[keep], mean) for kind, mean in means.items()]
+            keep = np.flatnonzero(counted[name][basins] & chosen.any(axis=1))
+            weight = chosen[keep] / chosen[keep].sum(axis=1, keepdims=True)
+            for kind, rows in ((SHORTEST, slice(number + 1)), (TOGETHER, slice(number + 1, None))) if len(keep) else ():
+                means = {of: np.einsum("kbsd,bs->kbd", v[rows][:, keep], weight) for of, v in outcome.items()}
+                curves.append(Curve(name, kind, season, rises[name], basins[keep], means))
     return curves
 
 
@@ -185,19 +146,6 @@ def seasons(latitudes, starts, number):
     return found
 
 
-def mean_responses(changes, outcome, keep, chosen):
-    """Mean over the chosen days (basin, start) of the responses in some basins, for each kind of change.
-
-    `outcome`, array (change, basin, start, day) by name, has the changes of all kinds one after the other.
-    """
-    weight, means, first = chosen / chosen.sum(axis=1, keepdims=True), {}, 0
-    for kind, change in changes.items():
-        rows = slice(first, first + len(change))
-        first += len(change)
-        means[kind] = {name: np.einsum("kbsd,bs->kbd", v[rows][:, keep], weight) for name, v in outcome.items()}
-    return means
-
-
 def effects_of_exchange(run_on, h, c, probe, covariance, number, seed):
     """What follows from the initial states of a wet year in place of those of a dry year, in the weather of either.
 
@@ -209,7 +157,7 @@ def effects_of_exchange(run_on, h, c, probe, covariance, number, seed):
         States of the wet and of the dry year on the same day of the year.
     probe : Probe
         Its part of the difference of two states raises the reading by the difference of their readings, in each of the
-        ways of `changes_that_raise`; the rest, with h, is what is left.
+        ways of `smallest_change`; the rest, with h, is what is left.
     covariance : array (cell state, cell state)
     number, seed : int
         Of random changes of c, as long as what is exchanged, that leave the reading as it is.
@@ -241,17 +189,10 @@ def effects_of_exchange(run_on, h, c, probe, covariance, number, seed):
 
 
 def exchange_days(concept, month_and_day, names, dates):
-    """The day of every year at whose end states are exchanged, where the record goes on long enough after it.
-
-    Raises
-    ------
-    InputError
-        If the concept is none of `names`, there is no such day, or there are not two.
-    """
+    """The day of every year at whose end states are exchanged, where the record goes on long enough after it."""
     if concept not in names:
         raise InputError(f"There is no concept {concept} for --exchange-states: choose from {', '.join(names)}.")
-    years = np.unique(dates.astype("datetime64[Y]"))
-    days = np.array([parse_day(f"{year}-{month_and_day}") for year in years])
+    days = np.array([parse_day(f"{year}-{month_and_day}") for year in np.unique(dates.astype("datetime64[Y]"))])
     days = days[(days >= dates[0]) & (days + max(HORIZONS) <= dates[-1])]
     if len(days) < 2:
         raise InputError(f"{dates[0]} to {dates[-1]} has no two years to exchange states of on {month_and_day}.")
@@ -267,21 +208,8 @@ def states_at(model, data, day):
 def exchange_years(model, data, basins, concept, probe, covariance, number, seed, days):
     """What follows if the year with most of a concept on a day and the year with least exchange their states then.
 
-    Parameters
-    ----------
-    model, data
-        As for `raise_readings`.
-    basins : array (basin,) of int
-        Positions of the basins in which it is done.
-    concept : str
-    probe, covariance, number, seed
-        As for `effects_of_exchange`.
-    days : array of datetime64[D]
-        From `exchange_days`.
-
-    Returns
-    -------
-    list of Curve, one for each key of `effects_of_exchange`
+    `basins` (positions) are those in which it is done, `days` are from `exchange_days`, the rest is as for
+    `effects_of_exchange`: a list of Curve, one for each of its keys.
     """
     k, runner, outcome, apart = data.targets.index(concept), StateModel(model), {}, []
     observed = np.stack([data.read(basins, day[None])[1][:, 0, k] for day in days])
@@ -301,9 +229,11 @@ def exchange_years(model, data, basins, concept, probe, covariance, number, seed
             outcome.setdefault(way, []).append(effects)
         apart.append((c[0] - c[1]) @ probe.weights)
     rise, day = float(np.median(np.concatenate(apart))), str(days[0])[5:]
-    joined = {way: {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
-              for way, parts in outcome.items()}  # fmt: skip
-    return [Curve(concept, way, day, rise, basins, effects) for way, effects in joined.items()]
+    curves = []
+    for way, parts in outcome.items():
+        joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+        curves.append(Curve(concept, way, day, rise, basins, joined))
+    return curves
 
 
 def response_rows(response, draw):
@@ -316,10 +246,9 @@ def response_rows(response, draw):
         mean = response[:, :, :horizon].mean(axis=2)
         median, low, high, count = median_interval(mean[0], seed=draw)
         random = float(np.median(np.sqrt((mean[1:] ** 2).mean(axis=0)))) if len(mean) > 1 else np.nan
-        cumulated = {"cumulated": median * horizon, "cumulated_low": low * horizon, "cumulated_high": high * horizon}
-        share = float((mean[0] > 0).mean())
-        yield {"horizon_days": horizon, "mean": median, "low": low, "high": high, **cumulated,
-               "random_mean": random, "share_positive": share, "basins": count}  # fmt: skip
+        yield {"horizon_days": horizon, "mean": median, "low": low, "high": high, "cumulated": median * horizon,
+               "cumulated_low": low * horizon, "cumulated_high": high * horizon, "random_mean": random,
+               "share_positive": float((mean[0] > 0).mean()), "basins": count}  # fmt: skip
 
 
 def verdict(rows):

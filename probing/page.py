@@ -12,10 +12,11 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from plotly.offline import get_plotlyjs
 
 import cn_loss
-from probing.cell_states import cell_state_statistics, median_over_basins
+from probing.cell_states import cell_state_statistics
 from writing.files import replacing
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -26,7 +27,7 @@ MISSING = 65535  # code of a missing value
 
 
 def write_page(path, data, simulate, probes, counted, header, every=False, gates=False):
-    """Write the page.
+    """Write the page, and give the number of cell states whose series are in it.
 
     Parameters
     ----------
@@ -45,17 +46,11 @@ def write_page(path, data, simulate, probes, counted, header, every=False, gates
         Write every cell state of every basin, however many.
     gates : bool, default False
         Write the forget gates of these cell states too.
-
-    Returns
-    -------
-    int
-        Number of cell states whose series are in the file.
     """
     statistics = cell_state_statistics(simulate("cell states"), data.targets, len(data.basins))
     carried = {name: probes[name].weights * statistics.deviation for name in data.targets if name in probes}
-    medians = {name: median_over_basins(statistics.r[name], counted[name]) for name in data.targets}
+    medians = {name: pd.DataFrame(statistics.r[name][counted[name]]).median().to_numpy() for name in data.targets}
     order = in_turn(list(carried.values()) or [np.nan_to_num(medians["streamflow"])])
-    values = len(data.basins) * len(order)
     basins = []
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         template = TEMPLATE.read_text(encoding="utf-8").replace("@NONCE@", secrets.token_hex(8))
@@ -63,14 +58,16 @@ def write_page(path, data, simulate, probes, counted, header, every=False, gates
         between, after = rest.split("@DATA@")
         file.write(before + get_plotlyjs() + between)
         for part in simulate("page"):
-            every = every or values * len(part.dates) <= MOST_VALUES
-            shown = order if every else order[:STATES]
-            scores = scores_of(data, part, counted)
+            few = len(data.basins) * len(order) * len(part.dates) <= MOST_VALUES
+            shown = order if every or few else order[:STATES]
+            scores = {}  # a table for each target, NaN where it is not scored
+            for k, name in enumerate(data.targets):
+                observed, predicted = part.observed[..., k], part.prediction[..., k]
+                scores[name] = cn_loss.score(observed, predicted, METRICS, data.basins[part.basins])
+                scores[name].loc[~counted[name][part.basins]] = np.nan
             for b, basin in enumerate(data.basins[part.basins]):
-                series = series_of(part, b, shown, gates)
-                r = np.stack([statistics.r[name][len(basins)] for name in data.targets])
-                text, scales = pack(series)
-                r_text, r_scales = pack(r)
+                text, scales = pack(series_of(part, b, shown, gates))
+                r_text, r_scales = pack([statistics.r[name][len(basins)] for name in data.targets])
                 file.write(f'<script type="text/plain" id="pack-{len(basins)}">{text} {r_text}</script>\n')
                 entry = {"id": basin, "scales": scales, "r_scales": r_scales}
                 entry["attributes"] = numbers(data.attributes.loc[basin].to_numpy(float))
@@ -78,21 +75,18 @@ def write_page(path, data, simulate, probes, counted, header, every=False, gates
                 basins.append(entry | dict(zip(("lat", "lon", "area"), numbers(data.place.loc[basin]), strict=True)))
         content = {
             "header": header | {"written": f"{datetime.date.today()}"},
-            "first_day": str(part.dates[0]),
-            "days": len(part.dates),
+            "first_day": str(part.dates[0]), "days": len(part.dates),
             "precipitation": {"name": data.inputs[0], **data.about[data.inputs[0]]},
             "targets": [{"name": name, **data.about[name]} for name in data.targets],
-            "metrics": METRICS,
-            "attributes": list(data.attributes.columns),
-            "basins": basins,
-            "order": [k + 1 for k in order],
-            "states": [k + 1 for k in shown],
-            "gates": gates,
+            "metrics": METRICS, "attributes": list(data.attributes.columns), "basins": basins,
+            "order": [k + 1 for k in order], "states": [k + 1 for k in shown], "gates": gates,
             "weights": {name: numbers(values) for name, values in carried.items()},
             "median_r": {name: numbers(values) for name, values in medians.items()},
             "memory": numbers(statistics.memory_stored_days),
-        }
-        file.write('<script type="application/json" id="content">' + as_json(content) + "</script>\n" + after)
+        }  # fmt: skip
+        # No text in it can end the script element or open another.
+        text = json.dumps(content, allow_nan=False).replace("<", "\\u003c")
+        file.write(f'<script type="application/json" id="content">{text}</script>\n{after}')
     return len(shown)
 
 
@@ -101,19 +95,8 @@ def series_of(part, b, shown, gates):
     columns = [part.forcing[b, :, :1]]
     for k in range(part.observed.shape[2]):
         columns += [part.observed[b, :, k : k + 1], part.prediction[b, :, k : k + 1]]
-    columns.append(part.states["c"][b][:, shown])
-    if gates:
-        columns.append(part.states["f"][b][:, shown])
+    columns += [part.states[name][b][:, shown] for name in ("cf" if gates else "c")]
     return np.concatenate(columns, axis=1).T
-
-
-def scores_of(data, part, counted):
-    """Scores of the basins of a part, a table for each target; NaN where it is not scored."""
-    tables = {}
-    for k, name in enumerate(data.targets):
-        tables[name] = cn_loss.score(part.observed[..., k], part.prediction[..., k], METRICS, data.basins[part.basins])
-        tables[name].loc[~counted[name][part.basins]] = np.nan
-    return tables
 
 
 def in_turn(importance):
@@ -123,12 +106,7 @@ def in_turn(importance):
 
 
 def pack(series):
-    """Series as text: codes of 16 bits, compressed, in base64.
-
-    Parameters
-    ----------
-    series : array (series, value)
-        NaN where missing.
+    """Series (series, value), NaN where missing, as text: codes of 16 bits, compressed, in base64.
 
     Returns
     -------
@@ -153,8 +131,3 @@ def pack(series):
 def numbers(values):
     """Numbers for JSON, to five digits; None where there is none."""
     return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values]
-
-
-def as_json(content):
-    """JSON that may stand inside a script element: no text in it can end the element or open another."""
-    return json.dumps(content, allow_nan=False).replace("<", "\\u003c")

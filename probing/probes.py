@@ -10,7 +10,6 @@ are ever held at once:
 """
 
 import tempfile
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -43,18 +42,10 @@ class Probe(NamedTuple):
 
 
 def moments(features, target):
-    """Sums of products that a linear regression needs.
+    """Sums of products that a linear regression needs; they add up over basins.
 
-    Parameters
-    ----------
-    features : array (basin, day, feature)
-    target : array (basin, day)
-        NaN where missing; those days are left out.
-
-    Returns
-    -------
-    array (feature + 2, feature + 2)
-        A'A of the rows A = (1, features, target); it adds up over basins.
+    From features (basin, day, feature) and a target (basin, day), whose NaN are left out, to the array
+    (feature + 2, feature + 2) A'A of the rows A = (1, features, target).
     """
     known = np.isfinite(target)
     rows = np.empty((int(known.sum()), features.shape[-1] + 2))
@@ -67,14 +58,7 @@ def ridge(gram, alpha):
 
     Equal to ``sklearn.linear_model.Ridge(alpha * days)`` on features that were standardised first, with the weights
     turned back to the features' own scale. A feature that never changes gets no weight; all is NaN if there are fewer
-    than two days.
-
-    Parameters
-    ----------
-    gram : array (feature + 2, feature + 2)
-        From `moments`.
-    alpha : float
-        Penalty relative to the number of days.
+    than two days. `gram` is that of `moments`.
     """
     covariance, cross, mean, target_mean, scale = _centred(gram)
     if gram[0, 0] < 2:
@@ -95,12 +79,6 @@ def _centred(gram):
     return covariance, gram[1:-1, -1] / days - mean * target_mean, mean, target_mean, scale
 
 
-def squared_error(gram, probe):
-    """Sum of squared errors of a probe over the days behind `gram`."""
-    residual = np.concatenate([[-probe.intercept], -probe.weights, [1]])
-    return max(float(residual @ gram @ residual), 0.0)
-
-
 def explained(grams, alpha):
     """Share of the target's variance explained in groups of basins that were left out of the fit, in turn.
 
@@ -111,7 +89,11 @@ def explained(grams, alpha):
     total = grams.sum(axis=0)
     if len(grams) < 2:
         return np.nan
-    error = sum(squared_error(gram, ridge(total - gram, alpha)) for gram in grams)
+    error = 0
+    for gram in grams:
+        probe = ridge(total - gram, alpha)
+        residual = np.concatenate([[-probe.intercept], -probe.weights, [1]])
+        error += max(float(residual @ gram @ residual), 0.0)
     spread = total[-1, -1] - total[0, -1] ** 2 / total[0, 0]
     return 1 - error / spread if spread > 0 else np.nan
 
@@ -126,20 +108,8 @@ def fit_sparse(grams, alpha, share=0.95, l1_ratio=0.9):
     """The fewest features, as an elastic net picks them, that keep a share of the skill of all.
 
     The elastic net (Zou & Hastie 2005, doi:10.1111/j.1467-9868.2005.00503.x) orders the features along its path; each
-    selection is fitted again by ridge, because the net shrinks the weights it keeps. Skill is `explained`, in groups
-    of basins left out of the fit.
-
-    Parameters
-    ----------
-    grams : array (group, feature + 2, feature + 2)
-    alpha : float
-        Ridge penalty, as `fit` chose it for all features.
-    share, l1_ratio : float
-
-    Returns
-    -------
-    Probe
-        Weight 0 for the features left out; all 0 when all features together have no skill.
+    selection is fitted again by ridge with the penalty `alpha`, because the net shrinks the weights it keeps. Skill is
+    `explained`. The weights of features left out are 0, all of them when all features together have no skill.
     """
     total = grams.sum(axis=0)
     covariance, cross, mean, target_mean, scale = _centred(total)
@@ -151,10 +121,10 @@ def fit_sparse(grams, alpha, share=0.95, l1_ratio=0.9):
     values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
     kept = values > 1e-9 * values.max()
     root = np.sqrt(values[kept])
-    rows = np.sqrt(number) * root[:, None] * vectors[:, kept].T
-    aim = np.sqrt(number) * (vectors[:, kept].T @ (cross / scale)) / root
-    padding = np.zeros((number - len(rows), number))
-    path = enet_path(np.vstack([rows, padding]), np.append(aim, padding[:, 0]), l1_ratio=l1_ratio, eps=1e-4)[1].T
+    rows, aim = np.zeros((number, number)), np.zeros(number)
+    rows[: len(root)] = np.sqrt(number) * root[:, None] * vectors[:, kept].T
+    aim[: len(root)] = np.sqrt(number) * (vectors[:, kept].T @ (cross / scale)) / root
+    path = enet_path(rows, aim, l1_ratio=l1_ratio, eps=1e-4)[1].T
     for selection in pd.DataFrame(path != 0).drop_duplicates().to_numpy()[1:]:  # the first has no feature
         within = np.concatenate([[True], selection, [True]])
         part = grams[:, within][:, :, within]
@@ -168,15 +138,7 @@ def fit_sparse(grams, alpha, share=0.95, l1_ratio=0.9):
 def trailing_means(forcing, windows):
     """Means of the forcing over the last days, the day itself included; fewer days where the record begins.
 
-    Parameters
-    ----------
-    forcing : array (basin, day, input)
-    windows : sequence of int
-        Lengths in days.
-
-    Returns
-    -------
-    array (basin, day, input * windows), float32
+    From an array (basin, day, input) and lengths in days to an array (basin, day, input * windows), float32.
     """
     before = np.zeros((forcing.shape[0], 1, forcing.shape[2]))
     total = np.concatenate([before, np.cumsum(forcing, axis=1, dtype=np.float64)], axis=1)
@@ -191,12 +153,8 @@ def trailing_means(forcing, windows):
 def shift_years(target):
     """Each day's value replaced by the one of half the period's whole years later, the period taken as a ring.
 
-    Season and catchment stay, the day's own weather does not. With fewer than two whole years, and on the days after
-    the last whole year, the result is NaN.
-
-    Parameters
-    ----------
-    target : array (basin, day)
+    Season and catchment stay, the day's own weather does not. NaN with fewer than two whole years, and on the days
+    after the last whole year. `target` is an array (basin, day).
     """
     days = target.shape[1]
     years = int((days + 2) // 365.25)
@@ -216,17 +174,8 @@ def days_of_year(dates):
 def climatology(values, days):
     """Mean of each day of the year over the years, smoothed over SEASON_DAYS days.
 
-    Parameters
-    ----------
-    values : array (basin, day, feature)
-        NaN where missing.
-    days : array (day,) of int
-        From `days_of_year`.
-
-    Returns
-    -------
-    array (basin, 366, feature), float32
-        NaN where no year has a value within half the window.
+    From values (basin, day, feature), NaN where missing, and their `days_of_year` to an array (basin, 366, feature),
+    float32, NaN where no year has a value within half the window.
     """
     total = np.zeros((values.shape[0], 366, values.shape[2]))
     count = np.zeros_like(total)
@@ -242,29 +191,16 @@ def climatology(values, days):
 def scores(observed, reading, observed_season, reading_season):
     """Per basin, how well a reading follows a concept.
 
-    Parameters
-    ----------
-    observed, reading : array (basin, day)
-        In the same units, NaN where missing.
-    observed_season, reading_season : array (basin, day)
-        Climatology of each, from the fitting period.
-
-    Returns
-    -------
-    pandas.DataFrame (basin; SCORES), NaN where undefined
-        r; NSE; NSE of the anomalies (each series minus its own mean over the days that both have); NSE of the
-        deseasonalised anomalies (each minus its own climatology).
+    All are arrays (basin, day) in the same units, NaN where missing; the seasons are climatologies from the fitting
+    period. A table (basin; SCORES), NaN where undefined: r; NSE; NSE of the anomalies (each series minus its own mean
+    over the days that both have); NSE of the deseasonalised anomalies (each minus its own climatology).
     """
     known = np.isfinite(observed) & np.isfinite(reading)
     days = np.maximum(known.sum(axis=1, keepdims=True), 1)
-    anomalies = [
-        values - np.where(known, values, 0).sum(axis=1, keepdims=True, dtype=np.float64) / days
-        for values in (observed, reading)
-    ]
-    deseasonalised = observed - observed_season, reading - reading_season
+    means = [np.where(known, v, 0).sum(axis=1, keepdims=True, dtype=np.float64) / days for v in (observed, reading)]
     table = cn_loss.score(observed, reading, ["r", "NSE"])
-    table["NSE anomaly"] = cn_loss.score(*anomalies, ["NSE"])["NSE"]
-    table["NSE deseasonalised"] = cn_loss.score(*deseasonalised, ["NSE"])["NSE"]
+    table["NSE anomaly"] = cn_loss.score(observed - means[0], reading - means[1], ["NSE"])["NSE"]
+    table["NSE deseasonalised"] = cn_loss.score(observed - observed_season, reading - reading_season, ["NSE"])["NSE"]
     return table
 
 
@@ -277,20 +213,13 @@ class Interval(NamedTuple):
     basins: int
 
 
-def median_interval(values, resamples=1000, seed=0) -> Interval:
-    """Median over basins and its 95 % interval by bootstrap over basins (percentiles).
-
-    Parameters
-    ----------
-    values : array (basin,)
-        NaN is left out.
-    resamples, seed : int
-    """
+def median_interval(values, seed=0) -> Interval:
+    """Median of an array (basin,), NaN left out, and its 95 % interval by bootstrap over basins (percentiles)."""
     values = values[np.isfinite(values)]
     if len(values) < 2:
         return Interval(float(values[0]) if len(values) else np.nan, np.nan, np.nan, len(values))
     # In batches, because a resample is as long as the list of basins; the numbers drawn are the same.
-    options = {"n_resamples": resamples, "batch": 100, "method": "percentile", "rng": np.random.default_rng(seed)}
+    options = {"n_resamples": 1000, "batch": 100, "method": "percentile", "rng": np.random.default_rng(seed)}
     interval = bootstrap((values,), np.median, **options).confidence_interval
     return Interval(float(np.median(values)), float(interval.low), float(interval.high), len(values))
 
@@ -306,33 +235,18 @@ def joint_probes(model):
     """The probe that was trained with the model: a Probe for each concept it learned, in the units of the training."""
     if not model.probe:
         return {}
-    means, stds = (np.asarray(values, np.float64) for values in (model.target_scale.mean, model.target_scale.std))
+    means, stds = (np.asarray(v, np.float64)[1:] for v in (model.target_scale.mean, model.target_scale.std))
     kernel, bias = (values.astype(np.float64) for values in model.probe.get_weights())
-    return {
-        name: Probe(kernel[:, k] * std, float(bias[k] * std + mean), 0.0)
-        for k, (name, mean, std) in enumerate(zip(model.targets[1:], means[1:], stds[1:], strict=True))
-    }
+    weights, intercepts = (kernel * stds).T, bias * stds + means
+    return {name: Probe(weights[k], float(intercepts[k]), 0.0) for k, name in enumerate(model.targets[1:])}
 
 
 def converted(joint, trained, wanted):
-    """Joint probes in the units in which concepts are looked for now.
+    """The `joint_probes` of a model in the units in which concepts are looked for now: dict concept -> Probe.
 
-    Parameters
-    ----------
-    joint : dict concept -> Probe
-        From `joint_probes`.
-    trained, wanted : list of reading.concepts.Concept
-        As the model learned them, and as they are looked for.
-
-    Returns
-    -------
-    dict concept -> Probe
-        Without concepts of another column than the model learned, which a note names: another series is not its own.
-
-    Raises
-    ------
-    InputError
-        If units cannot be converted, or units and factors contradict each other.
+    `trained` and `wanted` are the concepts (list of reading.concepts.Concept) as the model learned them, and as they
+    are looked for. One that is of another column now is left out, with a note: another series is not its own.
+    InputError if units cannot be converted, or contradict the factors.
     """
     trained, found = {concept.name: concept for concept in trained}, {}
     for new in wanted:
@@ -364,23 +278,18 @@ class Batch(NamedTuple):
     valid: np.ndarray
 
 
-@dataclass
-class Fits:
+class Fits(NamedTuple):
     """The probe fitted on all basins, and those fitted without each group of them (none for the joint probe)."""
 
     every: Probe
     without: list
-
-    def chosen(self, split, fold):
-        """Weights (basin, feature) and intercepts (basin, 1) with which basins of these groups are read."""
-        probes = [self.every if split == PERIOD else self.without[k] for k in fold]
-        return np.stack([p.weights for p in probes]), np.array([[p.intercept] for p in probes])
 
 
 class Readings:
     """What each reader (a kind of features with its probe, or a control) reads for each concept, and its scores.
 
     Basins are processed in batches; features are not kept, but for their climatologies, which lie in a temporary file.
+    `fits` is a dict (concept, reader) -> Fits of all that has been added.
 
     Parameters
     ----------
@@ -394,34 +303,22 @@ class Readings:
         Takes the readings of the scoring period by probes fitted on all basins, NaN where there is none.
     folder : path, optional
         Of the temporary file; the system's own, which may lie in memory, if not given.
-
-    Attributes
-    ----------
-    fits : dict (concept, reader) -> Fits
-    season : dict concept -> array (basin, 366)
-        Climatology in the fitting period.
     """
 
     def __init__(self, concepts, readers, fold, fit_dates, dates, keep, folder=None):
         self.concepts, self.readers, self.fold, self.keep, self.folder = concepts, readers, fold, keep, folder
         self.fit_days, self.days = days_of_year(fit_dates), days_of_year(dates)
         self.fits, self.tables = {}, []
+        # Climatology of each concept in the fitting period.
         self.season = {name: np.full((len(fold), 366), np.nan, np.float32) for name in concepts}
 
     def add(self, reader, fit_batches, batches, extra=(), joint=None):
         """Fit probes on the features of the fitting period and read the scoring period with them.
 
-        Parameters
-        ----------
-        reader : str
-        fit_batches, batches : iterable of Batch
-            The fitting and the scoring period, each used once.
-        extra : collection of str
-            SPARSE and SHIFTED are fitted on the same features too.
-        joint : dict concept -> Probe, optional
-            The probe that was trained with the model, as the reader JOINT.
+        `fit_batches` and `batches` are iterables of Batch, each used once. SPARSE and SHIFTED are fitted on the same
+        features if they are in `extra`; `joint` (dict concept -> Probe), trained with the model, reads them as JOINT.
         """
-        kinds = [reader, *([SHIFTED] if SHIFTED in extra else [])]
+        kinds = [reader, SHIFTED] if SHIFTED in extra else [reader]
         with tempfile.TemporaryFile(dir=self.folder) as file:
             grams = self._products(fit_batches, kinds, file)
             found = {job: Fits(fit(gram), [fit(np.delete(gram, k, 0)) for k in range(len(gram))])
@@ -468,7 +365,8 @@ class Readings:
         target = batch.targets[..., self.concepts.index(name)]
         observed = shift_years(target) if kind == SHIFTED else target
         for split in (PERIOD, BASINS) if fits.without else (PERIOD,):
-            weights, intercept = fits.chosen(split, self.fold[batch.basins])
+            used = [fits.every if split == PERIOD else fits.without[k] for k in self.fold[batch.basins]]
+            weights, intercept = np.stack([p.weights for p in used]), np.array([[p.intercept] for p in used])
             reading = (batch.features @ weights[..., None].astype(np.float32))[..., 0] + intercept
             reading = np.where(batch.valid, reading, np.nan)
             season = (seasons @ weights[..., None])[..., 0] + intercept
@@ -476,13 +374,12 @@ class Readings:
 
     def add_season(self, batches):
         """The control that knows the date alone: the basin's own climatology, or the mean of the other basins'."""
-        others = {name: np.full_like(season, np.nan) for name, season in self.season.items()}
+        others = {name: np.empty_like(season) for name, season in self.season.items()}
         for name, season in self.season.items():
             for k in np.unique(self.fold):
                 rest = season[self.fold != k]
                 known = np.isfinite(rest).sum(axis=0)
-                mean = np.where(known > 0, np.nansum(rest, axis=0) / np.maximum(known, 1), np.nan)
-                others[name][self.fold == k] = mean
+                others[name][self.fold == k] = np.nansum(rest, axis=0) / np.where(known > 0, known, np.nan)
         for batch in batches:
             for k, name in enumerate(self.concepts):
                 for split, season in ((PERIOD, self.season[name]), (BASINS, others[name])):
@@ -498,14 +395,9 @@ class Readings:
         self.tables.append(table.assign(split=split, concept=name, reader=reader, position=positions))
 
     def scores(self, basins, counted, remark):
-        """Tidy table: split, concept, reader, basin, the scores, and a note where the basin does not count.
+        """Tidy table: split, concept, reader, basin, the scores, and the note `remark` where the basin does not count.
 
-        Parameters
-        ----------
-        basins : array (basin,) of str
-        counted : dict concept -> array (basin,) of bool
-        remark : str
-            The note of basins that do not count.
+        `basins` is an array (basin,) of str, `counted` a dict concept -> array (basin,) of bool.
         """
         order = {"split": [PERIOD, BASINS], "concept": self.concepts, "reader": self.readers}
         table = pd.concat(self.tables).sort_values(

@@ -4,24 +4,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from probing.cell_states import median_over_basins
+from probing import probes
 from probing.independent_data import nearness
 from probing.interventions import HORIZONS, SHORTEST, TOGETHER, YEARS, response_rows, verdict
-from probing.probes import (
-    BASINS,
-    JOINT,
-    PERIOD,
-    REAL,
-    SCORES,
-    SEASON,
-    SHIFTED,
-    SPARSE,
-    TODAY,
-    UNTRAINED,
-    WEATHER,
-    days_of_year,
-    median_interval,
-)
+from probing.probes import BASINS, JOINT, PERIOD, REAL, SCORES, SEASON, SHIFTED, SPARSE, TODAY, UNTRAINED, WEATHER
 from writing import netcdf, plots
 from writing.files import write_csv
 
@@ -64,9 +50,9 @@ def summary_table(scores, draw):
         for reader, this in part.set_index("basin").groupby("reader", sort=False):
             for metric in [*SCORES, "gap"]:
                 row = {"split": split, "concept": concept, "reader": reader, "metric": metric}
-                row |= median_interval(this[metric].to_numpy(), seed=draw)._asdict()
+                row |= probes.median_interval(this[metric].to_numpy(), seed=draw)._asdict()
                 if reader not in (REAL, SPARSE, JOINT):
-                    gain = median_interval((real[metric] - this[metric]).to_numpy(), seed=draw)
+                    gain = probes.median_interval((real[metric] - this[metric]).to_numpy(), seed=draw)
                     row |= {"selectivity": gain.median, "selectivity_low": gain.low, "selectivity_high": gain.high}
                 rows.append(row)
     return pd.DataFrame(rows)
@@ -76,17 +62,16 @@ def show_scores(summary, counted):
     """The scores on the screen, a table for each concept."""
     for concept, rows in summary.groupby("concept", sort=False):
         rows = rows.assign(score=[with_interval(*row) for row in rows[["median", "low", "high"]].to_numpy()])
-        here, there = (
-            rows[rows["split"] == split].pivot(index="reader", columns="metric") for split in (PERIOD, BASINS)
-        )
-        table = here["score"][list(SCORES)]
-        for words, numbers in {
-            "selectivity: anomaly": here["selectivity", "NSE anomaly"],
-            "deseas.": here["selectivity", "NSE deseasonalised"],
-            "other basins: NSE": there["median", "NSE"],
-            "other basins: anomaly": there["median", "NSE anomaly"],
+        wide = rows.pivot(index="reader", columns=["split", "metric"], values=["score", "selectivity", "median"])
+        wide = wide.sort_index(axis=1)
+        table = wide["score", PERIOD][list(SCORES)]
+        for words, column in {
+            "selectivity: anomaly": ("selectivity", PERIOD, "NSE anomaly"),
+            "deseas.": ("selectivity", PERIOD, "NSE deseasonalised"),
+            "other basins: NSE": ("median", BASINS, "NSE"),
+            "other basins: anomaly": ("median", BASINS, "NSE anomaly"),
         }.items():
-            table[words] = numbers.map("{:.2f}".format)
+            table[words] = wide[column].map("{:.2f}".format)
         table = table.reindex(rows["reader"].unique()).fillna("").replace("nan", "")
         print(f"\n{concept}, median of {counted[concept].sum()} basins [95 % interval]")
         print(table.rename_axis(index=None, columns=None).to_string())
@@ -95,56 +80,40 @@ def show_scores(summary, counted):
           "other basins: probe fitted on other basins, in the other period again.")  # fmt: skip
 
 
-def cell_state_tables(table, statistics, counted):
-    """Which cell state carries what, and for how long it remembers.
+def cell_state_table(readings, statistics, counted):
+    """What each cell state carries, and for how long it remembers, from probes.Readings and CellStateStatistics.
 
-    Parameters
-    ----------
-    table : probes.Readings
-    statistics : cell_states.CellStateStatistics
-    counted : dict concept -> array (basin,) of bool
-
-    Returns
-    -------
-    cell_states : DataFrame
-        concept, unit (number of the cell state, from 1), weight in the probe and in the sparse probe (units of the
-        concept per standard deviation of the state), median r of the state with the concept, e-folding times in days.
-    best : DataFrame (concept; unit, basin, r)
-        Number of the cell state with the largest median |r|, position of the basin in which its |r| is the median.
+    Columns: concept; unit, the number of the cell state from 1; weight in the probe and in the sparse probe (units of
+    the concept per standard deviation of the state); median r of the state with the concept; e-folding times in days.
     """
-    tables, best = [], {}
-    for name in table.concepts:
-        r = np.where(counted[name][:, None], statistics.r[name], np.nan)
-        median = median_over_basins(r, counted[name])
-        frame = pd.DataFrame({"concept": name, "unit": np.arange(1, r.shape[1] + 1)})
-        frame["weight"] = table.fits[name, REAL].every.weights * statistics.deviation
-        frame["sparse_weight"] = table.fits[name, SPARSE].every.weights * statistics.deviation
-        frame["median_r"] = median
-        frame["memory_days"], frame["memory_stored_days"] = statistics.memory_days, statistics.memory_stored_days
-        tables.append(frame)
-        k = int(np.argmax(np.nan_to_num(abs(median))))
-        distance = abs(abs(r[:, k]) - pd.Series(abs(r[:, k])).median())
-        basin = int(np.argmin(np.nan_to_num(distance, nan=np.inf)))
-        best[name] = {"unit": k + 1, "basin": basin, "r": r[basin, k]}
-    return pd.concat(tables), pd.DataFrame(best.values(), best)
+    tables = []
+    for name in readings.concepts:
+        weights, sparse = (readings.fits[name, reader].every.weights for reader in (REAL, SPARSE))
+        tables.append(pd.DataFrame({
+            "concept": name, "unit": np.arange(1, len(weights) + 1),
+            "weight": weights * statistics.deviation, "sparse_weight": sparse * statistics.deviation,
+            "median_r": pd.DataFrame(statistics.r[name][counted[name]]).median().to_numpy(),
+            "memory_days": statistics.memory_days, "memory_stored_days": statistics.memory_stored_days,
+        }))  # fmt: skip
+    return pd.concat(tables)
 
 
-def show_cell_states(cell_states, best):
+def show_cell_states(cell_states):
     """Which cell states carry each concept, with sign, and how long they remember."""
     print("\nCell states that carry 95 % of the skill, with the sign of their weight and their memory in days (by the "
           "mean log of\nthe forget gate over all days, and weighted by what is stored)")  # fmt: skip
     for name, table in cell_states.groupby("concept", sort=False):
         kept = table[table["sparse_weight"] != 0].sort_values("sparse_weight", key=abs, ascending=False)
-        listed = [
-            f"{'+' if k.sparse_weight > 0 else '-'}cn_{k.unit} ({k.memory_days:.0f}, {k.memory_stored_days:.0f})"
-            for k in kept.itertuples()
-        ]
+        listed = [f"{'+' if k.sparse_weight > 0 else '-'}cn_{k.unit} ({k.memory_days:.0f}, {k.memory_stored_days:.0f})"
+                  for k in kept.itertuples()]  # fmt: skip
         more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
-        # Logarithms, as memories span decades.
-        means = [np.exp(np.average(np.log(kept[column]), weights=kept["sparse_weight"].abs())) for column in MEMORIES
-                 if len(kept)]  # fmt: skip
-        memory = f", mean memory ({', '.join(f'{days:.0f}' for days in means)})" if means else ""
-        one = table.set_index("unit").loc[best.at[name, "unit"]]
+        memory = ""
+        if len(kept):  # logarithms, as memories span decades
+            logarithms = np.log(kept[list(MEMORIES)].to_numpy())
+            means = np.exp(np.average(logarithms, axis=0, weights=kept["sparse_weight"].abs()))
+            memory = f", mean memory ({', '.join(f'{days:.0f}' for days in means)})"
+        table = table.set_index("unit")
+        one = table.loc[table["median_r"].abs().fillna(0).idxmax()]
         alone = f"cn_{one.name} ({one.memory_days:.0f}, {one.memory_stored_days:.0f}), median r {one.median_r:.2f}"
         print(f"  {name}: {len(kept)} of {len(table)}{memory}: {', '.join(listed[:8])}{more}; best single one {alone}")
 
@@ -184,16 +153,15 @@ def show_verdicts(changes):
 def show_independent_data(out, name, values, counted, draw):
     """Table and figure of how near each reader is to data that no model learned, beside the data learned."""
     with xr.open_dataset(out / "probe.nc") as file:
-        days, learned = days_of_year(file["date"].values), file[f"{name}_observed"].values
-        tables = {}
-        for reader in file["reader"].values:
-            if reader != SHIFTED:
-                reading = file[f"{name}_reading"].sel(reader=reader).values
-                tables[reader] = nearness(reading, learned, values, days)[counted[name]]
+        days, learned = probes.days_of_year(file["date"].values), file[f"{name}_observed"].values
+        tables = {
+            reader: nearness(file[f"{name}_reading"].sel(reader=reader).values, learned, values, days)[counted[name]]
+            for reader in file["reader"].values if reader != SHIFTED
+        }  # fmt: skip
     rows = {}
     for reader, table in tables.items():
         apart = table["RMSE learned-independent"]
-        _, low, high, number = median_interval(table["partial r"].to_numpy(), seed=draw)
+        _, low, high, number = probes.median_interval(table["partial r"].to_numpy(), seed=draw)
         rows[reader] = dict(table.median()) | {"partial r low": low, "partial r high": high, "basins": number}
         for other in ("learned", "independent"):
             rows[reader][f"nearer to {other}"] = (table[f"RMSE reading-{other}"] < apart)[apart.notna()].mean()
@@ -211,8 +179,8 @@ def show_independent_data(out, name, values, counted, draw):
 def show_exchange(out, curves, data, draw):
     """Table and figure of what follows when two years exchange their states; see `interventions.exchange_years`."""
     table = response_table(curves, data, draw)
-    flow, shown = table[table["response_of"].eq("streamflow") & table["horizon_days"].ge(30)], {}
-    for row in flow.itertuples():
+    shown = {}
+    for row in table[table["response_of"].eq("streamflow") & table["horizon_days"].ge(30)].itertuples():
         days = row.horizon_days
         shown.setdefault(row.change, {"basins": row.basins}).update({
             f"mm in {days} d": with_interval(row.cumulated, row.cumulated_low, row.cumulated_high, "+.1f"),
@@ -225,8 +193,7 @@ def show_exchange(out, curves, data, draw):
           "more: share of basins with more after the wet year's states")  # fmt: skip
     print(pd.DataFrame(shown).T.to_string())
     write_csv(out / "exchange.csv", table, index=False)
-    titles = {curve.kind: curve for curve in curves if curve.kind != YEARS}
-    plots.interventions(quartiles(titles, data), out / "exchange.png")
+    plots.interventions(quartiles({c.kind: c for c in curves if c.kind != YEARS}, data), out / "exchange.png")
 
 
 def write_results(file, data, readers, scores, cell_states, curves):
@@ -255,23 +222,22 @@ def write_results(file, data, readers, scores, cell_states, curves):
     if curves:
         netcdf.add_index(file, "day_after", list(range(1, max(HORIZONS) + 1)), "days after the change")
     for curve in latest(curves):
-        write_responses(file, data, curve)
+        after, end = f"after {curve.concept} was raised by {curve.rise:.4g}", "_together" * (curve.kind == TOGETHER)
+        for target, response in curve.responses.items():
+            about = {"units": data.about[target]["units"], "start_days": curve.season, "change": curve.kind}
+            for start, words, mean in (
+                ("response", f"mean change of {target} {after}", response[0]),
+                ("random", f"root mean square change of {target} after random changes", typical_size(response)),
+            ):
+                full = np.full((len(data.basins), max(HORIZONS)), np.nan, np.float32)
+                full[curve.basins] = mean
+                name = f"{start}_{curve.concept}_{target}{end}"
+                netcdf.add_table(file, name, ("basin", "day_after"), full, long_name=words, **about)
 
 
-def write_responses(file, data, curve):
-    """The mean responses of each basin to one change, into probe.nc."""
-    after, end = f"after {curve.concept} was raised by {curve.rise:.4g}", "_together" * (curve.kind == TOGETHER)
-    for target, response in curve.responses.items():
-        about = {"units": data.about[target]["units"], "start_days": curve.season, "change": curve.kind}
-        typical = np.sqrt((response[1:] ** 2).mean(axis=0))
-        for start, words, mean in (
-            ("response", f"mean change of {target} {after}", response[0]),
-            ("random", f"root mean square change of {target} after random changes", typical),
-        ):
-            full = np.full((len(data.basins), max(HORIZONS)), np.nan, np.float32)
-            full[curve.basins] = mean
-            name = f"{start}_{curve.concept}_{target}{end}"
-            netcdf.add_table(file, name, ("basin", "day_after"), full, long_name=words, **about)
+def typical_size(response):
+    """Root mean square of what random changes do, (basin, day), in a response (change, basin, day)."""
+    return np.sqrt((response[1:] ** 2).mean(axis=0))
 
 
 def latest(curves):
@@ -280,21 +246,15 @@ def latest(curves):
 
 
 def quartiles(curves, data):
-    """Quartiles over basins of each response and the typical size of what random changes do, for a figure.
-
-    Parameters
-    ----------
-    curves : dict title -> interventions.Curve
-    """
+    """Table for a figure of `curves`, title -> Curve: quartiles over basins, and what random changes typically do."""
     tables = []
     for title, curve in curves.items():
         for target, response in curve.responses.items():
             low, median, high = np.percentile(response[0], (25, 50, 75), axis=0)
-            about = {"title": title, "moved": curve.concept, "response_of": target}
-            typical = np.median(np.sqrt((response[1:] ** 2).mean(axis=0)), axis=0)
-            numbers = {"low": low, "median": median, "high": high, "random": typical}
-            days = {"units": data.about[target]["units"], "day_after": np.arange(1, len(median) + 1)}
-            tables.append(pd.DataFrame(about | days | numbers))
+            about = {"title": title, "moved": curve.concept, "response_of": target,
+                     "units": data.about[target]["units"], "day_after": np.arange(1, len(median) + 1)}  # fmt: skip
+            numbers = {"low": low, "median": median, "high": high, "random": np.median(typical_size(response), axis=0)}
+            tables.append(pd.DataFrame(about | numbers))
     return pd.concat(tables)
 
 
@@ -329,22 +289,10 @@ def draw_series(out, data, scores, counted):
             b = order[round(share * (len(order) - 1))]
             title = f"{word}: {data.basins[b]}, mean NSE of anomalies {skill[b]:.2f}"
             for name in names:
-                series = {reader: file[f"{name}_reading"][:, b].sel(reader=reader).values for reader in (REAL, WEATHER)}
-                about = {"title": title, "concept": name, "units": data.about[name]["units"]}
-                series |= {"date": file["date"].values, "observed": file[f"{name}_observed"][b].values}
-                tables.append(pd.DataFrame(about | series))
-    plots.probe_series(pd.concat(tables), colours_of([REAL, WEATHER]), out / "series.png")
-
-
-def draw_best_cell_states(out, data, cell_states, best, states):
-    """The cell state that follows each concept best, beside it; `states` has all (day, cell state) of its basin."""
-    tables = []
-    with xr.open_dataset(out / "probe.nc") as file:
-        for row, state in zip(best.itertuples(), states, strict=True):
-            memory = cell_states.set_index(["concept", "unit"]).at[(row.Index, row.unit), "memory_days"]
-            title = f"cn_{row.unit}, memory {memory:.0f} days, r {row.r:.2f}, {data.basins[row.basin]}"
-            about = {"title": title, "concept": row.Index, "units": data.about[row.Index]["units"]}
-            series = {"date": file["date"].values, "observed": file[f"{row.Index}_observed"][row.basin].values}
-            series["state"] = state[:, row.unit - 1]
-            tables.append(pd.DataFrame(about | series))
-    plots.best_cell_states(pd.concat(tables), out / "best_units.png")
+                about = {"title": title, "name": name, "units": data.about[name]["units"], "date": file["date"].values}
+                about["observed"] = file[f"{name}_observed"][b].values
+                read = file[f"{name}_reading"][:, b]
+                lines = {f"read in: {reader}": read.sel(reader=reader).values for reader in (REAL, WEATHER)}
+                tables.append(pd.DataFrame(about | lines))
+    colours = {f"read in: {reader}": COLOURS[reader] for reader in (REAL, WEATHER)}
+    plots.series(pd.concat(tables), colours, out / "series.png")

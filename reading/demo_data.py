@@ -69,27 +69,23 @@ def catchments(basins: int = 30, seed: int = 1) -> pd.DataFrame:
         forest, slope = drawn["frac_forest"], drawn["slope_mean"]
         area_m2 = float(round(10 ** draw(7.8, 9.3)))
         temperature = 22.0 - 0.85 * (drawn["gauge_lat"] - 29.0) - 0.005 * drawn["elev_mean"] + draw(-0.7, 0.7)
-        noise_t = draw(2.5, 3.5)
-        clay = draw(5, 38)
+        noise_t, clay = draw(2.5, 3.5), draw(5, 38)
         sand = draw(10, 95 - clay)
         organic = 0.3 + 6.0 * forest * draw(0, 1) ** 2
-        depth, depth_to_bedrock = draw(0.5, 1.5), draw(1, 30)  # m
-        permeability = draw(-15.5, -12.0)  # log10 m2
+        depth, depth_to_bedrock, permeability = draw(0.5, 1.5), draw(1, 30), draw(-15.5, -12.0)  # m, m, log10 m2
         porosity = 0.489 - 0.00126 * sand
         suction, shape = 10 * 10 ** (1.88 - 0.0131 * sand), 2.91 + 0.159 * clay  # mm, at saturation
         conductivity = 0.0070556 * 10 ** (-0.884 + 0.0153 * sand) * 360  # cm/h
         gvf_max = 0.35 + 0.55 * forest + draw(0, 0.1)
         gvf_diff = gvf_max * draw(0.15, 0.6)
         lai_max = 0.6 + 4.4 * forest + draw(0, 0.5)
-        lai_diff = lai_max * draw(0.3, 0.8)
         rows[f"{huc}{number:06d}"] = drawn | dict(
             number=number, climate=climate, huc=huc, area_m2=area_m2, area_gages2=area_m2 / 1e6,
             clay_frac=clay, sand_frac=sand, silt_frac=100 - sand - clay, organic_frac=organic,
             soil_depth_statsgo=depth, soil_depth_pelletier=depth_to_bedrock, soil_porosity=porosity,
             max_water_content=porosity * depth, soil_conductivity=conductivity, geol_permeability=permeability,
-            gvf_max=gvf_max, gvf_diff=gvf_diff, lai_max=lai_max, lai_diff=lai_diff,
-            temperature=temperature,  # degrees C, annual mean
-            noise_t=noise_t,
+            gvf_max=gvf_max, gvf_diff=gvf_diff, lai_max=lai_max, lai_diff=lai_max * draw(0.3, 0.8),
+            temperature=temperature, noise_t=noise_t,  # degrees C, annual mean and day-to-day noise
             field_capacity=porosity * (suction / 3365) ** (1 / shape),  # 33 kPa
             wilting=porosity * (suction / 152900) ** (1 / shape),  # 1500 kPa
             degree_day=4.0 - 1.5 * forest,  # mm/day per degree: trees shade the snow
@@ -112,10 +108,9 @@ def weather(land: pd.DataFrame, dates: pd.DatetimeIndex, seed: int = 1) -> dict[
     days, draws = len(dates), []
     for number in land["number"]:
         streams = np.random.default_rng([seed, number, 1]).spawn(8)
-        normal = [stream.standard_normal(days) for stream in streams[2:]]
-        draws.append([streams[0].random(days), streams[1].standard_gamma(0.8, days), *normal])
-    draws = np.moveaxis(np.array(draws), 0, 2)
-    chance, amount, noise_t, noise_range, noise_sky, noise_pressure, warm_spell, wet_spell = draws
+        chance, amount = streams[0].random(days), streams[1].standard_gamma(0.8, days)
+        draws.append([chance, amount, *(stream.standard_normal(days) for stream in streams[2:])])
+    chance, amount, noise_t, noise_range, noise_sky, noise_pressure, warm_spell, wet_spell = np.moveaxis(draws, 0, 2)
     p = {name: column.to_numpy() for name, column in land.items()}
     day_of_year = dates.day_of_year.to_numpy()[:, None]
 
@@ -133,12 +128,11 @@ def weather(land: pd.DataFrame, dates: pd.DatetimeIndex, seed: int = 1) -> dict[
     wet = np.zeros((days, len(land)), bool)
     for t in range(1, days):
         wet[t] = chance[t] < np.where(wet[t - 1], 0.3, 0.0) + 0.7 * wet_chance[t]
-    wetness = wandering(0.99, (1 - 0.99**2) ** 0.5, wet_spell)
-    depth = p["rain_year"] / 365.25 / p["wet"] * monsoon**0.5 * np.exp(0.3 * wetness - 0.045)
+    slow = 0.99, (1 - 0.99**2) ** 0.5
+    depth = p["rain_year"] / 365.25 / p["wet"] * monsoon**0.5 * np.exp(0.3 * wandering(*slow, wet_spell) - 0.045)
     prcp = np.where(wet, depth * amount / 0.8, 0.0).round(2)
 
-    drift = wandering(0.75, (1 - 0.75**2) ** 0.5, noise_t)
-    warmth = wandering(0.99, (1 - 0.99**2) ** 0.5, warm_spell)
+    drift, warmth = wandering(0.75, (1 - 0.75**2) ** 0.5, noise_t), wandering(*slow, warm_spell)
     spread = p["daily_range"] * np.where(wet, 0.65, 1.05) * np.exp(0.2 * noise_range)
     tmean = p["temperature"] - p["swing"] * season(20) + p["noise_t"] * drift + warmth
     tmean += np.where(wet, 0.5, -0.2) * season(20)
@@ -148,8 +142,8 @@ def weather(land: pd.DataFrame, dates: pd.DatetimeIndex, seed: int = 1) -> dict[
     # Sun: FAO-56 (Allen et al. 1998) extraterrestrial radiation, thinned by the sky.
     lat, tilt = np.radians(p["gauge_lat"]), 0.409 * np.sin(2 * np.pi * day_of_year / 365.25 - 1.39)
     sunset = np.arccos(-np.tan(lat) * np.tan(tilt))
-    distance = 1 + 0.033 * season(0)
-    top = 1367 / np.pi * distance * (sunset * np.sin(lat) * np.sin(tilt) + np.cos(lat) * np.cos(tilt) * np.sin(sunset))
+    height = sunset * np.sin(lat) * np.sin(tilt) + np.cos(lat) * np.cos(tilt) * np.sin(sunset)
+    top = 1367 / np.pi * (1 + 0.033 * season(0)) * height
     clear = np.where(wet, (0.40 + 0.10 * noise_sky).clip(0.12, 0.65), (0.67 + 0.05 * noise_sky).clip(0.40, 0.78))
     dayl = (SECONDS_PER_DAY * sunset / np.pi).round(2)
     srad = (top * clear * SECONDS_PER_DAY / dayl).round(2)
@@ -160,8 +154,8 @@ def weather(land: pd.DataFrame, dates: pd.DatetimeIndex, seed: int = 1) -> dict[
     slope = 4098 * _saturation(tmean) / 1000 / (tmean + 237.3) ** 2
     pet = 0.65 * slope / (slope + 0.000665 * pressure) * solar * 0.0864 / 2.45
     cover = p["gvf_max"] - p["gvf_diff"] * ((1 + season(20)) / 2)
-    series = dict(prcp=prcp, tmin=tmin, tmax=tmax, tmean=tmean, srad=srad, dayl=dayl, vp=vp, pressure=pressure)
-    return {**series, "solar": solar, "pet": pet, "cover": cover}
+    return dict(prcp=prcp, tmin=tmin, tmax=tmax, tmean=tmean, srad=srad, dayl=dayl, vp=vp, pressure=pressure,
+                solar=solar, pet=pet, cover=cover)  # fmt: skip
 
 
 def _saturation(temperature: np.ndarray) -> np.ndarray:
@@ -174,17 +168,14 @@ def water(land, prcp, tmean, pet, cover) -> dict[str, np.ndarray]:
 
     Snow falls wholly below 0 degrees and not at all above 2; it melts by degree-days. The share `wetness**beta` of
     rain and melt runs off, as does what exceeds the infiltration capacity; the rest fills the layers from above.
-    Soil evaporation draws on layer 1, transpiration on the roots of all layers. Water moves between layers by
-    percolation (rate x storage x relative wetness cubed) and by a suction that evens out relative wetness; layer 3
-    feeds interflow, layer 4 base flow. Runoff passes one linear store.
+    Water moves between layers by percolation (rate x storage x relative wetness cubed) and by a suction that evens out
+    relative wetness; layer 3 feeds interflow, layer 4 base flow. Runoff passes one linear store.
 
-    From `catchments` and series of `weather` to fluxes in mm/day (`FLUXES`) and stores in mm at the end of the day
-    (`STORES`), each (day, basin).
+    From `catchments` and series of `weather` to `FLUXES` in mm/day and `STORES` in mm at the day's end, (day, basin).
     """
     days, basins = prcp.shape
     p = {name: column.to_numpy() for name, column in land.items()}
     dry, full = DEPTHS[:, None] * p["wilting"], DEPTHS[:, None] * p["soil_porosity"]
-    drained = DEPTHS[2] * p["field_capacity"]
     room = full - dry
     top_share = room[:3] / room[:3].sum(0)
     # Roots thin out exponentially and end where the soil ends.
@@ -206,8 +197,7 @@ def water(land, prcp, tmean, pet, cover) -> dict[str, np.ndarray]:
 
         wetness = ((soil[:3] - dry[:3]) / room[:3] * top_share).sum(0).clip(0, 1)
         arriving = rain + melt
-        entering = np.minimum(arriving * (1 - wetness ** p["beta"]), p["infiltration_capacity"])
-        left = entering
+        left = entering = np.minimum(arriving * (1 - wetness ** p["beta"]), p["infiltration_capacity"])
         for i in range(4):
             taken = np.minimum(left, full[i] - soil[i])
             soil[i] += taken
@@ -231,7 +221,7 @@ def water(land, prcp, tmean, pet, cover) -> dict[str, np.ndarray]:
             down = np.maximum(np.maximum(down, -below), above - room[i])
             soil[i] -= down
             soil[i + 1] += down
-        interflow = p["interflow_rate"].clip(0, 0.5) * (soil[2] - drained).clip(0)
+        interflow = p["interflow_rate"].clip(0, 0.5) * (soil[2] - DEPTHS[2] * p["field_capacity"]).clip(0)
         soil[2] -= interflow
         deep = soil[3] - dry[3]
         baseflow = p["baseflow_rate"] * deep * (deep / room[3]) ** 2
@@ -253,29 +243,21 @@ def synthetic_catchments(basins: int = 30, years: int = 12, seed: int = 1) -> xr
     """
     if not (1 <= basins <= 9999 and 1 <= years <= 200 and seed >= 0):
         raise InputError(f"Give 1 to 9999 basins, 1 to 200 years and a seed from 0 on, not {basins}, {years}, {seed}.")
-    first = pd.Timestamp(START)
-    spinup = pd.DateOffset(years=SPINUP_YEARS)
-    dates = pd.date_range(first - spinup, first + pd.DateOffset(years=years), inclusive="left")
-    land = catchments(basins, seed)
+    first, land = pd.Timestamp(START), catchments(basins, seed)
+    begin, end = first - pd.DateOffset(years=SPINUP_YEARS), first + pd.DateOffset(years=years)
+    dates = pd.date_range(begin, end, inclusive="left")
     series = weather(land, dates, seed)
     series |= water(land, *(series[name] for name in ("prcp", "tmean", "pet", "cover")))
     series = {name: values[dates >= first].T for name, values in series.items()}
-    series["streamflow"] = _gauge(land, series["discharge"], seed)
-    ds = land.to_xarray().assign_coords(date=dates[dates >= first])
-    return ds.assign({name: (("basin", "date"), values) for name, values in series.items()})
-
-
-def _gauge(land: pd.DataFrame, discharge: np.ndarray, seed: int) -> np.ndarray:
-    """Measured streamflow (basin, day): 5 % noise, and gaps of days to weeks in most records."""
-    measured = np.empty_like(discharge)
-    days = discharge.shape[1]
-    for row, number in enumerate(land["number"]):
-        rng = np.random.default_rng([seed, number, 2])
-        measured[row] = (discharge[row] * np.exp(0.05 * rng.standard_normal(days))).round(6)
+    series["streamflow"] = measured = series["discharge"].copy()
+    for row, number in enumerate(land["number"]):  # 5 % noise, and gaps of days to weeks in most records
+        rng, days = np.random.default_rng([seed, number, 2]), measured.shape[1]
+        measured[row] = (measured[row] * np.exp(0.05 * rng.standard_normal(days))).round(6)
         for _ in range(rng.poisson(days / 1800) + (number == 1)):
             begin = rng.integers(days)
             measured[row, begin : begin + 1 + int(rng.exponential(15))] = np.nan
-    return measured
+    ds = land.to_xarray().assign_coords(date=dates[dates >= first])
+    return ds.assign({name: (("basin", "date"), values) for name, values in series.items()})
 
 
 def attributes(ds: xr.Dataset) -> pd.DataFrame:
@@ -293,24 +275,24 @@ def _write_attributes(root: Path, table: pd.DataFrame) -> None:
     table = table.set_axis("camels_" + table.index, axis=0).rename_axis("gauge_id")
     climate = table[CLIMATE.split()].drop(columns="p_seasonality")
     climate[["high_prec_freq", "low_prec_freq"]] /= 365.25  # shares of days there
-    write_csv(root / "caravan/attributes/camels/attributes_caravan_camels.csv", climate)
     other = table[["gauge_lat", "gauge_lon", "area_gages2"]].rename(columns={"area_gages2": "area"})
-    write_csv(root / "caravan/attributes/camels/attributes_other_camels.csv", other)
+    for name, part in (("caravan", climate), ("other", other)):
+        write_csv(root / f"caravan/attributes/camels/attributes_{name}_camels.csv", part)
 
 
 def _write_basin(root: Path, basin: str, one: xr.Dataset, huc: str) -> None:
     """Forcing and streamflow as CAMELS-US has them, and the Caravan table, of one basin."""
     table, area_m2 = one.drop_vars("basin").to_dataframe(), float(one["area_m2"])
     forcing = table.assign(day=table.index.strftime("%Y %m %d 12"), snow=0.0)
-    forcing = forcing[["day", "dayl", "prcp", "srad", "snow", "tmax", "tmin", "vp"]]
-    head = f"{float(one['gauge_lat']):7.2f}\n{float(one['elev_mean']):7.2f}\n{area_m2:.0f}\n"
-    head += "Year Mnth Day Hr dayl(s) prcp(mm/day) srad(W/m2) swe(mm) tmax(C) tmin(C) vp(Pa)\n"
-    text = forcing.to_csv(sep="\t", float_format="%.2f", header=False, index=False, lineterminator="\n")
-    write_text(root / f"camels/basin_mean_forcing/daymet/{huc}/{basin}_lump_cida_forcing_leap.txt", head + text)
+    columns = "day dayl prcp srad snow tmax tmin vp".split()
+    text = f"{float(one['gauge_lat']):7.2f}\n{float(one['elev_mean']):7.2f}\n{area_m2:.0f}\n"
+    text += "Year Mnth Day Hr dayl(s) prcp(mm/day) srad(W/m2) swe(mm) tmax(C) tmin(C) vp(Pa)\n"
+    text += forcing[columns].to_csv(sep="\t", float_format="%.2f", header=False, index=False, lineterminator="\n")
+    write_text(root / f"camels/basin_mean_forcing/daymet/{huc}/{basin}_lump_cida_forcing_leap.txt", text)
 
     flow = table["streamflow"] * area_m2 * 1e6 / CUBIC_MM_PER_CUBIC_FOOT / SECONDS_PER_DAY
     flag = np.where(table["tmean"] < -8, "A:e", "A")  # A:e: estimated, under ice
-    rows = [f"{q:9.6f} {a}" if q == q else "  -999.00 M" for q, a in zip(flow, flag, strict=True)]
+    rows = [f"{q:9.6f} {a}" if np.isfinite(q) else "  -999.00 M" for q, a in zip(flow, flag, strict=True)]
     days = table.index.strftime(f"{basin} %Y %m %d ")
     text = "".join(day + row + "\n" for day, row in zip(days, rows, strict=True))
     write_text(root / f"camels/usgs_streamflow/{huc}/{basin}_streamflow_qc.txt", text)
@@ -364,8 +346,7 @@ def make_demo(root: str | Path = "demo", basins: int = 30, years: int = 12, seed
     settings = {"synthetic": True, "format": 2, "basins": basins, "years": years, "seed": seed, "start": START}
     if _is_there(root, settings):
         return root
-    ds = synthetic_catchments(basins, years, seed)
-    place = root.resolve()
+    ds, place = synthetic_catchments(basins, years, seed), root.resolve()
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unfinished_", dir=place.parent) as temporary:
         made = Path(temporary) / "demo"
@@ -380,7 +361,7 @@ def make_demo(root: str | Path = "demo", basins: int = 30, years: int = 12, seed
                 place.rmdir()
             made.rename(place)
         except OSError:
-            if not _is_there(root, settings):  # else another process made it meanwhile
+            if not _is_there(root, settings):  # made meanwhile by another process
                 raise
     return root
 

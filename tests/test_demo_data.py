@@ -30,13 +30,10 @@ def small(tmp_path_factory):
     return demo_data.make_demo(root, basins=6, years=2, seed=5), demo_data.synthetic_catchments(6, 2, 5)
 
 
-def one_basin(**changed):
-    land = demo_data.catchments(1, 1)
-    return land.assign(**changed)
-
-
-def constant(value, days):
-    return np.full((days, 1), float(value))
+def run(days, prcp, tmean, pet=0.0, cover=0.0, **changed):
+    """The conceptual model of one catchment: daily series, or constants for a number of days; its stores and fluxes."""
+    *series, _ = np.broadcast_arrays(prcp, tmean, pet, cover, np.empty(days))
+    return demo_data.water(demo_data.catchments(1, 1).assign(**changed), *(values[:, None] for values in series))
 
 
 def test_water_balance_closes_for_each_basin_day_and_store(ds):
@@ -61,34 +58,29 @@ def test_snow_falls_only_where_it_is_cold(ds):
     assert (ds.snowfall.values[ds.tmean.values >= 2] == 0).all()
     cold = ds.tmean.values <= 0
     np.testing.assert_array_equal(ds.snowfall.values[cold], ds.prcp.values[cold])
-    snow = ds.swe.mean("date")
-    assert (snow[ds.climate == "warm and wet"] < 0.1).all()
-    assert (snow[ds.climate == "snow-dominated"] > 20).all()
 
 
 def test_degree_days_melt_what_fell():
     """Ten days of 3 mm at -5 degrees make 30 mm of snow; at +2 degrees 4 mm/degree/day take 8 mm a day."""
-    tmean = np.concatenate([constant(-5, 10), constant(2, 5)])
-    prcp = np.concatenate([constant(3, 10), constant(0, 5)])
-    out = demo_data.water(one_basin(degree_day=4.0), prcp, tmean, 0 * prcp, 0 * prcp)
+    out = run(15, [3.0] * 10 + [0] * 5, [-5.0] * 10 + [2] * 5, degree_day=4.0)
     np.testing.assert_allclose(out["swe"][:, 0], [3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 22, 14, 6, 0, 0], atol=1e-12)
     np.testing.assert_allclose(out["melt"][10:, 0], [8, 8, 8, 6, 0], atol=1e-12)
 
 
 def test_routing_store_is_linear():
     """One store with a residence time of k days passes on the share 1 - exp(-1/k) of what it holds."""
-    out = demo_data.water(one_basin(residence=2.0), constant(20, 30), *[constant(v, 30) for v in (10, 1, 0.5)])
+    out = run(30, 20.0, 10.0, 1.0, 0.5, residence=2.0)
     np.testing.assert_allclose(out["discharge"] / (out["discharge"] + out["routing"]), 1 - np.exp(-0.5), rtol=1e-12)
 
 
 def test_flood_fills_the_pores_and_drought_ends_at_the_wilting_point():
     """300 mm/day fill every layer to the porosity, and the rest runs off; 60 mm/day of thirst empty the upper one."""
-    land = one_basin(infiltration_capacity=1e9, interflow_rate=0.0, beta=50.0)
-    pores, wilted = land.soil_porosity.iloc[0] * demo_data.DEPTHS, land.wilting.iloc[0] * demo_data.DEPTHS
-    out = demo_data.water(land, *[constant(v, 200) for v in (300, 10, 0, 0)])
+    land = demo_data.catchments(1, 1).iloc[0]
+    pores, wilted = land["soil_porosity"] * demo_data.DEPTHS, land["wilting"] * demo_data.DEPTHS
+    out = run(200, 300.0, 10.0, infiltration_capacity=1e9, interflow_rate=0.0, beta=50.0)
     assert all((out[name] <= full + 1e-9).all() for name, full in zip(SOIL, pores, strict=True))
     assert out["soil_water_1"][-1, 0] > 0.9 * pores[0] and out["surface_runoff"][-1, 0] > 200
-    out = demo_data.water(one_basin(), *[constant(v, 1000) for v in (0, 25, 60, 0.5)])
+    out = run(1000, 0.0, 25.0, 60.0, 0.5)
     assert (out["soil_water_1"] >= wilted[0] - 1e-9).all()
     assert out["evapotranspiration"][-1, 0] < 0.02 * out["evapotranspiration"][0, 0]
 
@@ -120,7 +112,9 @@ def test_climates_differ_as_named(ds):
     wet, temperate, dry, snowy = (table.groupby(ds.climate.values).median().loc[name] for name in CLIMATES)
     assert wet.aridity < 1 < 2 < dry.aridity and wet.aridity < temperate.aridity < dry.aridity
     assert wet.runoff_ratio > temperate.runoff_ratio > dry.runoff_ratio
-    assert snowy.frac_snow > 0.4 and wet.frac_snow < 0.01
+    snow = ds.swe.mean("date")
+    assert snowy.frac_snow > 0.4 and (snow[ds.climate == "snow-dominated"] > 20).all()
+    assert wet.frac_snow < 0.01 and (snow[ds.climate == "warm and wet"] < 0.1).all()
 
 
 def test_streamflow_is_discharge_with_noise_and_gaps(ds):
@@ -142,7 +136,7 @@ def test_numbers_out_of_range_are_named(wrong):
         demo_data.synthetic_catchments(*wrong)
 
 
-def test_layout(small):
+def test_layout_and_that_it_is_said_to_be_synthetic(small):
     root, _ = small
     ids = ["96000001", "97000002", "98000003", "99000004", "96000005", "97000006"]
     folders = ["96", "96", "98", "99", "96", "97"]  # the second catchment lies in another HUC's folder
@@ -156,20 +150,16 @@ def test_layout(small):
             f"caravan/timeseries/csv/camels/camels_{basin}.csv",
         }
     assert {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()} == expected
-
-
-def test_the_demo_says_that_it_is_synthetic(small):
-    root, _ = small
     words = (root / "README.txt").read_text("utf-8")
-    assert words.startswith("These data are SYNTHETIC.") and "96......" in words
+    assert words.startswith("These data are SYNTHETIC.") and files.read_json(root / "demo.json")["synthetic"] is True
     assert words.endswith("python -m reading.demo_data --seed 5 --basins 6 --years 2\n")
-    assert files.read_json(root / "demo.json")["synthetic"] is True
 
 
-def test_forcing_file(small):
+def test_forcing_and_streamflow_files(small):
     root, ds = small
+    one = ds.sel(basin="97000002")  # whose folder bears another number
     path = root / "camels/basin_mean_forcing/daymet/96/97000002_lump_cida_forcing_leap.txt"
-    lines, one = path.read_text("utf-8").splitlines(), ds.sel(basin="97000002")
+    lines = path.read_text("utf-8").splitlines()
     head = [float(one.gauge_lat), float(one.elev_mean), float(one.area_m2)]
     np.testing.assert_allclose([float(line) for line in lines[:3]], head, rtol=0, atol=0.005)
     assert lines[3] == "Year Mnth Day Hr dayl(s) prcp(mm/day) srad(W/m2) swe(mm) tmax(C) tmin(C) vp(Pa)"
@@ -177,15 +167,15 @@ def test_forcing_file(small):
     values = np.array([line.split() for line in lines[4:]], float)
     assert values.shape == (730, 11) and (values[:, 7] == 0).all()
     np.testing.assert_allclose(values[:, 4], one.dayl, rtol=0, atol=1e-9)
+    forcing = hydrodata_tf.load_forcing(root, "97000002")
+    for name in ("prcp", "tmin", "tmax", "srad", "vp"):
+        np.testing.assert_allclose(forcing[name], one[name], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(hydrodata_tf.load_streamflow(root, "97000002"), one.streamflow, rtol=1e-5, atol=1e-6)
 
-
-def test_streamflow_file(small):
-    root, ds = small
-    one = ds.sel(basin="96000001")
     rows = (root / "camels/usgs_streamflow/96/96000001_streamflow_qc.txt").read_text("utf-8").splitlines()
     rows = [row.split() for row in rows]
     assert len(rows) == 730 and rows[0][:4] == ["96000001", "2001", "10", "01"]
-    missing = np.isnan(one.streamflow.values)
+    missing = np.isnan(ds.sel(basin="96000001").streamflow.values)
     assert missing.any() and [row[4] == "-999.00" for row in rows] == missing.tolist()
     assert [row[5] == "M" for row in rows] == missing.tolist() and {row[5] for row in rows} <= {"M", "A", "A:e"}
 
@@ -217,6 +207,9 @@ def test_attribute_files(small):
     assert (every.nunique() == 6).sum() >= 25 and every.index.tolist() == sorted(ds.basin.values)
     np.testing.assert_allclose(every[["sand_frac", "silt_frac", "clay_frac"]].sum(axis=1), 100)
     np.testing.assert_allclose(every["max_water_content"], every["soil_porosity"] * every["soil_depth_statsgo"])
+    table = hydrodata_tf.load_attributes(root, ds.basin.values.tolist())
+    assert table.shape == (6, 27) and table.notna().all(axis=None)
+    np.testing.assert_allclose(table["frac_forest"], ds["frac_forest"], rtol=1e-6)
     one = ds.sel(basin=every.index)
     np.testing.assert_allclose(every["p_mean"], one.prcp.mean("date"))
     np.testing.assert_allclose(every["frac_snow"], one.prcp.where(one.tmean < 0).sum("date") / one.prcp.sum("date"))
@@ -225,9 +218,8 @@ def test_attribute_files(small):
     caravan, other = (pd.read_csv(folder / f"attributes_{n}_camels.csv", index_col=0) for n in ("caravan", "other"))
     assert caravan.index.tolist() == other.index.tolist() == [f"camels_{basin}" for basin in every.index]
     assert list(caravan) == [name for name in read["clim"] if name != "p_seasonality"]
-    np.testing.assert_allclose(
-        caravan, every[list(caravan)] / np.where(caravan.columns.str.endswith("_freq"), 365.25, 1)
-    )
+    year = np.where(caravan.columns.str.endswith("_freq"), 365.25, 1)
+    np.testing.assert_allclose(caravan, every[list(caravan)] / year)
     np.testing.assert_allclose(other, every[["gauge_lat", "gauge_lon", "area_gages2"]])
 
 
@@ -240,38 +232,22 @@ def test_same_files_however_many_catchments(small, tmp_path):
         assert path.read_bytes() == (root / path.relative_to(other)).read_bytes()
 
 
-def test_readers_read_what_was_simulated(small):
-    root, ds = small
-    one = ds.sel(basin="97000002")  # whose folder bears another number
-    forcing = hydrodata_tf.load_forcing(root, "97000002")
-    for name in ("prcp", "tmin", "tmax", "srad", "vp"):
-        np.testing.assert_allclose(forcing[name], one[name], rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(hydrodata_tf.load_streamflow(root, "97000002"), one.streamflow, rtol=1e-5, atol=1e-6)
-    table = hydrodata_tf.load_attributes(root, ds.basin.values.tolist())
-    assert table.shape == (6, 27) and table.notna().all(axis=None)
-    np.testing.assert_allclose(table["frac_forest"], ds["frac_forest"], rtol=1e-6)
-
-
-def test_a_second_call_writes_nothing(small):
+def test_a_folder_is_filled_if_empty_and_else_left_alone(small, tmp_path):
     root, _ = small
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     assert demo_data.make_demo(root, basins=6, years=2, seed=5) == root
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
-
-
-def test_a_folder_with_something_else_is_left_alone(tmp_path):
-    (tmp_path / "thesis.txt").write_text("years of work", "utf-8")
-    for place in (tmp_path, tmp_path / "thesis.txt"):
+    thesis = tmp_path / "work" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("years of work", "utf-8")
+    for place in (thesis.parent, thesis):
         with pytest.raises(InputError, match="not a demo folder; name a new folder"):
             demo_data.make_demo(place, 1, 1)
-    assert (tmp_path / "thesis.txt").read_text("utf-8") == "years of work"
-
-
-def test_an_empty_folder_is_filled_and_other_settings_are_refused(tmp_path):
-    root = demo_data.make_demo(tmp_path, 1, 1)
-    assert (root / "README.txt").exists()
+    assert thesis.read_text("utf-8") == "years of work"
+    thesis.unlink()
+    assert (demo_data.make_demo(thesis.parent, 1, 1) / "README.txt").exists()
     with pytest.raises(InputError, match=r"demo of other settings \(basins 1, seed 1\)"):
-        demo_data.make_demo(root, 2, 1, 6)
+        demo_data.make_demo(thesis.parent, 2, 1, 6)
 
 
 def test_failure_midway_leaves_nothing(tmp_path, monkeypatch):

@@ -72,15 +72,12 @@ def test_packed_numbers_are_those_of_the_files_to_half_a_step(made, files, demo)
         assert np.nanmax(abs(values - wanted) - half * 1.001) < 1e-6
 
 
-def test_missing_constant_and_empty_series_are_packed():
+def test_missing_constant_and_empty_series_are_packed_and_noise_takes_its_bits():
     series = [[1.0, np.nan, 2.0, -3.0], [np.nan] * 4, [7.5] * 4, [0.0, 65534.0, 1.0, 2.0]]
     text, scales = page.pack(series)
     values, half = unpack(text, scales)
     np.testing.assert_allclose(values, series, atol=half.max())
     assert scales[0] == [-3.0, 5 / 65534] and scales[2] == [7.5, 0.0] and scales[3] == [0.0, 1.0]
-
-
-def test_noise_takes_no_more_than_its_bits():
     text, _ = page.pack(np.random.default_rng(1).normal(size=(17, 1461)))
     assert len(text) < 17 * 1461 * 2 * 4 / 3 * 1.01
 
@@ -118,11 +115,11 @@ def test_the_states_that_carry_the_concepts_unless_basins_are_named(run_dir, tmp
     monkeypatch.setattr(page, "STATES", 2)
     settings = LSTM_output_Cn.Settings(run_dir=str(run_dir), out_dir=str(tmp_path), format="page")
     LSTM_output_Cn.main(settings)
-    content, packs = content_of(tmp_path / "Cn.html")
+    content, _ = content_of(tmp_path / "Cn.html")
     assert content["states"] == content["order"][:2] and len(content["order"]) == 6 and not content["gates"]
     assert len(content["basins"][0]["scales"]) == 1 + 3 * 2 + 2
     LSTM_output_Cn.main(replace(settings, basins=(content["basins"][2]["id"],)))
-    one, packs = content_of(tmp_path / "Cn.html")
+    one, _ = content_of(tmp_path / "Cn.html")
     assert one["states"] == one["order"] and [b["id"] for b in one["basins"]] == [content["basins"][2]["id"]]
 
 
@@ -280,9 +277,8 @@ def test_a_zoom_holds_for_all_panels_and_the_next_basin_until_a_double_click(mad
     until(tab, f"({shown})()[0] > '{whole[0]}'")
     zoomed = tab.evaluate(shown)
     assert whole[0] < zoomed[0] < zoomed[1] < whole[1]
-    assert tab.evaluate(
-        "Object.keys(document.getElementById('panels')._fullLayout).filter((k) => /^xaxis/.test(k))"
-    ) == ["xaxis"]
+    axes = "Object.keys(document.getElementById('panels')._fullLayout).filter((key) => /^xaxis/.test(key))"
+    assert tab.evaluate(axes) == ["xaxis"]  # of all panels
     tab.keyboard.press("ArrowDown")
     drawn(tab, 2)
     assert tab.evaluate(shown) == zoomed

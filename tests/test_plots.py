@@ -45,13 +45,14 @@ def a_history(targets=("streamflow", "swe"), epochs=30):
     return pd.DataFrame(table | {"learning_rate": 0.005 / epoch})
 
 
-def a_panel(title="01022500: good", concepts=("swe", "soil_moisture_1"), **changed):
-    found = [dict(name=name, units="mm", observed=wave(i), simulated=wave(i + 0.1)) for i, name in enumerate(concepts)]
-    return dict(title=title, dates=DATES, observed=wave(), simulated=wave(0.2), concepts=found) | changed
-
-
 def probed(count):
     return [dict(name=f"layer_{i}", units="mm", observed=wave(i), probed=wave(i + 0.1)) for i in range(count)]
+
+
+def one(title, name, observed, **more):
+    """The rows of one panel of `plots.series`."""
+    units = "mm/day" if name == "streamflow" else "mm"
+    return pd.DataFrame(dict(title=title, name=name, units=units, date=DATES, observed=observed, **more))
 
 
 def lines(axes):
@@ -86,23 +87,21 @@ CONTROLS = pd.DataFrame([("swe", "cell states", "NSE", 0.8, 0.7, 0.9), ("swe", "
                         columns=["concept", "reader", "metric", "median", "low", "high"])  # fmt: skip
 COLOURS = {"cell states": "#D55E00", "a shuffled year": "#666666", "one basin": "#009E73"}
 SKILL = pd.DataFrame({"concept": "swe", "reader": ["cell states"] * 3 + ["weather"], "NSE": [0.2, NAN, 0.6, -0.3]})
-READ = pd.concat(pd.DataFrame({"title": title, "concept": "swe", "units": "mm", "date": DATES, "observed": wave(),
-                               "cell states": wave(1), "weather": wave(2)}) for title in ("best", "worst"))  # fmt: skip
-STATE = pd.DataFrame({"title": "cn_7", "concept": "swe", "units": "mm", "date": DATES, "state": wave(1),
-                      "observed": wave()})  # fmt: skip
+LINES = {"simulated": plots.SIMULATED, "read in: states": plots.PROBED}
+SERIES = pd.concat(one(title, name, wave(), **{line: wave(1)}) for title in ("01022500: good", "b", "c")
+                   for name, line in (("streamflow", "simulated"), ("swe", "read in: states"),
+                                      ("soil_moisture_1", "read in: states")))  # fmt: skip
 CHANGE = pd.DataFrame({"title": "swe +3 mm", "moved": "swe", "response_of": ["streamflow"] * 9 + ["swe"] * 9,
                        "units": ["mm/day"] * 9 + ["mm"] * 9, "day_after": [*range(1, 10)] * 2, "low": 1.75,
                        "median": 2.5, "high": 3.75, "random": 2.0})  # fmt: skip
 FIGURES = {
     "history": (a_history(),),
     "score_distribution": ({"streamflow": np.linspace(0, 1, 20)}, "NSE"),
-    "hydrographs": ([a_panel(), a_panel("b"), a_panel("c")],),
+    "series": (SERIES, LINES),
     "score_map": (np.linspace(-120, -70, 5), np.linspace(30, 45, 5), np.linspace(-1, 1, 5), "NSE"),
     "states": (DATES, np.stack([wave(), wave(1)], 1), ["cn_3", "cn_8"], probed(2), "a basin"),
     "probe_controls": (CONTROLS, COLOURS),
     "probe_distributions": (SKILL, "NSE", {"cell states": "#D55E00"}),
-    "probe_series": (READ, {"cell states": "#D55E00", "weather": "#56B4E9"}),
-    "best_cell_states": (STATE,),
     "interventions": (CHANGE,),
 }
 
@@ -123,7 +122,7 @@ def test_history_draws_parts_scores_and_rate(draw):
     table = a_history()
     table.loc[::2, "val_NSE_streamflow"] = NAN
     figure = draw("history", table)
-    loss, rate, score = figure.axes
+    loss, score, rate = figure.axes
     assert_array_equal(drawn(loss), table[["loss", "streamflow_loss", "swe_loss"]].T)
     assert loss.get_yscale() == "log"
     validated = lines(score)[0]  # epochs without validation are joined over
@@ -138,8 +137,8 @@ def test_history_draws_parts_scores_and_rate(draw):
 def test_history_of_one_epoch_is_a_dot_and_not_an_invisible_line(draw):
     figure = draw("history", a_history(epochs=1).assign(val_NSE_swe=-3.0))
     assert any(line.get_marker() == "." for line in figure.axes[0].get_lines())
-    assert all(tick == round(tick) for tick in figure.axes[2].get_xticks())
-    assert figure.axes[2].get_ylim() == (-0.5, 1) and shows(figure, "below −0.5 not shown")
+    assert all(tick == round(tick) for tick in figure.axes[1].get_xticks())
+    assert figure.axes[1].get_ylim() == (-0.5, 1) and shows(figure, "below −0.5 not shown")
 
 
 LOST = a_history().assign(loss=NAN, streamflow_loss=NAN, swe_loss=NAN, val_NSE_swe=NAN, val_NSE_streamflow=NAN)
@@ -148,8 +147,8 @@ SIZES = [
     ("history", (a_history([f"concept_{i}" for i in range(20)]),), "concept 19"),
     ("history", (LOST,), "swe"),
     ("history", (a_history(()).assign(loss=-1.0),), "all"),
-    ("hydrographs", ([a_panel("a", ())],), "mm"),
-    ("hydrographs", ([a_panel("a", [f"concept_{k}" for k in range(20)])],), "concept 19"),
+    ("series", (one("a", "streamflow", wave(), simulated=wave(1)), LINES), "mm/day"),
+    ("series", (pd.concat(one("a", f"concept_{k}", NOTHING) for k in range(20)), LINES), "concept 19"),
     *(("states", (DATES, NOTHING[:, None], ["cn_1"], concepts, "title"), "cn_1") for concepts in ([], BLIND)),
     ("score_map", ([-70.0], [45.0], [0.5], "NSE"), "1 basin, median NSE 0.5"),
     ("score_map", ([-70.0, -71], [45.0, 44], [NAN, NAN], "NSE"), "no basin has a value"),
@@ -190,27 +189,23 @@ def test_distribution_of_many(draw):
     assert figure.axes[0].get_window_extent().height > 1.5 * figure.dpi  # the legend does not press the curves flat
 
 
-def test_hydrographs_draw_each_basin_and_concept(draw):
+def test_series_draw_each_basin_and_variable(draw):
     gap = wave()
     gap[10:20] = NAN
     gap[15] = 9.0
-    first = a_panel(observed=gap)
-    figure = draw("hydrographs", [first, a_panel("median", ("swe",)), a_panel("bad $\\frac$", ("soil_moisture_1",))])
+    changed = SERIES["title"].eq("01022500: good") & SERIES["name"].eq("streamflow")
+    figure = draw("series", SERIES.assign(observed=SERIES["observed"].mask(changed, np.tile(gap, 9))), LINES)
     grid = np.array(figure.axes).reshape(3, 3)
-    observed, simulated = lines(grid[0, 0])
-    assert_array_equal(drawn(grid[0, 0]), [gap, wave(0.2)])
-    assert_array_equal(date2num(observed.get_xdata()), date2num(DATES.to_pydatetime()))
-    assert observed.get_color() == "black" and simulated.get_color() == plots.SIMULATED
+    assert_array_equal(drawn(grid[0, 0]), [gap, wave(1)])
     (alone,) = (line for line in grid[0, 0].get_lines() if line.get_marker() == ".")
     assert alone.get_ydata().tolist() == [9.0] and alone.get_xdata()[0] == np.datetime64("2004-10-16")
-    assert_array_equal(drawn(grid[2, 0]), [wave(1), wave(1.1)])
-    assert_array_equal(drawn(grid[2, 2])[0], wave(0))  # in the row of its name
-    assert lines(grid[1, 2]) == lines(grid[2, 1]) == []
-    assert shows(figure, "streamflow (mm/day)", "swe\n(mm)", "soil moisture 1\n(mm)", "01022500: good", "bad $\\frac$")
-    assert texts(figure).count("not a concept of this basin") == 2 and shows(figure, "observed")
-    first["concepts"][0]["observed"] = NOTHING
-    figure = draw("hydrographs", [first | {"observed": NOTHING, "simulated": NOTHING}])
-    assert texts(figure).count("no observations") == 2
+    assert_array_equal(date2num(lines(grid[0, 0])[0].get_xdata()), date2num(DATES.to_pydatetime()))
+    for axes, colour in zip(grid[:, 2], ("simulated", *["read in: states"] * 2), strict=True):
+        assert_array_equal(drawn(axes), [wave(), wave(1)])
+        assert [line.get_color() for line in lines(axes)] == ["black", LINES[colour]]
+    assert shows(figure, "streamflow\n(mm/day)", "soil moisture 1\n(mm)", "01022500: good", "observed", *LINES)
+    figure = draw("series", one("bad $\\frac$", "swe", NOTHING, simulated=NOTHING), LINES)
+    assert shows(figure, "no observations", "bad $\\frac$")
 
 
 def test_map_puts_dots_where_basins_are(draw):
@@ -257,14 +252,6 @@ def test_probe_figures_draw_the_numbers_given(draw):
     distribution = draw("probe_distributions", *FIGURES["probe_distributions"])
     (curve,) = lines(distribution.axes[0])
     assert curve.get_xdata()[1:].tolist() == [0.2, 0.6] and shows(distribution, "swe (2 basins)", "cell states")
-
-    series = draw("probe_series", *FIGURES["probe_series"])
-    assert_array_equal(drawn(series.axes[1]), [wave(), wave(1), wave(2)])
-    assert [line.get_color() for line in lines(series.axes[0])] == ["black", "#D55E00", "#56B4E9"]
-    assert shows(series, "worst", "swe\n(mm)", "read in: weather")
-
-    state, observed = draw("best_cell_states", STATE).axes
-    assert_array_equal([*drawn(state), *drawn(observed)], [wave(1), wave()])
 
     moved = draw("interventions", CHANGE)
     assert [lines(axes)[0].get_color() for axes in moved.axes] == [plots.SIMULATED, plots.PROBED]

@@ -36,24 +36,19 @@ def red_noise(rng, days, number, memory=0.9):
     return series.astype(np.float32)
 
 
-def scored(make_concept, seed):
-    """Median scores by (split, reader) for a concept that `make_concept(states, forcing, rng)` makes."""
-    rng, features, concepts = np.random.default_rng(seed), [], []
+def scored(make, seed):
+    """Fits, medians by (split, reader) and scores of the concept and states that `make(states, forcing, rng)` gives."""
+    rng, parts, concepts = np.random.default_rng(seed), [], []
     spans = [pd.date_range("2001-01-01", "2004-12-31"), pd.date_range("2005-01-01", "2006-12-31")]
     for dates in spans:
         states, other = red_noise(rng, len(dates), STATES), red_noise(rng, len(dates), STATES)
         forcing = red_noise(rng, len(dates), 3, memory=0.3)
-        concept = make_concept(states, forcing, rng)
-        concepts.append(concept if concept.ndim == 2 else concept[..., 0])
-        states = states if concept.ndim == 2 else concept[..., 1:]
+        concept, states = make(states, forcing, rng)
         means = probes.trailing_means(forcing, LSTM_probe.WINDOWS)
-        features.append({REAL: states, UNTRAINED: other, WEATHER: np.concatenate([forcing, means], axis=2)})
-
-    def batches(period, name):
-        for basins in (slice(0, 4), slice(4, None)):
-            target = concepts[period][basins]
-            yield Batch(basins, features[period][name][basins], target[..., None], np.ones(target.shape, bool))
-
+        features = {REAL: states, UNTRAINED: other, WEATHER: np.concatenate([forcing, means], axis=2)}
+        concepts.append(concept)
+        parts.append({name: [Batch(b, v[b], concept[b][..., None], np.ones(concept[b].shape, bool))
+                             for b in (slice(0, 4), slice(4, None))] for name, v in features.items()})  # fmt: skip
     names, readings = np.array([f"{b:08d}" for b in range(BASIN_COUNT)]), {}
 
     def keep(reader, concept, basins, reading):
@@ -61,10 +56,9 @@ def scored(make_concept, seed):
 
     readers, fold = [REAL, SPARSE, UNTRAINED, WEATHER, SHIFTED, SEASON], probes.fold_of_basins(names, 0)
     table = probes.Readings(["store"], readers, fold, *spans, keep)
-    table.add(REAL, batches(0, REAL), batches(1, REAL), extra=(SPARSE, SHIFTED))
-    for reader in (UNTRAINED, WEATHER):
-        table.add(reader, batches(0, reader), batches(1, reader))
-    table.add_season(batches(1, REAL))
+    for reader, extra in ((REAL, (SPARSE, SHIFTED)), (UNTRAINED, ()), (WEATHER, ())):
+        table.add(reader, parts[0][reader], parts[1][reader], extra=extra)
+    table.add_season(parts[1][REAL])
     scores = table.scores(names, {"store": np.ones(BASIN_COUNT, bool)}, "too little")
     known = scores[(scores["split"] == PERIOD) & (scores["reader"] == REAL)].set_index("basin")
     error = ((readings[REAL] - concepts[1]) ** 2).sum(axis=1)
@@ -75,7 +69,7 @@ def scored(make_concept, seed):
 
 def test_a_planted_concept_is_recovered_and_no_control_scores():
     weights = np.array([3.0, 0, -2, 0, 0, 1])
-    table, median, scores = scored(lambda c, x, rng: c @ weights + 50 + 0.1 * rng.standard_normal(c.shape[:2]), 1)
+    table, median, scores = scored(lambda c, x, rng: (c @ weights + 50 + 0.1 * rng.standard_normal(c.shape[:2]), c), 1)
     found = table.fits["store", REAL].every
     np.testing.assert_allclose(found.weights, weights, atol=0.02)
     assert found.intercept == pytest.approx(50, abs=0.02)
@@ -92,8 +86,7 @@ def test_a_planted_concept_is_recovered_and_no_control_scores():
 def test_a_concept_of_the_weather_alone_is_caught_by_the_inputs():
     def wet(c, x, rng):
         means = probes.trailing_means(x, (30,))[..., :1]
-        states = np.concatenate([means + 0.01 * rng.standard_normal(means.shape), c[..., 1:]], axis=2)
-        return np.concatenate([10 * means, states], axis=2)  # the concept, then states that hold it
+        return 10 * means[..., 0], np.concatenate([means + 0.01 * rng.standard_normal(means.shape), c[..., 1:]], axis=2)
 
     _, median, _ = scored(wet, 2)
     for split in (PERIOD, BASINS):
@@ -102,23 +95,13 @@ def test_a_concept_of_the_weather_alone_is_caught_by_the_inputs():
         assert median.loc[(split, UNTRAINED), "NSE"] < 0.05
 
 
-def test_noise_scores_nothing():
-    _, median, _ = scored(lambda c, x, rng: rng.standard_normal(c.shape[:2]), 3)
-    readers = median.index.get_level_values("reader")
-    assert abs(median["r"].dropna()).max() < 0.06
-    # Noise has noise in its day-of-year mean, which loses against nothing in it.
-    scores = median.loc[readers != SEASON, ["NSE", "NSE anomaly", "NSE deseasonalised"]]
-    assert scores.to_numpy().max() < 0.02 and scores.to_numpy().min() > -0.15
-
-
 def test_other_basins_are_scored_without_having_been_seen():
     """A level that only its own basin's record tells is read in that basin's group, and lost when it is left out."""
     level = np.arange(BASIN_COUNT) ** 2.0
 
     def offset(c, x, rng):
         tags = np.repeat(np.eye(BASIN_COUNT)[:, None], c.shape[1], axis=1)
-        concept = c[..., :1] + level[:, None, None]
-        return np.concatenate([concept, c[..., :1], tags], axis=2).astype(np.float32)
+        return c[..., 0] + level[:, None], np.concatenate([c[..., :1], tags], axis=2).astype(np.float32)
 
     _, median, _ = scored(offset, 4)
     assert median.loc[(PERIOD, REAL), "NSE"] > 0.95
@@ -138,8 +121,6 @@ def test_ridge_is_scikit_learns():
     found = probes.ridge(gram, 0.03)
     np.testing.assert_allclose(found.weights, np.append(expected.coef_[:4] / scale[:4], 0), rtol=1e-8)
     np.testing.assert_allclose(rows @ found.weights + found.intercept, expected.predict((rows - rows.mean(0)) / scale))
-    error = ((target - rows @ found.weights - found.intercept) ** 2).sum()
-    assert probes.squared_error(gram, found) == pytest.approx(error, rel=1e-8)
     none = probes.moments(x, np.full(y.shape, np.nan))
     assert np.isnan(probes.fit(np.stack([none, none])).weights).all()
 
@@ -250,16 +231,6 @@ def test_changes_of_the_states():
     np.testing.assert_allclose(abs(line[:, 0]), 1, atol=1e-4)
 
 
-def test_the_best_cell_state_is_shown_where_its_r_has_the_median_size():
-    r = np.array([[0.9], [-0.8], [0.1], [0.5], [-0.3]])
-    found = probes.Probe(np.ones(1), 0.0, 0.0)
-    table = SimpleNamespace(concepts=["store"], fits=dict.fromkeys([("store", REAL), ("store", SPARSE)],
-                            probes.Fits(found, [])))  # fmt: skip
-    statistics = cell_states.CellStateStatistics({"store": r}, np.ones(1), np.ones(1), np.ones(1), np.ones((1, 1)))
-    found, best = report.cell_state_tables(table, statistics, {"store": np.ones(5, bool)})
-    assert best.loc["store"].to_dict() == {"unit": 1, "basin": 3, "r": 0.5} and found["median_r"].tolist() == [0.1]
-
-
 def test_statistics_of_cell_states_by_hand():
     assert cell_states.memory_days(np.log(0.9)) == pytest.approx(9.4912, abs=1e-4)
     assert cell_states.memory_days(np.array([0.0]))[0] > 1e8  # a gate that never closes
@@ -272,21 +243,15 @@ def test_statistics_of_cell_states_by_hand():
     assert found.covariance == pytest.approx(1)  # each basin's states lie 1 from their mean
     assert found.memory_days == pytest.approx(-2 / (np.log(0.9) + np.log(0.5)))
     assert found.memory_stored_days == pytest.approx(-10 / (3 * np.log(0.9) + 7 * np.log(0.5)))
-    rng = np.random.default_rng(3)
-    x, y = rng.standard_normal((2, 40, 3)), rng.standard_normal((2, 40))
-    x[1, :, 2], y[0, :10] = 4, np.nan
-    r = cell_states.correlations(x, y)
-    assert r[0, 1] == pytest.approx(np.corrcoef(x[0, 10:, 1], y[0, 10:])[0, 1]) and np.isnan(r[1, 2])
+    changing, constant = np.arange(8.0).reshape(2, 4), np.ones((2, 4))
+    r = cell_states.correlations(np.stack([changing, constant], axis=2), changing)
+    np.testing.assert_allclose(r, [[1, np.nan]] * 2)
 
 
 def test_late_winter_is_half_a_year_later_in_the_south():
     starts = np.array(["2004-01-01", "2004-04-01", "2004-10-01"], "datetime64[D]")
     found = interventions.seasons(np.array([45.0, -45]), starts, 3)
     assert found["late winter"].tolist() == [[False, True, False], [False, False, True]] and found["all"].all()
-    outcome = {"store": np.arange(12.0).reshape(2, 2, 3, 1)}  # two changes, two basins, three days
-    changes, chosen = {"one": [0], "other": [0]}, np.array([[True, False, True]])
-    means = interventions.mean_responses(changes, outcome, [1], chosen)
-    assert means["one"]["store"].tolist() == [[[4]]] and means["other"]["store"].tolist() == [[[10]]]
 
 
 @pytest.fixture(scope="module")
@@ -307,18 +272,13 @@ def bucket():
 
 
 def test_a_leaky_bucket_answers_a_change_as_its_closed_form_does(bucket):
-    rng = np.random.default_rng(0)
-    forcing = abs(rng.standard_normal((3, 40, 1))).astype("float32") * 0.1
-    probe = probes.Probe(np.array([4.0, 0.0]), 10.0, 0.0)
-    h, c = np.zeros((3, 2), "float32"), np.full((3, 2), 0.6, "float32")
-    change = interventions.smallest_change(probe.weights, 2.0)
+    forcing = 0.1 * abs(np.random.default_rng(0).standard_normal((3, 20, 1))).astype("float32")
+    inflow, after, change = np.tanh(forcing[..., 0]), np.arange(1, 21), interventions.smallest_change(STORE.weights, 2)
     np.testing.assert_allclose(change, [0.5, 0])
-    ahead, none = forcing[:, 10:30], np.zeros((3, 0), "float32")
-    run_on = interventions.runner_from(StateModel(bucket), ahead, none, {"store": probe})
+    run_on = interventions.runner_from(StateModel(bucket), forcing, np.zeros((3, 0), "float32"), {"store": STORE})
+    h, c = np.zeros((3, 2), "float32"), np.full((3, 2), 0.6, "float32")
     found = interventions.responses(run_on, h, c, change[None])
-
-    after, inflow = np.arange(1, 21), np.tanh(forcing[:, 10:30, 0])
-    store = np.stack([0.6 * 0.9**k + sum(0.9 ** (k - j) * inflow[:, j - 1] for j in range(1, k + 1)) for k in after], 1)
+    store = np.stack([0.6 * 0.9**k + inflow[:, :k] @ 0.9 ** np.arange(k)[::-1] for k in after], axis=1)
     np.testing.assert_allclose(found["store"][0], np.tile(2.0 * 0.9**after, (3, 1)), atol=1e-4)
     expected = 2.0 * (np.tanh(store + 0.5 * 0.9**after) - np.tanh(store))  # 2 mm/day per unit of runoff
     np.testing.assert_allclose(found["streamflow"][0], expected, atol=1e-4)
@@ -340,6 +300,22 @@ def catchments(bucket):
         names, ["rain"], list(about), about, pd.DataFrame({"lat": 45.0, "lon": 0.0}, names),
         pd.DataFrame(index=names), arrays, np.full(basins, dates[0]), np.full(basins, len(dates)),
     )  # fmt: skip
+
+
+def test_readings_are_raised_in_the_basins_that_count_and_averaged_over_days(bucket, catchments):
+    period, counted, found = ("2002-01-01", "2003-12-31"), {"store": np.arange(6) != 2}, []
+    for days in ([10, 200], [10], [200]):
+        found.append(interventions.raise_readings(bucket, catchments, np.arange(1, 4), period, np.array(days),
+                     {"store": STORE}, {"store": 2.0}, np.eye(2), counted, 3, 0))  # fmt: skip
+    assert [curve.kind for curve in found[0]] == [interventions.SHORTEST, interventions.TOGETHER]
+    for both, one, other in zip(*found, strict=True):
+        store = both.responses["store"]
+        assert both.basins.tolist() == [1, 3] and store.shape == (4, 2, 90)
+        np.testing.assert_allclose(store[0, :, :20], [2 * 0.9 ** np.arange(1, 21)] * 2, atol=1e-4)
+        np.testing.assert_allclose(store[1:], 0, atol=1e-4)  # random changes leave the reading
+        flow = [curve.responses["streamflow"] for curve in (both, one, other)]
+        np.testing.assert_allclose(flow[0], (flow[1] + flow[2]) / 2, atol=1e-6)
+        assert abs(flow[1] - flow[2]).max() > 1e-4
 
 
 def test_exchanged_states_carry_the_flow_of_a_leaky_bucket(bucket):
@@ -395,9 +371,7 @@ def test_independent_data_of_noise_show_nothing_and_those_that_see_the_store_do(
     rmse = np.sqrt(np.nanmean((read - independent) ** 2, axis=1))
     np.testing.assert_allclose(found["RMSE reading-independent"], rmse, rtol=1e-6)
     assert (found["r deseasonalised reading-independent"] > 0.8).all() and (found["partial r"] > 0.2).all()
-    told = independent_data.nearness(
-        learned + 0.3 * errors[0], learned, independent, days
-    )  # knows only what it was told
+    told = independent_data.nearness(learned + 0.3 * errors[0], learned, independent, days)  # knows what it was told
     assert (told["r deseasonalised reading-independent"] > 0.8).all() and abs(told["partial r"].median()) < 0.1
     noise = independent_data.nearness(read, learned, 3 * errors[2], days)
     assert (abs(noise[["r reading-independent", "partial r"]].median()) < 0.1).all()
@@ -418,8 +392,7 @@ def test_folds_do_not_depend_on_the_order_of_the_basins():
     basins = np.array([f"{b:08d}" for b in range(23)])
     fold, order = probes.fold_of_basins(basins, 7), np.random.default_rng(0).permutation(23)
     np.testing.assert_array_equal(probes.fold_of_basins(basins[order], 7), fold[order])
-    assert sorted(np.bincount(fold)) == [4, 4, 5, 5, 5]
-    assert probes.fold_of_basins(basins[:2], 7).max() == 1
+    assert sorted(np.bincount(fold)) == [4, 4, 5, 5, 5] and probes.fold_of_basins(basins[:2], 7).max() == 1
 
 
 @pytest.fixture(scope="module")
@@ -440,13 +413,20 @@ def run_dir(tmp_path_factory):
     return root
 
 
-def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
+@pytest.fixture(scope="module")
+def simulated(run_dir):
+    """Streamflow, soil4 and swe as the run simulates them in its test period."""
+    run, period = runs.load_run(run_dir / "joint"), ("2004-01-01", "2005-12-31")
+    return next(simulation.simulate(run.model(3), run.data(*period), *period))
+
+
+def test_the_script_writes_tables_series_and_figures(run_dir, simulated, capsys):
     joint, alone = str(run_dir / "joint"), str(run_dir / "alone")
     more = {"exchange_states": "swe", "independent_data": SWE}
     LSTM_probe.main(LSTM_probe.Settings(run_dir=joint, compare=alone, random_directions=2, **more))
     out = run_dir / "joint" / "probe_2004-01-01_2005-12-31"
     figures = ("controls_other_period", "controls_other_basins", "skill_anomaly", "skill_deseasonalised", "series",
-               "best_units", "interventions", "interventions_together", "independent_data", "exchange")  # fmt: skip
+               "interventions", "interventions_together", "independent_data", "exchange")  # fmt: skip
     for name in figures:
         assert (out / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
     printed = capsys.readouterr().out
@@ -471,25 +451,20 @@ def test_the_script_writes_tables_series_and_figures(run_dir, capsys):
     nse = 1 - np.nansum((reading - observed) ** 2, 1) / np.nansum((observed - np.nanmean(observed, 1)[:, None]) ** 2, 1)
     np.testing.assert_allclose(chosen["NSE"], nse, rtol=1e-4)
 
-    run, period = runs.load_run(run_dir / "joint"), ("2004-01-01", "2005-12-31")
-    (simulated,) = simulation.simulate(run.model(3), run.data(*period), *period)
-    np.testing.assert_allclose(joint, simulated.prediction[..., run.targets.index("soil4")], rtol=1e-4)
+    np.testing.assert_allclose(joint, simulated.prediction[..., 1], rtol=1e-4)
 
 
-def test_joint_probe_and_independent_data_are_converted_to_the_units_that_are_probed(run_dir):
+def test_joint_probe_and_independent_data_are_converted_to_the_units_that_are_probed(run_dir, simulated):
     """A run trained on swe in mm, probed for swe in m, beside the same snow in mm as independent data."""
     out, metres = run_dir / "metres", SWE.replace("[mm]", "*0.001[m]")
     LSTM_probe.main(LSTM_probe.Settings(run_dir=str(run_dir / "joint"), concepts=(metres,), independent_data=SWE,
                                         intervention_basins=0, out_dir=str(out)))  # fmt: skip
     assert not (out / "interventions.csv").exists()
-    run, period = runs.load_run(run_dir / "joint"), ("2004-01-01", "2005-12-31")
-    (simulated,) = simulation.simulate(run.model(3), run.data(*period), *period)
     with xr.open_dataset(out / "probe.nc") as file:
         assert file["swe_reading"].attrs["units"] == "m"
         snow, joint = file["swe_observed"].values, file["swe_reading"].sel(reader=JOINT).values
-    k = run.targets.index("swe")
-    np.testing.assert_allclose(snow, simulated.observed[..., k] / 1000, rtol=1e-6)
-    np.testing.assert_allclose(joint, simulated.prediction[..., k] / 1000, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(snow, simulated.observed[..., 2] / 1000, rtol=1e-6)
+    np.testing.assert_allclose(joint, simulated.prediction[..., 2] / 1000, rtol=1e-4, atol=1e-6)
     near = pd.read_csv(out / "independent_data.csv", index_col="reader").loc[JOINT]
     assert near["RMSE learned-independent"] < 1e-6 < near["RMSE reading-independent"] < 1
 

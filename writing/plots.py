@@ -1,12 +1,11 @@
-"""The figures, each a function from arrays to a file: training history, scores, hydrographs, maps, cell states.
+"""The figures: training history, scores, series of observed and simulated variables, maps, cell states.
 
     from writing import plots
     plots.score_distribution({"streamflow": scores["NSE"]}, "NSE", "nse.png")
 
-Each function writes the file `path`, whole or not at all, and returns the Figure. The file's ending chooses
-the format (.png, .pdf, .svg); its folder is made if need be, and no screen is needed. Series and scores are NaN where
-a value is missing. Legends stand outside the panels; what was observed is black, simulated runoff blue, and a concept
-that is read from cell states vermilion.
+Each function writes the file `path`, whole or not at all, in the format of its ending (.png, .pdf, .svg), and returns
+the Figure. Series and scores are NaN where a value is missing. What was observed is black, simulated runoff blue, and
+a concept that is read from cell states vermilion.
 """
 
 import textwrap
@@ -52,23 +51,20 @@ def history(history, path):
         One row per epoch; columns epoch, loss, `<part>_loss`, val_NSE_`<target>`, learning_rate. NaN (an epoch without
         validation) is skipped.
     """
-    parts = [name.removesuffix("_loss") for name in history if name.endswith("_loss")]
-    targets = [name.removeprefix("val_NSE_") for name in history if name.startswith("val_NSE_")]
-    names = list(dict.fromkeys(parts + targets))  # a part and its score are drawn alike, and named once in the legend
-    look = {name: _line(number) for number, name in enumerate(names)}
-    figure = Figure(figsize=(7.2, 3.3 + 0.16 * (len(names) // 4 + 1)), layout="constrained")
-    grid = figure.add_gridspec(2, 2, height_ratios=(2.6, 1))
-    loss_axes, rate_axes, score_axes = (figure.add_subplot(place) for place in (grid[0, 0], grid[1, 0], grid[:, 1]))
+    parts, scores = history.filter(regex="_loss$"), history.filter(regex="^val_NSE_")
+    names = [*parts.columns.str.removesuffix("_loss"), *scores.columns.str.removeprefix("val_NSE_")]
+    look = {name: _line(number) for number, name in enumerate(dict.fromkeys(names))}  # a part and its score alike
+    figure = Figure(figsize=(7.2, 3.3 + 0.16 * (len(look) // 4 + 1)), layout="constrained")
+    panels = figure.subplot_mosaic([["loss", "score"], ["rate", "score"]], height_ratios=(2.6, 1))
+    loss_axes, rate_axes, score_axes = panels["loss"], panels["rate"], panels["score"]
 
     curves = [(loss_axes, "loss", "all parts, weighted", {"color": "black", "linewidth": 1.4})]
-    curves += [(loss_axes, f"{name}_loss", _words(name), look[name]) for name in parts]
-    curves += [(score_axes, f"val_NSE_{name}", _words(name), look[name]) for name in targets]
     curves += [(rate_axes, "learning_rate", None, {"color": GREY})]
-    handles = {}
+    for column, name in zip([*parts, *scores], names, strict=True):
+        curves.append((loss_axes if column in parts else score_axes, column, _words(name), look[name]))
     for axes, column, label, style in curves:
         known = history[np.isfinite(history[column].astype(float))]  # joins epochs across those without a value
-        handles[label] = _series(axes, known["epoch"], known[column], **style)
-    handles.pop(None, None)  # the learning rate has a panel to itself
+        _series(axes, known["epoch"], known[column], label=label, **style)
 
     losses = _finite(history.filter(regex="^loss$|_loss$"))
     if losses.size and losses.min() > 0 and losses.max() > 5 * losses.min():
@@ -76,18 +72,17 @@ def history(history, path):
         loss_axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         loss_axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         loss_axes.yaxis.set_minor_formatter(NullFormatter())
-    lowest = _finite(history.filter(regex="^val_NSE_")).min(initial=1.0)
+    lowest = _finite(scores).min(initial=1.0)
     cut = ", below −0.5 not shown" if lowest < -0.5 else ""  # the first epochs would squeeze all others into a line
     score_axes.set(ylim=(max(lowest - 0.05, -0.5), 1), xlabel="epoch", ylabel=f"validation NSE (–){cut}")
     loss_axes.set_ylabel("training loss (–)")
     loss_axes.tick_params(labelbottom=False)
-    rate_axes.set(xlabel="epoch", ylabel="learning\nrate (–)")
-    rate_axes.set_ylim(bottom=0)
+    rate_axes.set(xlabel="epoch", ylabel="learning\nrate (–)", ylim=(0, None))
     for axes in figure.axes:
         axes.set_xlim(history["epoch"].min() - 0.5, history["epoch"].max() + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid()
-    return _save(figure, path, handles, 4)
+    return _save(figure, path, 4)
 
 
 @_in_style
@@ -99,12 +94,12 @@ def score_distribution(values, metric, path, note=""):
     values : dict of str to array (basin,)
         Scores by label, 1 being the best; those missing are counted in the legend, beside the median.
     metric : str
-        Name of the score, for the axis, which begins at -0.5 or the lowest score.
+        For the axis, which begins at -0.5 or the lowest score.
     note : str, default ""
         Line above the figure, for example the test period.
     """
     pooled = np.concatenate([_finite(scores) for scores in values.values()])
-    figure, handles = Figure(figsize=(4.6, 2.8 + 0.15 * len(values)), layout="constrained"), {}
+    figure = Figure(figsize=(4.6, 2.8 + 0.15 * len(values)), layout="constrained")
     axes = figure.add_subplot()
     for number, (label, scores) in enumerate(values.items()):
         shown, style = np.sort(_finite(scores)), _line(number, 1.4)
@@ -114,8 +109,8 @@ def score_distribution(values, metric, path, note=""):
         if shown.size:
             median = f"median {_number(np.median(shown))}"
             axes.ecdf(shown, **style)
-            axes.axvline(np.median(shown), color=style["color"], linewidth=0.6, linestyle=style["linestyle"], alpha=0.7)
-        (handles[f"{label}: {median} ({count})"],) = axes.plot([], [], **style)
+            axes.axvline(np.median(shown), **style | {"linewidth": 0.6}, alpha=0.7)
+        axes.plot([], [], label=f"{label}: {median} ({count})", **style)
     axes.axhline(0.5, color=GREY, linewidth=0.4)
     below = int((pooled < -0.5).sum())
     low = max(pooled.min(initial=0.9) - 0.02, -0.5)
@@ -123,40 +118,29 @@ def score_distribution(values, metric, path, note=""):
     axes.set_xlabel(f"{metric} (–)" + (f"\nnot shown: {below} of {pooled.size} below −0.5" if below else ""))
     axes.grid()
     axes.set_title(textwrap.fill(note, 60), loc="left", color=GREY, fontsize=7)
-    return _save(figure, path, handles)
+    return _save(figure, path)
 
 
 @_in_style
-def hydrographs(panels, path):
-    """Draw observed and simulated streamflow of a few basins side by side, each concept's series below.
+def series(table, colours, path):
+    """Draw observed series and those simulated or read for them, a column for each basin, a row for each variable.
 
     Parameters
     ----------
-    panels : list of dict, one per basin
-        title : str; dates : array (day,); observed, simulated : array (day,), mm/day;
-        concepts : list of dict(name, units, observed, simulated), series (day,) in `units`.
+    table : DataFrame
+        Columns title (of the basin's column), name (of the variable), units, date, observed, and one for each line in
+        `colours`, absent or NaN where the line is not of that variable.
+    colours : dict column -> colour
     """
-    # A row per concept in the order met; a basin without it leaves its place empty.
-    units = {concept["name"]: concept["units"] for panel in panels for concept in panel["concepts"]}
-    size = (max(3.1 * len(panels), 6.0), 2.2 + 1.15 * len(units) + 0.4)
-    labels = ["streamflow (mm/day)", *(_label(name, unit) for name, unit in units.items())]
-    titles = [panel["title"] for panel in panels]
-    figure, grid = _basins_by_rows(titles, labels, size, [1.9] + [1] * len(units))
-    handles = {}
-    for column, panel in enumerate(panels):
-        axes, dates = grid[0, column], panel["dates"]
-        handles["observed"] = _observed(axes, dates, panel["observed"])
-        handles["simulated streamflow"] = _series(axes, dates, panel["simulated"], color=SIMULATED)
-        found = {concept["name"]: concept for concept in panel["concepts"]}
-        for axes, name in zip(grid[1:, column], units, strict=True):
-            if name not in found:
-                _remark(axes, 0.5, "not a concept of this basin")
-                axes.set_yticks([])
-                continue
-            _observed(axes, dates, found[name]["observed"])
-            line = _series(axes, dates, found[name]["simulated"], color=PROBED)
-            handles["concept, read from the cell states"] = line
-    return _save(figure, path, handles, len(handles))
+    heights = [1.7] * ("streamflow" in set(table["name"]))  # streamflow stands above all others
+    figure, panels = _panels_of(table, "name", width=3.1, height=1.25, heights=heights, wrap=42)
+    for axes, part in panels:
+        _observed(axes, part["date"], part["observed"])
+        for name, colour in colours.items():
+            if name in part and part[name].notna().any():
+                _series(axes, part["date"], part[name], color=colour, linewidth=0.8, label=name)
+        _date_axis(axes)
+    return _save(figure, path, 4)
 
 
 @_in_style
@@ -169,34 +153,25 @@ def score_map(lon, lat, values, metric, path):
         Degrees east and north, of one basin at least; basins without coordinates are left out and counted.
     values : array (basin,)
         Score, 1 being the best; a basin without value is a small cross.
-    metric : str
-        Name of the score.
     """
     lon, lat, values = (np.asarray(array, dtype=float) for array in (lon, lat, values))
     placed = np.isfinite(lon) & np.isfinite(lat)
-    left_out = lon.size - int(placed.sum())
     lon, lat, values = lon[placed], lat[placed], values[placed]
-    scored = np.isfinite(values)
-
+    scored, left_out = np.isfinite(values), np.sum(~placed)
     # A degree of longitude is as long as it is in the middle of the map.
-    middle_lon, middle_lat = (lon.min() + lon.max()) / 2, (lat.min() + lat.max()) / 2
-    squeeze = max(np.cos(np.radians(middle_lat)), 0.3)
-    wide, tall = max((lon.max() - lon.min()) * squeeze, 1.0) * 1.1, max(lat.max() - lat.min(), 1.0) * 1.1
-    figure = Figure(figsize=(7.2, float(np.clip(5.8 * tall / wide, 2.2, 6.5)) + 0.6), layout="constrained")
-    axes = figure.add_subplot()
-    size = float(np.clip(2500 / lon.size, 6, 40))
+    squeeze = max(np.cos(np.radians((lat.min() + lat.max()) / 2)), 0.3)
+    tall = np.clip(5.8 * np.ptp(lat) / max(np.ptp(lon) * squeeze, 1), 2.2, 6.5)
+    figure = Figure(figsize=(7.2, tall + 0.6), layout="constrained")
+    axes, size = figure.add_subplot(), np.clip(2500 / lon.size, 6, 40)
     style = {"s": size, "linewidths": 0.2, "edgecolors": "black", "cmap": "viridis", "vmin": 0, "vmax": 1}
     dots = axes.scatter(lon[scored], lat[scored], c=values[scored], **style)
-    bar = figure.colorbar(dots, ax=axes, extend="min", shrink=0.85, pad=0.02, aspect=25)
-    bar.set_label(f"{metric} (–)")
+    figure.colorbar(dots, ax=axes, extend="min", shrink=0.85, pad=0.02, aspect=25, label=f"{metric} (–)")
     if not scored.all():
         style = {"marker": "x", "s": max(size * 0.6, 12), "color": GREY, "linewidths": 0.6}
         axes.scatter(lon[~scored], lat[~scored], label=f"no value ({np.sum(~scored)})", **style)
         axes.legend(loc="upper left", bbox_to_anchor=(0, -0.12), borderaxespad=0)
-    axes.set_xlim(middle_lon - wide / squeeze / 2, middle_lon + wide / squeeze / 2)
-    axes.set_ylim(middle_lat - tall / 2, middle_lat + tall / 2)
-    axes.set_aspect(1 / squeeze)
-    axes.set(xlabel="longitude (°E)", ylabel="latitude (°N)")
+    axes.margins(0.05)
+    axes.set(xlabel="longitude (°E)", ylabel="latitude (°N)", aspect=1 / squeeze)
     title = "no basin has a value"
     if scored.any():
         title = f"{_basins(scored.sum())}, median {metric} {_number(np.median(values[scored]))}"
@@ -228,7 +203,7 @@ def states(dates, states, names, concepts, title, path):
         _series(grid[number // 4], dates, states[:, number], label=name, color=STATES[number % 4])
         grid[number // 4].set_ylabel("cell state (–)")
     for axes, concept in zip(grid[panels:], concepts, strict=True):
-        _observed(axes, dates, concept["observed"], label="observed")
+        _observed(axes, dates, concept["observed"])
         _series(axes, dates, concept["probed"], label="probed", color=PROBED)
         axes.set_ylabel(_label(concept["name"], concept["units"]))
     for axes in grid:
@@ -246,35 +221,32 @@ def probe_controls(table, colours, path, note=""):
     Parameters
     ----------
     table : DataFrame
-        Columns concept, reader, metric, median, low, high (interval over basins).
-        Metrics: NSE, NSE anomaly, NSE deseasonalised.
+        Columns concept, reader, metric (NSE, NSE anomaly, NSE deseasonalised), median, low, high (of its interval).
     colours : dict reader -> colour
     note : str, default ""
         Line above the figure.
     """
-    readers, handles = list(table["reader"].unique()), {}
-    table = table.assign(place=table["reader"].map(readers.index))
+    readers = list(table["reader"].unique())
     figure, grid = _panels(table, lambda columns, rows: (1.6 + 2 * columns, 0.7 + rows * (0.5 + 0.2 * len(readers))))
     for axes, (concept, panel) in zip(grid.flat, table.groupby("concept", sort=False), strict=False):
         panel = panel[np.isfinite(panel["median"]) & panel["metric"].isin(list(_PROBE_SCORES))]
         seen = panel["median"] >= -1  # one failed control would squeeze all others into a line
         lowest = panel.loc[seen, ["low", "median"]].min(axis=None).clip(-1, 0) if seen.any() else 0.0
         for row, inside in zip(panel.itertuples(), seen, strict=True):
-            place, marker, filled = _PROBE_SCORES[row.metric]
-            place, colour = row.place + place, colours[row.reader]
+            above, marker, filled = _PROBE_SCORES[row.metric]
+            place, colour = readers.index(row.reader) + above, colours[row.reader]
             if inside:
                 axes.plot([max(row.low, -1.0), row.high], [place] * 2, color=colour, linewidth=0.8)
                 axes.plot(row.median, place, marker, color=colour, mfc=colour if filled else "white", markersize=3.5)
-                grey = {"color": GREY, "markerfacecolor": GREY if filled else "white", "markersize": 3.5}
-                (handles[row.metric],) = axes.plot([], [], marker, **grey)
+                axes.plot([], [], marker, color=GREY, mfc=GREY if filled else "white", markersize=3.5, label=row.metric)
             else:
                 axes.plot(lowest - 0.04, place, "<", color=colour, markersize=3, alpha=0.6)
-                (handles["below −1"],) = axes.plot([], [], "<", color=GREY, markersize=3)
+                axes.plot([], [], "<", color=GREY, markersize=3, label="below −1")
         axes.set(title=_words(concept), xlim=(lowest - 0.08, 1.02), xlabel="median over basins (–)")
     grid[0, 0].set_yticks(range(len(readers)), readers)
     grid[0, 0].set_ylim(len(readers) - 0.4, -0.6)
     figure.suptitle(textwrap.fill(note, 100), fontsize=7, color=GREY)
-    return _save(figure, path, handles, 4)
+    return _save(figure, path, 4)
 
 
 @_in_style
@@ -285,73 +257,22 @@ def probe_distributions(table, metric, colours, path):
     ----------
     table : DataFrame
         Columns concept, reader and `metric`, a row for each basin.
-    metric : str
     colours : dict reader -> colour
         Of the readers that are drawn, the first with a thicker line.
     """
     figure, grid = _panels(table, lambda columns, rows: (max(2.5 * columns, 4.5), 2.3 * rows + 0.5))
-    handles = {}
     for axes, (concept, panel) in zip(grid.flat, table.groupby("concept", sort=False), strict=False):
         most = 0
         for number, (reader, colour) in enumerate(colours.items()):
             scores = np.sort(_finite(panel.loc[panel["reader"] == reader, metric]))
             most = max(most, scores.size)
             if scores.size:
-                handles.setdefault(reader, axes.ecdf(scores, color=colour, linewidth=0.9 if number else 1.6))
+                axes.ecdf(scores, color=colour, linewidth=0.9 if number else 1.6, label=reader)
         axes.set(xlim=(-1, 1), ylim=(0, 1), xlabel=f"{metric} (–), from −1")
         axes.set_title(f"{_words(concept)} ({_basins(most)})")
     for axes in grid[:, 0]:
         axes.set_ylabel("share of basins below (–)")
-    return _save(figure, path, handles, 3)
-
-
-@_in_style
-def probe_series(table, colours, path):
-    """Draw observed concepts and what is read for them, a column for each basin, a row for each concept.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns title (of the basin's column), concept, units, date, observed, and one for each reader in `colours`.
-    colours : dict reader -> colour
-    """
-    titles, concepts = table["title"].unique(), table[["concept", "units"]].drop_duplicates()
-    labels = [_label(*row) for row in concepts.itertuples(index=False)]
-    size = (max(3.1 * len(titles), 4), 1.25 * len(labels) + 0.9)
-    figure, grid = _basins_by_rows(titles, labels, size)
-    handles = {}
-    for column, title in enumerate(titles):
-        for axes, concept in zip(grid[:, column], concepts["concept"], strict=True):
-            series = table[table["title"].eq(title) & table["concept"].eq(concept)]
-            handles["observed"] = _observed(axes, series["date"], series["observed"], linewidth=0.7)
-            for reader, colour in colours.items():
-                line = _series(axes, series["date"], series[reader], color=colour, linewidth=0.8)
-                handles[f"read in: {reader}"] = line
-    return _save(figure, path, handles, len(handles))
-
-
-@_in_style
-def best_cell_states(table, path):
-    """Draw one cell state (left axis) beside one observed series (right axis), a row for each concept.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns title (of the row), concept, units, date, state, observed.
-    """
-    number = table["concept"].nunique()
-    figure = Figure(figsize=(6.4, 1.35 * number + 0.4), layout="constrained")
-    grid = figure.subplots(number, 1, squeeze=False, sharex=True)[:, 0]
-    for axes, (concept, pair) in zip(grid, table.groupby("concept", sort=False), strict=True):
-        beside = axes.twinx()
-        beside.spines["right"].set_visible(True)
-        _series(axes, pair["date"], pair["state"], color=STATES[0])
-        _series(beside, pair["date"], pair["observed"], color=OBSERVED, linewidth=0.7)
-        axes.set_ylabel("cell state (–)", color=STATES[0])
-        beside.set_ylabel(_label(concept, pair["units"].iloc[0]))
-        axes.set_title(pair["title"].iloc[0], loc="left")
-    _date_axis(grid[-1])
-    return _save(figure, path)
+    return _save(figure, path, 3)
 
 
 @_in_style
@@ -364,55 +285,54 @@ def interventions(table, path):
         Columns title (of the column), moved (the concept), response_of, units, day_after; low, median, high: quartiles
         over basins of the change; random: the typical size of what random changes do.
     """
-    titles, rows = table["title"].unique(), table[["response_of", "units"]].drop_duplicates()
-    figure = Figure(figsize=(1.9 * len(titles) + 0.9, 1.2 * len(rows) + 1.0), layout="constrained")
-    grid = figure.subplots(len(rows), len(titles), squeeze=False, sharex=True)
-    for axes, row in zip(grid[:, 0], rows.itertuples(index=False), strict=True):
-        axes.set_ylabel("Δ " + _label(*row))
-    handles = {}
-    for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(textwrap.fill(title, 28))
-    for (title, target), part in table.groupby(["title", "response_of"], sort=False):
-        axes = grid[list(rows["response_of"]).index(target), list(titles).index(title)]
+    figure, panels = _panels_of(table, "response_of", width=1.9, height=1.2, before="Δ ", wrap=28)
+    for axes, part in panels:
+        target, after = part["response_of"].iloc[0], part["day_after"]
         what, colour = ("runoff", SIMULATED) if target == "streamflow" else ("reading", PROBED)
-        after = part["day_after"]
-        grey = axes.fill_between(after, -part["random"], part["random"], color="#BBBBBB", linewidth=0)
-        handles["random changes of the same length (typical size)"] = grey
-        half = axes.fill_between(after, part["low"], part["high"], color=colour, alpha=0.3, linewidth=0)
-        (middle,) = axes.plot(after, part["median"], color=colour, linewidth=1.4)
-        handles[f"{what}: median and half of the basins"] = (half, middle)
+        grey = {"color": "#BBBBBB", "linewidth": 0, "label": "random changes of the same length (typical size)"}
+        axes.fill_between(after, -part["random"], part["random"], **grey)
+        axes.fill_between(after, part["low"], part["high"], color=colour, alpha=0.3, linewidth=0)
+        axes.plot(after, part["median"], color=colour, linewidth=1.4, label=f"{what}: median and half of the basins")
         axes.axhline(0, color=GREY, linewidth=0.5)
         axes.set_xlim(after.min(), after.max())
         if target == part["moved"].iloc[0]:
             axes.set_facecolor("#F4F4F4")
-    for axes in grid[-1]:
-        axes.set_xlabel("days after the change")
-    figure.align_ylabels(grid[:, 0])
-    return _save(figure, path, handles, len(titles))
+        if axes.get_subplotspec().is_last_row():
+            axes.set_xlabel("days after the change")
+    return _save(figure, path, table["title"].nunique())
 
 
-def _save(figure, path, handles=None, columns=1):
-    """Put the legend of `handles` (by label) below the figure, in at most that many columns, and write the file."""
-    if handles:
-        columns = min(columns, len(handles))
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)
+def _save(figure, path, columns=1):
+    """Put the legend of all labels below the figure, in at most that many columns, and write the file."""
+    found = {}
+    for axes in figure.axes:
+        if not axes.get_legend():
+            found |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if found:
+        figure.legend(found.values(), found, loc="outside lower center", ncols=min(columns, len(found)))
     with replacing(path) as temporary:
         figure.savefig(temporary)
     return figure
 
 
-def _basins_by_rows(titles, labels, size, heights=None):
-    """Figure and axes (row, basin) with the basins' titles, the rows' labels and the dates below."""
+def _panels_of(table, row, width, height, wrap, heights=(), before=""):
+    """Figure, and each panel's axes and part of the table: a column for each title, a row for each value of `row`.
+
+    `width` and `height` of a panel are inches, `heights` those of the first rows by that of the others.
+    """
+    titles, rows = list(table["title"].unique()), table[[row, "units"]].drop_duplicates()
+    heights = [*heights, *[1] * (len(rows) - len(heights))]
+    size = max(width * len(titles) + 0.9, 4), height * sum(heights) + 1.0
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(labels), len(titles), squeeze=False, sharex="col", height_ratios=heights)
+    grid = figure.subplots(len(rows), len(titles), squeeze=False, sharex="col", height_ratios=heights)
     for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(textwrap.fill(title, 42))
-    for axes, label in zip(grid[:, 0], labels, strict=True):
-        axes.set_ylabel(label)
-    for axes in grid[-1]:
-        _date_axis(axes)
+        axes.set_title(textwrap.fill(title, wrap))
+    for axes, label in zip(grid[:, 0], rows.itertuples(index=False), strict=True):
+        axes.set_ylabel(before + _label(*label))
     figure.align_ylabels(grid[:, 0])
-    return figure, grid
+    names = list(rows[row])
+    parts = table.groupby(["title", row], sort=False)
+    return figure, [(grid[names.index(name), titles.index(title)], part) for (title, name), part in parts]
 
 
 def _panels(table, size):
@@ -440,17 +360,13 @@ def _series(axes, x, y, **style):
     return line
 
 
-def _observed(axes, dates, y, linewidth=0.6, **style):
+def _observed(axes, dates, y):
     """The observed series, thin and black above all others, or the remark that there is none."""
     if not _finite(y).size:
-        _remark(axes, 0.9, "no observations")
-    return _series(axes, dates, y, color=OBSERVED, linewidth=linewidth, zorder=3, **style)
-
-
-def _remark(axes, height, words):
-    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
-    style = {"ha": "center", "va": "center", "color": GREY, "fontsize": 7, "zorder": 5, "bbox": box}
-    axes.text(0.5, height, words, transform=axes.transAxes, **style)
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+        style = {"ha": "center", "va": "center", "color": GREY, "fontsize": 7, "zorder": 5, "bbox": box}
+        axes.text(0.5, 0.9, "no observations", transform=axes.transAxes, **style)
+    _series(axes, dates, y, color=OBSERVED, linewidth=0.6, zorder=3, label="observed")
 
 
 def _line(number, width=1.0):
