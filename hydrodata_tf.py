@@ -2,7 +2,9 @@
 
 Every reader can be used alone (load_forcing, load_streamflow, load_attributes, load_caravan, load_concept). The frames
 that they give are what a training reads: side by side, one basin is one array on disk (`open_data`), which
-`load_dataset` joins to one xarray.Dataset (basin, date) in memory. What a folder holds, and the z-scored attributes:
+`load_dataset` joins to one xarray.Dataset (basin, date) in memory. Series are float32 on every day from their first to
+their last, NaN where missing. What is absent, or a line that cannot be read, is an InputError that names it.
+What a folder holds, and the z-scored attributes:
 
     python hydrodata_tf.py look --data-dir FOLDER
     python hydrodata_tf.py attributes --data-dir CAMELS_FOLDER --basins BASIN_LIST --out s_391attrs.csv
@@ -52,13 +54,8 @@ def load_forcing(data_dir, basin, product: str = "daymet") -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Index date (every day from the first to the last); float32 columns prcp (mm/day), tmin and tmax (degrees C),
-        srad (W/m2), vp (Pa), NaN where missing. `.attrs` holds lat, elevation_m, area_m2 and units.
-
-    Raises
-    ------
-    InputError
-        If there is no such product, basin or file; names the line that cannot be read.
+        Index date; columns prcp (mm/day), tmin and tmax (degrees C), srad (W/m2), vp (Pa). `.attrs` holds lat,
+        elevation_m, area_m2 and units.
     """
     frame = read_forcing(_file_of(forcing_files(data_dir, product), basin, f"{product} forcing", data_dir))
     if frame["tmin"].equals(frame["tmax"]):
@@ -80,19 +77,14 @@ def load_streamflow(data_dir, basin, area_m2: float | None = None) -> pd.Series:
     data_dir : path
         Folder with `usgs_streamflow/<HUC>/<id>_streamflow_qc.txt` (ft3/s).
     basin : str or int
-        Basin id, with or without leading zeros.
+        As `load_forcing`.
     area_m2 : float, default None
         Catchment area; None takes it from line 3 of the basin's forcing file (any product).
 
     Returns
     -------
     pandas.Series
-        Index date, float32, NaN where the flow is -999, below zero or flagged M.
-
-    Raises
-    ------
-    InputError
-        If there is no such file; names the line that cannot be read or holds another basin.
+        Index date; NaN where the flow is -999, below zero or flagged M.
     """
     basin = basin_id(basin)
     path = _file_of(streamflow_files(data_dir), basin, "streamflow", data_dir)
@@ -125,12 +117,7 @@ def load_caravan(data_dir, gauge, columns=None) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Index date, float32, NaN where missing; `.attrs["units"]` by column.
-
-    Raises
-    ------
-    InputError
-        If the gauge, its file or a column is absent; names the line that cannot be read.
+        Index date; `.attrs["units"]` by column.
     """
     path = _file_of(caravan_files(data_dir), gauge, "Caravan", data_dir)
     frame = read_columns(path, columns)
@@ -147,18 +134,14 @@ def load_concept(concept: Concept | str, basin, data_dir=None) -> pd.Series:
     concept : Concept or str
         As parse_concept makes it, or its text.
     basin : str or int
+        As `load_forcing`.
     data_dir : path, default None
         Where a relative template starts; then (or if None) the current folder.
 
     Returns
     -------
     pandas.Series
-        Index date, float32, NaN where missing; `.attrs` holds units, long_name and source.
-
-    Raises
-    ------
-    InputError
-        If the basin has no file or the file no such column.
+        Index date; `.attrs` holds units, long_name and source.
     """
     concept = parse_concept(concept) if isinstance(concept, str) else concept
     basin = basin_id(basin)
@@ -183,26 +166,20 @@ def load_dataset(data_dir, *arguments, **options) -> "xr.Dataset":
     Returns
     -------
     xarray.Dataset
-        Dimensions basin (in the order given) and date (every day of the union of all records); float32; the inputs by
-        name, streamflow (mm/day), each concept, `attributes` (basin, attribute) unless there are none; coordinates lat,
-        lon, area_km2; units in every variable's attrs; `.attrs`: forcing, inputs, concepts and report, which counts
-        what is missing. Missing is NaN.
-
-    Raises
-    ------
-    InputError
-        As `open_data`.
+        Dimensions basin (in the order given) and date (every day of the union of all records); the inputs by name,
+        streamflow (mm/day), each concept, `attributes` (basin, attribute) unless there are none; coordinates lat, lon,
+        area_km2; units in every variable's attrs; `.attrs`: forcing, inputs, concepts and report, which counts what is
+        missing.
     """
     import xarray as xr
 
     data = open_data(data_dir, *arguments, **options)
     dates = np.arange(data.first_day, data.last_day + 1)
     ds = xr.Dataset(coords={"basin": np.array(data.basins, dtype=object), "date": dates.astype("datetime64[ns]")})
-    names = [*data.inputs, *data.targets]
-    values = np.empty((len(names), len(data.basins), len(dates)), np.float32)
+    values = np.empty((len(data.about), len(data.basins), len(dates)), np.float32)
     for b in range(len(data.basins)):
         values[:, b] = data.days(b, dates[0], len(dates)).T
-    for name, series in zip(names, values, strict=True):
+    for name, series in zip([*data.inputs, *data.targets], values, strict=True):
         ds[name] = (("basin", "date"), series, data.about[name])
     for name, units in PLACE.items():
         ds = ds.assign_coords({name: ("basin", data.place[name].to_numpy(), {"units": units})})
@@ -210,22 +187,14 @@ def load_dataset(data_dir, *arguments, **options) -> "xr.Dataset":
         ds = ds.assign_coords(attribute=list(data.attributes.columns))
         table = data.attributes.to_numpy(np.float32)
         ds["attributes"] = (("basin", "attribute"), table, {"units": "as in the attribute files"})
-    concepts = data.targets[1:]
-    ds.attrs = {"forcing": data.forcing, "inputs": data.inputs, "concepts": concepts, "report": data.report}
+    ds.attrs = {"forcing": data.forcing, "inputs": data.inputs, "concepts": data.targets[1:], "report": data.report}
     return ds
 
 
 def open_data(
-    data_dir,
-    forcing="daymet",
-    basins=None,
-    attributes="auto",
-    concepts=(),
-    climate_period=None,
-    used_in=None,
-    cache_dir=None,
-    progress: bool = True,
-) -> windows.Prepared:
+    data_dir, forcing="daymet", basins=None, attributes="auto", concepts=(), climate_period=None, used_in=None,
+    cache_dir=None, progress: bool = True,
+) -> windows.Prepared:  # fmt: skip
     """Forcing, streamflow, concepts and attributes of many basins; text that is not yet in the cache is read first.
 
     Parameters
@@ -255,12 +224,7 @@ def open_data(
     -------
     windows.Prepared
         In the order of the list, or sorted. `left_out` names the basins of the folder that cannot be used; of basins
-        that were asked for, none is left out.
-
-    Raises
-    ------
-    InputError
-        One sentence on the first thing that cannot be used, or on all basins asked for that cannot be.
+        that were asked for, none is left out: one InputError names all that cannot be used.
     """
     concepts = [parse_concept(c) if isinstance(c, str) else c for c in concepts]
     names = [c.name for c in concepts]
@@ -286,19 +250,10 @@ def open_data(
     found = dict(zip(order, found, strict=True))
     _check_found(data_dir, products, found, concepts, concepts_of)
     data = windows.Prepared(
-        basins=order,
-        inputs=inputs,
-        targets=["streamflow", *names],
-        about=_about(products, concepts),
-        place=_places(data_dir, found, files),
-        attributes=pd.DataFrame(index=order),
-        arrays=list(arrays),
-        first_days=np.array(first_days),
-        lengths=np.array(lengths),
-        forcing=forcing,
-        left_out=left_out,
+        order, inputs, ["streamflow", *names], _about(products, concepts), _places(data_dir, found, files),
+        pd.DataFrame(index=order), list(arrays), np.array(first_days), np.array(lengths), forcing, left_out=left_out,
         synthetic=any((folder / "demo.json").is_file() for folder in (Path(data_dir), Path(data_dir).parent)),
-    )
+    )  # fmt: skip
     named = basins is not None
     if used_in is not None:
         data = _without(data, _not_usable(data, *used_in), named)
@@ -434,14 +389,12 @@ def _not_usable(data, start, end) -> dict[str, str]:
     """Basins without forcing or streamflow in the training period, and why."""
     reasons, dates = {}, data.dates(start, end)
     for b, basin in enumerate(data.basins):
-        forcing, targets = data.read([b], dates)
-        there = np.isfinite(forcing[0]).any(axis=0)
-        if not there.any():
-            reasons[basin] = f"No forcing from {start} to {end}"
-        elif not there.all():
-            reasons[basin] = f"No {data.inputs[int(np.argmin(there))]} from {start} to {end}"
-        elif not np.isfinite(targets[0, :, 0]).any():
-            reasons[basin] = f"No streamflow from {start} to {end}"
+        known = np.concatenate([values[0] for values in data.read([b], dates)], axis=1)
+        there = np.isfinite(known).any(axis=0)
+        lacking = [name for name, any_day in zip([*data.inputs, "streamflow"], there, strict=False) if not any_day]
+        if lacking:  # without any forcing streamflow is masked too
+            what = "forcing" if len(lacking) > len(data.inputs) else lacking[0]
+            reasons[basin] = f"No {what} from {start} to {end}"
     return reasons
 
 

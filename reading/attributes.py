@@ -1,9 +1,4 @@
-"""Catchment attributes: CAMELS-US files and tables, climate indices from the forcing, the z-scored table.
-
-s_391attrs.csv was made by
-
-    python hydrodata_tf.py attributes --data-dir CAMELS_FOLDER --basins BASIN_LIST --out s_391attrs.csv
-"""
+"""Catchment attributes: CAMELS-US files and tables, climate indices from the forcing, the z-scored table."""
 
 from pathlib import Path
 
@@ -37,28 +32,22 @@ def load_attributes(source, basins, columns=ATTRIBUTES) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        float64, index basin in the order given, one column per attribute.
-
-    Raises
-    ------
-    InputError
-        If a file or column is absent, or a basin has no value for an attribute.
+        float64, index basin in the order given, one column per attribute, none missing.
     """
     basins = read_basins(basins)
-    folder = source = Path(source)
+    source, paths = Path(source), [Path(source)]
     if source.is_dir():
-        folder = attribute_folder(source)
-        columns = ATTRIBUTES if columns is None else columns
-    paths = visible(folder.glob("camels_*.txt")) if source.is_dir() else [source]
+        source, columns = attribute_folder(source), ATTRIBUTES if columns is None else columns
+        paths = visible(source.glob("camels_*.txt"))
     table = pd.concat([read_attribute_table(path, basins, columns) for path in paths], axis=1)
     columns = list(table) if columns is None else list(columns)
     if absent := [name for name in columns if name not in table]:
-        raise InputError(f"{folder}: no attribute {some(absent)}; add the file or the column.")
+        raise InputError(f"{source}: no attribute {some(absent)}; add the file or the column.")
     table = table.loc[:, ~table.columns.duplicated(keep="last")].reindex(basins)[columns]
     missing = table.index[table.isna().any(axis=1)]
     if len(missing):
         first = table.columns[table.loc[missing[0]].isna()][0]
-        raise InputError(f"{folder}: no attributes (first: {first}) for {len(missing)} basins: {some(missing)}.")
+        raise InputError(f"{source}: no attributes (first: {first}) for {len(missing)} basins: {some(missing)}.")
     return table.rename_axis("basin")
 
 
@@ -108,8 +97,8 @@ def climate_indices(precipitation, temperature, dates, pet=None) -> dict[str, fl
 
 
 def write_attributes(data_dir: Path, basins: Path, out: Path) -> None:
-    """Write the attribute table: each of the 27 attributes minus its mean over the listed basins, over its standard
-    deviation (population form, divided by the number of basins); 9 significant digits.
+    """Write a table as s_391attrs.csv: each of the 27 attributes minus its mean over the listed basins, over its
+    standard deviation (population form, divided by the number of basins); 9 significant digits.
 
     Parameters
     ----------
