@@ -10,6 +10,7 @@ What a folder holds, and the z-scored attributes:
     python hydrodata_tf.py attributes --data-dir CAMELS_FOLDER --basins BASIN_LIST --out s_391attrs.csv
 """
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,10 +75,8 @@ def load_streamflow(data_dir, basin, area_m2: float | None = None) -> pd.Series:
 
     Parameters
     ----------
-    data_dir : path
-        Folder with `usgs_streamflow/<HUC>/<id>_streamflow_qc.txt` (ft3/s).
-    basin : str or int
-        As `load_forcing`.
+    data_dir, basin
+        As `load_forcing`; the folder has `usgs_streamflow/<HUC>/<id>_streamflow_qc.txt` (ft3/s).
     area_m2 : float, default None
         Catchment area; None takes it from line 3 of the basin's forcing file (any product).
 
@@ -90,8 +89,8 @@ def load_streamflow(data_dir, basin, area_m2: float | None = None) -> pd.Series:
     path = _file_of(streamflow_files(data_dir), basin, "streamflow", data_dir)
     if area_m2 is None:
         folder = folder_with("basin_mean_forcing", data_dir) / "basin_mean_forcing"
-        products = [product for product in PRODUCTS if (folder / product).is_dir()]
-        known = [of[basin] for product in products if basin in (of := forcing_files(data_dir, product))]
+        files = [forcing_files(data_dir, product) for product in PRODUCTS if (folder / product).is_dir()]
+        known = [of_product[basin] for of_product in files if basin in of_product]
         if not known:
             raise InputError(f"{folder}: no forcing file of basin {basin} to take the area from; give area_m2.")
         area_m2 = forcing_head(known[0])[0]["area_m2"]
@@ -120,7 +119,11 @@ def load_caravan(data_dir, gauge, columns=None) -> pd.DataFrame:
         Index date; `.attrs["units"]` by column.
     """
     path = _file_of(caravan_files(data_dir), gauge, "Caravan", data_dir)
-    frame = read_columns(path, columns)
+    return _whole(read_columns(path, columns), path)
+
+
+def _whole(frame, path) -> pd.DataFrame:
+    """A frame of `read_columns`, which is refused if the file lacks a column."""
     if frame.attrs["absent"]:
         raise InputError(f"{path}: no column {some(frame.attrs['absent'])}; it has {some(frame.attrs['names'], 8)}.")
     return frame
@@ -147,21 +150,13 @@ def load_concept(concept: Concept | str, basin, data_dir=None) -> pd.Series:
     basin = basin_id(basin)
     caravan = None if basin.isdigit() or concept.template != "caravan" else caravan_files(data_dir or ".")
     path = _file_of(concept_files(concept, [basin], data_dir, caravan), basin, "Caravan", data_dir)
-    frame = read_concepts(path, [concept])
-    if frame.attrs["absent"]:
-        raise InputError(f"{path}: no column {concept.column}; it has {some(frame.attrs['names'], 8)}.")
-    series = frame[concept.name]
+    series = _whole(read_concepts(path, [concept]), path)[concept.name]
     series.attrs = {"units": concept.units, "long_name": concept.label, "source": f"{path.name}:{concept.column}"}
     return series
 
 
 def load_dataset(data_dir, *arguments, **options) -> "xr.Dataset":
-    """Forcing, streamflow, concepts and attributes of many basins in memory, for a notebook.
-
-    Parameters
-    ----------
-    data_dir, *arguments, **options
-        As `open_data` takes them.
+    """Forcing, streamflow, concepts and attributes of many basins in memory, for a notebook; parameters as `open_data`.
 
     Returns
     -------
@@ -175,14 +170,13 @@ def load_dataset(data_dir, *arguments, **options) -> "xr.Dataset":
 
     data = open_data(data_dir, *arguments, **options)
     dates = np.arange(data.first_day, data.last_day + 1)
-    ds = xr.Dataset(coords={"basin": np.array(data.basins, dtype=object), "date": dates.astype("datetime64[ns]")})
     values = np.empty((len(data.about), len(data.basins), len(dates)), np.float32)
     for b in range(len(data.basins)):
         values[:, b] = data.days(b, dates[0], len(dates)).T
-    for name, series in zip([*data.inputs, *data.targets], values, strict=True):
-        ds[name] = (("basin", "date"), series, data.about[name])
-    for name, units in PLACE.items():
-        ds = ds.assign_coords({name: ("basin", data.place[name].to_numpy(), {"units": units})})
+    names = [*data.inputs, *data.targets]
+    coords = {"basin": np.array(data.basins, dtype=object), "date": dates.astype("datetime64[ns]")}
+    coords |= {name: ("basin", data.place[name].to_numpy(), {"units": units}) for name, units in PLACE.items()}
+    ds = xr.Dataset({name: (("basin", "date"), values[i], data.about[name]) for i, name in enumerate(names)}, coords)
     if len(data.attributes.columns):
         ds = ds.assign_coords(attribute=list(data.attributes.columns))
         table = data.attributes.to_numpy(np.float32)
@@ -205,7 +199,7 @@ def open_data(
         One of PRODUCTS, or 'caravan' for Caravan's own forcing and streamflow (CARAVAN_FORCING). Of several products
         each gives its inputs, with its name behind theirs: prcp_daymet, prcp_maurer.
     basins : path, id or list, default None
-        As read_basins takes them; None: every basin of the folder that can be used.
+        As read_basins; None: every basin of the folder that can be used.
     attributes : str or path, default 'auto'
         'auto': the 27 of ATTRIBUTES from the CAMELS files, or all numeric columns of attributes_caravan_<set>.csv; a
         table: its numeric columns; 'climate': indices computed from the forcing of climate_period; 'none'.
@@ -332,11 +326,9 @@ def _check_found(data_dir, products, found, concepts, concepts_of) -> None:
         records = [one["records"].get(concept.name, (0, 0, 0)) for one in found.values()]
         if not any(missing < days for _, days, missing in records):
             path = next(path for of in concepts_of.values() for path, group in of.items() if concept in group)
-            names = read_columns(path, [concept.column]).attrs["names"]
-            raise InputError(
-                f"Concept {concept.name}: no value of {concept.column} in any file {concept.template}; {path} has "
-                f"{some(names, 8)}."
-            )
+            has = some(read_columns(path, [concept.column]).attrs["names"], 8)
+            nothing = f"no value of {concept.column} in any file {concept.template}"
+            raise InputError(f"Concept {concept.name}: {nothing}; {path} has {has}.")
 
 
 def _missing(found, variables) -> list[str]:
@@ -416,22 +408,20 @@ def _every_basin(data_dir, files_of) -> tuple[list[str], dict[str, str]]:
 
 def _places(data_dir, found, files) -> pd.DataFrame:
     """Latitude, longitude and area (km2) by basin, NaN where unknown."""
-    basins, columns = list(found), {"gauge_lat": "lat", "gauge_lon": "lon"}
-    if "lat" in found[basins[0]]:
-        try:
+    basins, tables = list(found), []
+    place = pd.DataFrame({"lat": [found[b].get("lat", np.nan) for b in basins], "lon": np.nan,
+                          "area_km2": [found[b].get("area_m2", np.nan) / 1e6 for b in basins]}, basins)  # fmt: skip
+    if "lat" in found[basins[0]]:  # the forcing of CAMELS-US has it
+        with contextlib.suppress(InputError):
             tables = [attribute_folder(Path(data_dir)) / "camels_topo.txt"]
-        except InputError:
-            tables = []
     else:
-        columns["area"] = "area_km2"
         root = folder_with("timeseries", data_dir) / "attributes"
         sets = sorted({files[basin][0].parent.name for basin in basins})
         tables = [root / name / f"attributes_other_{name}.csv" for name in sets]
-    place = pd.DataFrame({"lat": [found[b].get("lat", np.nan) for b in basins], "lon": np.nan,
-                          "area_km2": [found[b].get("area_m2", np.nan) / 1e6 for b in basins]}, basins)  # fmt: skip
+    names = {"gauge_lat": "lat", "gauge_lon": "lon", "area": "area_km2"}
     for path in tables:
         if path.is_file():
-            place.update(read_attribute_table(path, basins, tuple(columns)).rename(columns=columns))
+            place.update(read_attribute_table(path, basins, list(names)).rename(columns=names))
     return place
 
 
@@ -448,9 +438,8 @@ def _attributes_for(data_dir, data, attributes, climate_period):
         paths = [path for folder in sets for path in visible(folder.glob("attributes_caravan_*.csv"))]
         tables = [table for path in paths if len(table := read_attribute_table(path, basins))]
         if not tables:
-            raise InputError(
-                f"{root}: no attributes_caravan file holds {some(basins)}; give a table, or attributes climate or none."
-            )
+            instead = "give a table, or attributes climate or none"
+            raise InputError(f"{root}: no attributes_caravan file holds {some(basins)}; {instead}.")
         table = pd.concat(tables)
         table = table[~table.index.duplicated(keep="last")].reindex(basins)
         reason = f"No attributes_caravan file in {root} holds it whole (give a table, climate or none)"

@@ -24,18 +24,9 @@ def read_table(path) -> pd.DataFrame:
 
 
 def basin_id(text) -> str:
-    """The basin's id as it stands in file names.
+    """The basin's id as it stands in file names: '01022500' for the USGS number 1022500, a Caravan id as it is.
 
-    Parameters
-    ----------
-    text : str or int
-        A USGS number with or without its leading zeros, or a Caravan id (`<set>_<id>`).
-
-    Returns
-    -------
-    str
-        Numbers of up to eight digits with leading zeros ('1022500' becomes '01022500'), anything else unchanged.
-        Letters, digits, '_', '-' and single dots alone are taken: ids become parts of file names.
+    `text` is a str or an int of letters, digits, '_', '-' and single dots alone: ids become parts of file names.
     """
     name = str(text).strip()
     if number := re.fullmatch(r"([0-9]{1,8})(\.0+)?", name):  # table programs write 1022500.0
@@ -56,17 +47,10 @@ def id_column(names, known=ID_NAMES) -> int | None:
 
 
 def read_basins(spec) -> list[str]:
-    """Basin ids from a list file, or ids themselves.
+    """Basin ids in the order given, each once, from a list file or from ids themselves.
 
-    Parameters
-    ----------
-    spec : str, Path or sequence of these
-        A file with one id a line, or a csv or tsv with a column named basin_id or gauge_id; or ids.
-
-    Returns
-    -------
-    list of str
-        The ids in the order given, each once.
+    `spec` is a path, an id or a sequence of these; a file has one id a line, or is a csv or tsv with a column named
+    basin_id or gauge_id.
     """
     basins: list[str] = []
     for item in [spec] if isinstance(spec, str | os.PathLike | int) else spec:

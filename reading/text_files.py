@@ -193,11 +193,12 @@ def _last_may_be_cut(raw, skip, separator) -> bool:
 
 def _days(path, lines, year, month, day) -> np.ndarray:
     """Days (datetime64[D]) of years, months and days; refuses those that are not in the calendar."""
-    ok = (year >= 1) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-    whole = [np.where(ok, part, 1).astype(int) for part in (year, month, day)]
+    parts = np.stack([year, month, day])
+    ok = ((parts >= 1) & (parts <= [[9999], [12], [31]])).all(axis=0)
+    whole = np.where(ok, parts, 1).astype(int)
     months = ((whole[0] - 1970) * 12 + whole[1] - 1).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + (whole[2] - 1)
-    ok &= (whole[0] == year) & (whole[1] == month) & (whole[2] == day) & (days.astype("datetime64[M]") == months)
+    ok &= (whole == parts).all(axis=0) & (days.astype("datetime64[M]") == months)
     if not ok.all():
         i = int(np.argmin(ok))
         raise InputError(f"{path}, line {lines[i]}: there is no date {year[i]:g}-{month[i]:g}-{day[i]:g}.")
@@ -260,14 +261,15 @@ def _refuse_impossible(name, values, snow, place) -> None:
         row = int(np.argmax(wrong))
         fill = np.isclose(values[row], FILL_VALUES, rtol=1e-6).any()
         words = "it looks like a fill value," if fill else "correct it or"
-        limits = f"{low:g} and {known.high:g} {known.units}".rstrip()
-        raise InputError(
-            f"{place(row)}: {name} {values[row]:g} is not between {limits}; {words} write -999 for missing."
-        )
+        found = f"{name} {values[row]:g} is not between {low:g} and {known.high:g} {known.units}".rstrip()
+        raise InputError(f"{place(row)}: {found}; {words} write -999 for missing.")
 
 
 # Forcing and streamflow of CAMELS-US
 
+PLACE_IN_HEADER = {  # of the first three lines: what it is called, lowest and highest possible number
+    "lat": ("latitude", -90, 90), "elevation_m": ("elevation in m", -500, 9000), "area_m2": ("area in m2", 1e4, 1e13),
+}  # fmt: skip
 HEADER_UNITS = {"prcp": "mm/day", "tmin": "c", "tmax": "c", "srad": "w/m2", "vp": "pa"}
 
 
@@ -276,18 +278,16 @@ def forcing_head(path, raw=None) -> tuple[dict, list[str]]:
     lines = (text_of(path) if raw is None else raw).split(b"\n", 4)
     if len(lines) < 5:
         raise InputError(f"{path}: {len(lines)} lines instead of a header of four and data; fetch the file again.")
-    head = {}
-    parts = (("lat", "latitude", -90, 90), ("elevation_m", "elevation in m", -500, 9000))
-    for line, (name, words, low, high) in enumerate((*parts, ("area_m2", "area in m2", 1e4, 1e13))):
-        word = lines[line].decode("utf-8", "replace").strip()
-        if not NUMBER.fullmatch(word) or not low <= float(word) <= high:
-            raise InputError(f"{path}, line {line + 1}: the {words} should stand here, not {word[:30]!r}.")
-        head[name] = float(word)
-    names = []
-    for word in lines[3].decode("utf-8", "replace").lower().split():
-        name, _, units = word.partition("(")
-        if name in HEADER_UNITS and units.rstrip(")") not in ("", HEADER_UNITS[name]):
-            raise InputError(f"{path}, line 4: {name} is in {units.rstrip(')')}, not in {HEADER_UNITS[name]}.")
+    lines = [line.decode("utf-8", "replace").strip() for line in lines[:4]]
+    head, names = {}, []
+    for line, (name, (words, low, high)) in enumerate(PLACE_IN_HEADER.items()):
+        if not NUMBER.fullmatch(lines[line]) or not low <= float(lines[line]) <= high:
+            raise InputError(f"{path}, line {line + 1}: the {words} should stand here, not {lines[line][:30]!r}.")
+        head[name] = float(lines[line])
+    for word in lines[3].lower().split():
+        name, _, units = word.rstrip(")").partition("(")
+        if name in HEADER_UNITS and units not in ("", HEADER_UNITS[name]):
+            raise InputError(f"{path}, line 4: {name} is in {units}, not in {HEADER_UNITS[name]}.")
         names.append(name)
     if missing := [name for name in ("year", "mnth", "day", *FORCING) if name not in names]:
         raise InputError(f"{path}, line 4: no column {some(missing)}.")

@@ -114,19 +114,10 @@ class Prepared:
         return values
 
     def read(self, positions, dates):
-        """Forcing and targets of some basins on consecutive days.
+        """Forcing (basin, day, input) and targets (basin, day, target) of some basins, float32.
 
-        Parameters
-        ----------
-        positions : slice or sequence of int
-        dates : array (day,) of datetime64[D]
-            As `dates` gives them.
-
-        Returns
-        -------
-        forcing : array (basin, day, input), float32
-        targets : array (basin, day, target), float32
-            NaN where missing and on days on which an input is missing.
+        `positions` is a slice or a sequence of int, `dates` consecutive days as `dates` gives them. NaN where missing,
+        targets also on days on which an input is missing.
         """
         positions = range(len(self.basins))[positions] if isinstance(positions, slice) else positions
         values = np.empty((len(positions), len(dates), len(self.inputs) + len(self.targets)), np.float32)
