@@ -55,13 +55,10 @@ def test_folders(tmp_path, camels):
     refused("'era5' is not a forcing product; choose from daymet", hd.load_forcing, camels, "01022500", "era5")
     refused("unpack the nldas forcing", hd.load_forcing, camels, "01022500", "nldas")
     refused("no daymet forcing file for basin 09999999", hd.load_forcing, camels, "9999999")
-    shutil.rmtree(camels / "usgs_streamflow")
-    refused("no folder usgs_streamflow", hd.load_streamflow, camels, "01022500")
-
-
-def test_two_files_of_one_basin(camels):
     shutil.copytree(camels / "usgs_streamflow" / "01", camels / "usgs_streamflow" / "02")
     refused("are both files of basin 01022500; remove one", hd.load_streamflow, camels, "01022500", 1e9)
+    shutil.rmtree(camels / "usgs_streamflow")
+    refused("no folder usgs_streamflow", hd.load_streamflow, camels, "01022500")
 
 
 def test_basins_behind_links_are_found_and_what_cannot_be_read_is_named(camels, tmp_path, monkeypatch):
@@ -376,11 +373,6 @@ def test_caravan_data_set(tmp_path, kind):
     assert ds.attrs["report"].endswith("2002-02-04\n  streamflow: 116 days missing in 2 basins")
 
 
-def test_csv_is_read_where_a_gauge_has_both(caravan):
-    write_caravan(caravan, "lamah_1145", caravan_frame(shift=5), "netcdf")
-    assert hd.load_caravan(caravan, "lamah_1145", hd.CARAVAN_FORCING[:1]).iloc[0, 0] == 1  # shift=1 in the csv
-
-
 def test_the_place_of_a_gauge_is_in_the_set_of_its_folder(tmp_path):
     for gauge, folder in (("camelsgb_uk_1", "camelsgb"), ("GRDC_1", "grdc"), ("aus_vic_1", "aus_vic")):
         path = write_caravan(tmp_path / "c", gauge, caravan_frame())
@@ -404,7 +396,9 @@ def test_kinds_of_potential_evaporation(caravan, tmp_path):
     refused("different potential evaporation", load, caravan, tmp_path, forcing="caravan")
 
 
-def test_bad_caravan(caravan, tmp_path):
+def test_files_of_a_caravan_folder(caravan, tmp_path):
+    write_caravan(caravan, "lamah_1145", caravan_frame(shift=5), "netcdf")
+    assert hd.load_caravan(caravan, "lamah_1145", hd.CARAVAN_FORCING[:1]).iloc[0, 0] == 1  # shift=1 in the csv
     refused("no Caravan file for basin lamah_9", hd.load_caravan, caravan, "lamah_9")
     refused("no folder timeseries", hd.load_caravan, caravan / "timeseries", "lamah_1145")
     write_caravan(caravan, "lamah_1145", caravan_frame().drop(columns="streamflow"))
@@ -485,7 +479,9 @@ def test_look_says_what_a_folder_holds(demo, capsys, inner):
         assert "Concepts of 4 basins, as caravan/timeseries/csv/camels/camels_{basin}.csv:COLUMN: " in out
 
 
-def test_look_says_what_is_missing(camels, caravan, capsys):
+def test_look_says_what_is_missing(camels, caravan, tmp_path, capsys):
+    refused("holds neither CAMELS-US nor Caravan data", look.look, camels / "swe")
+    refused("no such folder", look.look, tmp_path / "x")
     forcing_path(camels, "02046000").unlink()
     write(camels / "swe" / "2046000.csv", "date,daymet_swe,depth\n2001-01-02,1,2\n")
     write(flow_path(camels, "11230500"), "\n".join(flow_rows("11230500", days=3)) + "\n")
@@ -507,8 +503,3 @@ def test_look_says_what_is_missing(camels, caravan, capsys):
     look.look(caravan)
     out = capsys.readouterr().out
     assert "no column streamflow in 1 of 2 files looked at" in out and "lamah: 1 gauges; no attribute files in" in out
-
-
-def test_look_at_something_else(tmp_path):
-    refused("holds neither CAMELS-US nor Caravan data", look.look, tmp_path)
-    refused("no such folder", look.look, tmp_path / "x")

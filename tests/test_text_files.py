@@ -59,14 +59,10 @@ def test_real_forcing(product):
 
 
 @needs_real
-def test_real_streamflow():
+def test_real_streamflow_and_era5_land_from_earth_engine():
     flow = hd.load_streamflow(SMALL, "02064000")[["2000-01-01", "2000-02-29", "2002-12-31"]]
     # 79.00, 102.00 and 119.00 ft3/s over 427.165365 km2, worked out by hand: Q * 28316846.592 * 86400 / (A * 1e6)
     assert flow.tolist() == pytest.approx([0.45247018, 0.58420200, 0.68156900], rel=1e-6)
-
-
-@needs_real
-def test_real_era5_land_from_earth_engine():
     series = hd.load_concept("depth=200510_200809_era5land_forcings_{number}.csv:snow_depth", "12189500", REAL)
     assert series.iloc[:2].tolist() == [np.float32(0.0007), np.float32(0.0076)]
     assert series.index[0] == pd.Timestamp(2005, 10, 1)
@@ -93,12 +89,6 @@ def test_forcing_layouts(tmp_path, head, layout):
     assert frame.loc["2001-03-01"].tolist() == [0.0, -1.25, 14.5, 204.25, 604.0]
     assert frame.index[0] == pd.Timestamp(2001, 2, 25) and len(frame) == 10 and list(frame) == list(hd.FORCING)
     assert frame.attrs["units"] == {"prcp": "mm/day", "tmin": "degC", "tmax": "degC", "srad": "W/m2", "vp": "Pa"}
-
-
-def test_columns_are_found_by_name(tmp_path):
-    rows = ["2001 01 01 12 5.0 1.5 700.0 -3.0 100.0", "2001 01 02 12 6.0 2.5 701.0 -2.0 101.0"]
-    write(forcing_path(tmp_path), forcing_text(rows, "Year Mnth Day Hr tmax(C) prcp(mm/day) vp(Pa) tmin(C) srad(W/m2)"))
-    assert hd.load_forcing(tmp_path, "01022500").iloc[0].tolist() == [1.5, -3.0, 5.0, 100.0, 700.0]
 
 
 def test_missing_values_and_days_left_out_of_forcing(tmp_path):
@@ -131,7 +121,6 @@ def broken(line, old, new):
         (broken(4, "tmin(C)", "tmin(K)"), "line 4: tmin is in k"),
         (broken(4, "vp(Pa)", "rh(Pa)"), "line 4: no column vp"),
         (broken(4, "dayl(s)", "tmax(C)"), "line 4: a column name stands twice"),
-        (broken(7, "202.25", "2o2.25"), "line 7: '2o2.25' is not a number"),
         (broken(7, "202.25", "inf"), "line 7: srad inf is not between"),
         (broken(7, "2.00\t", "-2.00\t"), "line 7: prcp -2 is not between"),
         (broken(7, "12.50", "120.50"), "line 7: tmax 120.5 is not between"),
@@ -221,7 +210,6 @@ def test_streamflow_by_hand(tmp_path):
     ("old", "new", "sentence"),
     [
         ("12.00 A", "1e12 A", "line 3: streamflow .* is not between"),
-        ("12.00 A", "12,00 A", "line 3: '12,00' is not a number"),
         ("12.00 A", "12.00  ", "line 3: 5 fields instead of 6"),
         ("12.00 A", "12.00\u00a0 A", r"line 3: '12.00\\xa0' is not a number"),
         ("01022500 2001 02 27", "01022501 2001 02 27", "line 3: basin 01022501 in the file of basin 01022500"),
@@ -241,13 +229,10 @@ def test_an_area_that_is_not_in_square_metres(tmp_path, area):
 
 
 @pytest.mark.parametrize(("before", "after"), [("", ""), ("\n", ""), ("\n", "\n"), (" ", "\n"), ("\n ", "\n \n")])
-def test_blanks_around_the_lines(tmp_path, before, after):
+def test_blanks_around_the_lines_and_blank_lines(tmp_path, before, after):
     write(flow_path(tmp_path), before + "\n".join(flow_rows()) + after)
     flow = hd.load_streamflow(tmp_path, "01022500", CUBIC_FEET_A_DAY)
     assert flow.tolist() == [10.0 + i for i in range(10)] and flow.index[0] == pd.Timestamp(2001, 2, 25)
-
-
-def test_blank_lines_are_counted(tmp_path):
     write(flow_path(tmp_path), "\n" + "\n\n".join(flow_rows()).replace("12.00", "12,00") + "\n")
     refused("line 6: '12,00' is not a number", hd.load_streamflow, tmp_path, "01022500", 1e9)
 
@@ -294,7 +279,6 @@ def test_csv_layouts(tmp_path, text):
         ("date,x\n2001-01-01 00:00:00-05:00,1\n", "line 2: '2001-01-01 00:00:00-05:00' is not a date"),
         ("x,date\n1,\n2,\n", "line 2: '' is not a date"),
         ("date,x\n2001-01-01,1\ntoday,2\n", "line 3: 'today' is not a date"),
-        ("date,x\n2001-01-01,1\nnow,2\n", "line 3: 'now' is not a date"),
         ("date,x\n2001-01-01\u00a0,1\n", r"line 2: '2001-01-01\\xa0' is not a date"),
         ("date,x\n2001-01-01,1,2\n", "line 2: 3 fields instead of 2"),
         ("date,x\n2001-01-01,1\n2001", "line 3: 1 fields instead of 2"),
@@ -304,7 +288,6 @@ def test_csv_layouts(tmp_path, text):
         ("date,x,x\n2001-01-01,1,2\n", "the column x stands twice"),
         ("day,x\n2001-01-01,1\n", "line 1: no column named date"),
         ('date,y,x\n2001-01-01,"a,1\n2001-01-02,b,2\n', "line 2: a quotation mark without its other half"),
-        ('date,y,x\n2001-01-01,1","2,3\n', "line 2: a quotation mark without its other half"),
         ("date,x\n", "no data lines"),
         ("", "is empty"),
     ],
@@ -313,18 +296,14 @@ def test_bad_csv_names_file_and_line(tmp_path, text, sentence):
     assert str(tmp_path / "1022500.csv") in refused(sentence, concept_of, tmp_path, text)
 
 
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda d: d[:-1] + ["2273-02-30"], "line 100001: there is no date 2273-2-30"),
-        (lambda d: d[:70000] + ["bad"] + d[70001:], "line 70002: 'bad' is not a date"),
-        (lambda d: [f"{x[8:]}.{x[5:7]}.{x[:4]}" for x in d], "line 2: '.*' is not a date"),
-    ],
-)
-def test_bad_dates_in_a_long_file(tmp_path, change, sentence):
+def test_bad_dates_in_a_long_file(tmp_path):
     """numpy's own parser of dates ended the process with a segmentation fault here."""
     days = (np.datetime64("1750-01-01") + np.arange(100000)).astype(str).tolist()
-    refused(sentence, concept_of, tmp_path, "date,x\n" + "\n".join(f"{day},1" for day in change(days)) + "\n")
+    for changed, sentence in (
+        (days[:-1] + ["2273-02-30"], "line 100001: there is no date 2273-2-30"),
+        (days[:70000] + ["bad"] + days[70001:], "line 70002: 'bad' is not a date"),
+    ):
+        refused(sentence, concept_of, tmp_path, "date,x\n" + "\n".join(f"{day},1" for day in changed) + "\n")
     slashes = "\n".join(f"{day.replace('-', '/')},{i}" for i, day in enumerate(days))
     series = concept_of(tmp_path, f"date,x\n{slashes}\n")
     assert str(series.index[-1])[:10] == days[-1] and series.iloc[-1] == 99999
@@ -391,12 +370,8 @@ def test_only_daily_numbers_of_a_netcdf_are_columns(tmp_path):
 
 def test_every_number_is_rounded_as_python_rounds_it(tmp_path):
     rng = np.random.default_rng(0)
-    tokens = []
-    for _ in range(20000):
-        digits = "".join(rng.choice(list("0123456789"), rng.integers(1, 15)))
-        at = rng.integers(0, len(digits) + 1)
-        point = rng.random() < 0.7
-        tokens.append(("-" if rng.random() < 0.3 else "") + (digits[:at] + "." + digits[at:] if point else digits))
+    tokens = [f"{rng.choice(['', '-'])}{rng.integers(10 ** rng.integers(1, 8))}" for _ in range(5000)]
+    tokens += [f"{token}.{rng.integers(10 ** rng.integers(1, 9))}" for token in tokens]
     tokens += ["0", "-0.0", "1e-5", "12345678", "123456789", "0.1234567", "00000001", "99999.99", "+5", "1.", ".5"]
     tokens = [token for token in tokens if float(token) not in (-999.0, -9999.0)]
     dates = pd.date_range("1900-01-01", periods=len(tokens) + 1).strftime("%Y-%m-%d")
@@ -461,6 +436,7 @@ RANGES = {  # lowest and highest number that is taken for possible, in the unit 
 @pytest.mark.parametrize(("low", "high"), RANGES)
 def test_ends_of_the_ranges_of_the_columns(low, high, tmp_path):
     """Both ends are read; the next number beyond is refused, but for streamflow below zero, which is missing."""
+    assert {name for names in RANGES.values() for name in names.split()} == {*text_files.KNOWN, "unknown"}
     path = tmp_path / "f.csv"
     for name in RANGES[low, high].split():
         write(path, f"date,{name}\n2001-01-01,{low!r}\n2001-01-02,{high!r}\n")
@@ -471,10 +447,6 @@ def test_ends_of_the_ranges_of_the_columns(low, high, tmp_path):
                 assert text_files.read_columns(path).attrs["negative"] == 1
                 continue
             refused(f"f.csv, line 3: {name} .* is not between", text_files.read_columns, path)
-
-
-def test_every_known_column_has_its_range_here():
-    assert {name for names in RANGES.values() for name in names.split()} == {*text_files.KNOWN, "unknown"}
 
 
 FILL = ("-99", "-99.9", "-999.9", "-9999.9", "-32768", "-99999", "-999999", "99999", "999999", "1e20")
