@@ -2,8 +2,8 @@
 
 Every reader can be used alone (load_forcing, load_streamflow, load_attributes, load_caravan, load_concept). The frames
 that they give are what a training reads: side by side, one basin is one array on disk (`open_data`), which
-`load_dataset` joins to one xarray.Dataset (basin, date) in memory. Series are float32 on every day from their first to
-their last, NaN where missing. What is absent, or a line that cannot be read, is an InputError that names it.
+`load_dataset` joins to one xarray.Dataset (basin, date) in memory. Series are float32, their index date is every day
+from the first to the last, NaN is missing. What is absent or cannot be read is an InputError that names file and line.
 What a folder holds, and the z-scored attributes:
 
     python hydrodata_tf.py look --data-dir FOLDER
@@ -13,7 +13,6 @@ What a folder holds, and the z-scored attributes:
 import contextlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -25,9 +24,6 @@ from reading.folders import PRODUCTS, caravan_files, folder_with, forcing_files,
 from reading.tables import basin_id, read_attribute_table, read_basins
 from reading.text_files import FORCING, KNOWN, PET, PET_NAMES, forcing_head, read_columns, read_forcing, read_streamflow
 from writing.files import InputError, note, some
-
-if TYPE_CHECKING:  # imported where it is used: it takes as long as reading a small data set
-    import xarray as xr
 
 PLACE = {"lat": "degrees_north", "lon": "degrees_east", "area_km2": "km2"}
 READER_VERSION = 4  # part of the cache key: raise it when a file would be read to other numbers
@@ -43,6 +39,9 @@ def _file_of(files: dict[str, Path], basin, what: str, where) -> Path:
 def load_forcing(data_dir, basin, product: str = "daymet") -> pd.DataFrame:
     """Daily forcing of one CAMELS-US basin (Newman et al. 2015, doi:10.5194/hess-19-209-2015).
 
+    Columns prcp (mm/day), tmin and tmax (degrees C), srad (W/m2), vp (Pa); `.attrs` holds lat, elevation_m, area_m2 and
+    units.
+
     Parameters
     ----------
     data_dir : path
@@ -51,12 +50,6 @@ def load_forcing(data_dir, basin, product: str = "daymet") -> pd.DataFrame:
         Basin id, with or without leading zeros.
     product : str, default 'daymet'
         One of PRODUCTS.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index date; columns prcp (mm/day), tmin and tmax (degrees C), srad (W/m2), vp (Pa). `.attrs` holds lat,
-        elevation_m, area_m2 and units.
     """
     frame = read_forcing(_file_of(forcing_files(data_dir, product), basin, f"{product} forcing", data_dir))
     if frame["tmin"].equals(frame["tmax"]):
@@ -71,7 +64,7 @@ def _note_equal_temperatures(product: str) -> None:
 
 
 def load_streamflow(data_dir, basin, area_m2: float | None = None) -> pd.Series:
-    """Daily streamflow of one CAMELS-US basin in mm/day.
+    """Daily streamflow of one CAMELS-US basin in mm/day; NaN where it is -999, below zero or flagged M.
 
     Parameters
     ----------
@@ -79,11 +72,6 @@ def load_streamflow(data_dir, basin, area_m2: float | None = None) -> pd.Series:
         As `load_forcing`; the folder has `usgs_streamflow/<HUC>/<id>_streamflow_qc.txt` (ft3/s).
     area_m2 : float, default None
         Catchment area; None takes it from line 3 of the basin's forcing file (any product).
-
-    Returns
-    -------
-    pandas.Series
-        Index date; NaN where the flow is -999, below zero or flagged M.
     """
     basin = basin_id(basin)
     path = _file_of(streamflow_files(data_dir), basin, "streamflow", data_dir)
@@ -104,6 +92,8 @@ def load_streamflow(data_dir, basin, area_m2: float | None = None) -> pd.Series:
 def load_caravan(data_dir, gauge, columns=None) -> pd.DataFrame:
     """Daily series of one Caravan gauge (Kratzert et al. 2023, doi:10.1038/s41597-023-01975-w), csv or netCDF.
 
+    `.attrs["units"]` has the units by column.
+
     Parameters
     ----------
     data_dir : path
@@ -112,11 +102,6 @@ def load_caravan(data_dir, gauge, columns=None) -> pd.DataFrame:
         `<set>_<id>`, for example 'hysets_01075000'.
     columns : sequence of str, default None
         None takes all. 'potential_evaporation_sum' is also found under its newer names (PET_NAMES, the first there is).
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index date; `.attrs["units"]` by column.
     """
     path = _file_of(caravan_files(data_dir), gauge, "Caravan", data_dir)
     return _whole(read_columns(path, columns), path)
@@ -130,7 +115,7 @@ def _whole(frame, path) -> pd.DataFrame:
 
 
 def load_concept(concept: Concept | str, basin, data_dir=None) -> pd.Series:
-    """One concept of one basin, in the concept's units.
+    """One concept of one basin, in the concept's units; `.attrs` holds units, long_name and source.
 
     Parameters
     ----------
@@ -140,11 +125,6 @@ def load_concept(concept: Concept | str, basin, data_dir=None) -> pd.Series:
         As `load_forcing`.
     data_dir : path, default None
         Where a relative template starts; then (or if None) the current folder.
-
-    Returns
-    -------
-    pandas.Series
-        Index date; `.attrs` holds units, long_name and source.
     """
     concept = parse_concept(concept) if isinstance(concept, str) else concept
     basin = basin_id(basin)
@@ -155,7 +135,7 @@ def load_concept(concept: Concept | str, basin, data_dir=None) -> pd.Series:
     return series
 
 
-def load_dataset(data_dir, *arguments, **options) -> "xr.Dataset":
+def load_dataset(data_dir, *arguments, **options):
     """Forcing, streamflow, concepts and attributes of many basins in memory, for a notebook; parameters as `open_data`.
 
     Returns
@@ -166,7 +146,7 @@ def load_dataset(data_dir, *arguments, **options) -> "xr.Dataset":
         area_km2; units in every variable's attrs; `.attrs`: forcing, inputs, concepts and report, which counts what is
         missing.
     """
-    import xarray as xr
+    import xarray as xr  # takes as long as reading a small data set
 
     data = open_data(data_dir, *arguments, **options)
     dates = np.arange(data.first_day, data.last_day + 1)

@@ -20,19 +20,16 @@ ATTRIBUTES = (
 def load_attributes(source, basins, columns=ATTRIBUTES) -> pd.DataFrame:
     """Catchment attributes as they stand in the files (Addor et al. 2017, doi:10.5194/hess-21-5293-2017).
 
+    float64, index basin in the order given, one column per attribute, none missing.
+
     Parameters
     ----------
     source : path
         A CAMELS-US folder with `camels_attributes_v2.0/camels_*.txt`, or one table such as s_391attrs.csv.
     basins : path, id or list of ids
-        As read_basins takes them.
+        As read_basins.
     columns : sequence of str or None, default ATTRIBUTES
         None takes every column of a table that holds numbers.
-
-    Returns
-    -------
-    pandas.DataFrame
-        float64, index basin in the order given, one column per attribute, none missing.
     """
     basins = read_basins(basins)
     source, paths = Path(source), [Path(source)]
@@ -64,21 +61,12 @@ def attribute_folder(data_dir: Path) -> Path:
 def climate_indices(precipitation, temperature, dates, pet=None) -> dict[str, float]:
     """Climate indices of a basin by the definitions of CAMELS (Addor et al. 2017, doi:10.5194/hess-21-5293-2017).
 
-    Parameters
-    ----------
-    precipitation, temperature : array (day,)
-        mm/day, degrees C; no missing days.
-    dates : array (day,) of datetime64
-    pet : array (day,), default None
-        Potential evaporation, mm/day; NaN is left out.
-
-    Returns
-    -------
-    dict
-        p_mean and, with `pet`, pet_mean in mm/day and aridity, their ratio; p_seasonality after Woods 2009
-        (doi:10.1016/j.advwatres.2009.06.011); frac_snow, the share of precipitation on days below 0 degrees C (as
-        published; the CAMELS-US files themselves agree with 1 degree); high_prec (at least 5 times the mean) and
-        low_prec (below 1 mm/day), each _freq in days/year and _dur, the mean length of a spell, in days.
+    `precipitation` (mm/day) and `temperature` (degrees C) are arrays (day,) without missing days, `dates` their
+    datetime64; of `pet`, potential evaporation (mm/day), NaN is left out. Gives p_mean and, with `pet`, pet_mean in
+    mm/day and aridity, their ratio; p_seasonality after Woods 2009 (doi:10.1016/j.advwatres.2009.06.011); frac_snow,
+    the share of precipitation on days below 0 degrees C (as published; the CAMELS-US files themselves agree with 1
+    degree); high_prec (at least 5 times the mean) and low_prec (below 1 mm/day), each _freq in days/year and _dur, the
+    mean length of a spell, in days.
     """
     indices = {"p_mean": precipitation.mean()}
     if pet is not None:

@@ -73,18 +73,10 @@ _TAKEN = {*FORCING, *CARAVAN_FORCING, "streamflow", "attributes", "attribute", "
 def parse_concept(text: str) -> Concept:
     """A concept from `name=template:column`, with an optional `*factor` and `[units]` after the column.
 
-    Parameters
-    ----------
-    text : str
-        Such as 'swe=swe/{number}.csv:uaz_swe' or 'soil1=caravan:volumetric_soil_water_layer_1_mean*70[mm]'. The
-        template is a path relative to the data folder (or the current one), with {basin} (8 digits) or {number}
-        (no leading zeros) in it; 'caravan' stands for the gauge's own Caravan file.
-
-    Returns
-    -------
-    Concept
-        Units are those given; else those of a column in KNOWN, m3/m3 times a soil layer's thickness being mm; else
-        'as in file'. Snow in a unit that is no length is refused.
+    Such as 'swe=swe/{number}.csv:uaz_swe' or 'soil1=caravan:volumetric_soil_water_layer_1_mean*70[mm]'. The template is
+    a path relative to the data folder (or the current one), with {basin} (8 digits) or {number} (no leading zeros) in
+    it; 'caravan' stands for the gauge's own Caravan file. Units are those given; else those of a column in KNOWN, m3/m3
+    times a soil layer's thickness being mm; else 'as in file'. Snow in a unit that is no length is refused.
     """
     form = "name=template:column, for example swe=swe/{number}.csv:uaz_swe[mm]"
     name, _, rest = text.partition("=")
