@@ -10,20 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from small_files import (
-    GAUGES,
-    caravan_frame,
-    flow_path,
-    flow_rows,
-    forcing_path,
-    forcing_text,
-    load,
-    make_camels,
-    make_caravan,
-    refused,
-    write,
-    write_caravan,
-)
+
+from small_files import (  # isort: skip
+    GAUGES, caravan_frame, flow_path, flow_rows, forcing_path, forcing_text, load, make_camels, make_caravan,
+    refused, write, write_caravan,
+)  # fmt: skip
 
 import hydrodata_tf as hd
 from reading import concepts, folders, look, text_files
@@ -110,8 +101,7 @@ def test_hidden_files_and_folders_are_no_data(camels, caravan, tmp_path, capsys)
 
 def test_a_strange_file_does_not_matter_to_basins_that_are_named(caravan, tmp_path):
     folder = caravan / "timeseries" / "csv" / "lamah"
-    for name in ("notes.csv", "camels_notes.txt"):
-        write(folder / name, "not a gauge\n")
+    write(folder / "notes.csv", "not a gauge\n")
     for name in ("x y_1", "x;rm_1", "é_1", "x\\y_1"):
         shutil.copy(folder / "lamah_1145.csv", folder / f"{name}.csv")
         named = load(caravan, tmp_path, forcing="caravan", basins=[GAUGES[1]])
@@ -149,20 +139,17 @@ def test_parse_concept(text, expected, label):
     assert concept == hd.Concept(*expected) and concept.label == label
 
 
-@pytest.mark.parametrize(
-    ("text", "says", "amount"),
-    [
+def test_snow_is_what_name_column_or_unit_says():
+    for text, says, amount in (
         ("soil=sweden/{basin}.csv:water[mm]", "", False),
         ("answer=snow/{basin}.csv:sweet[mm]", "", False),
         ("SWE_2=a/{basin}.csv:water[mm]", "name", True),
         ("store=a/{basin}.csv:sd", "column", True),
         ("store=a/{basin}.csv:water[cm of snow]", "unit", True),
         ("cover=a/{basin}.csv:snow_cover[%]", "column", False),
-    ],
-)
-def test_snow_is_what_name_column_or_unit_says(text, says, amount):
-    concept = hd.parse_concept(text)
-    assert (concept.snow, concept.snow_amount) == (says, amount)
+    ):
+        concept = hd.parse_concept(text)
+        assert (concept.snow, concept.snow_amount) == (says, amount)
 
 
 def test_lengths_of_water_are_converted_and_nothing_else_is():
@@ -381,8 +368,7 @@ def test_the_place_of_a_gauge_is_in_the_set_of_its_folder(tmp_path):
         other = tmp_path / "c" / "attributes" / folder / f"attributes_other_{folder}.csv"
         write(other, f"gauge_id,gauge_lat,gauge_lon,area\n{gauge},55.5,-3.25,7.5\n")
     ds = load(tmp_path / "c", tmp_path, forcing="caravan")
-    for name, number in (("lat", 55.5), ("lon", -3.25), ("area_km2", 7.5)):
-        assert ds[name].values.tolist() == [number] * 3
+    assert [ds[name].values.tolist() for name in ("lat", "lon", "area_km2")] == [[55.5] * 3, [-3.25] * 3, [7.5] * 3]
 
 
 def test_kinds_of_potential_evaporation(caravan, tmp_path):
@@ -407,11 +393,11 @@ def test_files_of_a_caravan_folder(caravan, tmp_path):
 
 def test_gauges_that_cannot_be_used_are_left_out_or_listed(tmp_path):
     """No flow in the period, an input missing throughout, no rain: left out with the reason, or one error lists all."""
-    spoiled = {"x_1": None, "x_2": "streamflow", "x_3": "temperature_2m_min", "x_4": "total_precipitation_sum"}
-    for gauge, column in spoiled.items():
+    spoiled = {"x_1": [], "x_2": ["streamflow"], "x_3": ["temperature_2m_min"], "x_4": ["total_precipitation_sum"],
+               "x_5": list(hd.CARAVAN_FORCING)}  # fmt: skip
+    for gauge, columns in spoiled.items():
         frame = caravan_frame()
-        if column:
-            frame.loc[:364, column] = np.nan if gauge != "x_4" else 0.0
+        frame.loc[:364, columns] = np.nan if gauge != "x_4" else 0.0
         write_caravan(tmp_path / "c", gauge, frame)
     period = ("2001-01-01", "2001-12-31")
     options = {"forcing": "caravan", "attributes": "climate", "climate_period": period, "used_in": period}
@@ -421,8 +407,9 @@ def test_gauges_that_cannot_be_used_are_left_out_or_listed(tmp_path):
         "x_2": "No streamflow from 2001-01-01 to 2001-12-31",
         "x_3": "No temperature_2m_min from 2001-01-01 to 2001-12-31",
         "x_4": "No precipitation from 2001-01-01 to 2001-12-31",
+        "x_5": "No forcing from 2001-01-01 to 2001-12-31",
     }
-    sentence = "^2 of 4 basins cannot be used. No streamflow from 2001-01-01 to 2001-12-31: x_2; No temp"
+    sentence = "^3 of 5 basins cannot be used. No streamflow from 2001-01-01 to 2001-12-31: x_2; No temp"
     refused(sentence, hd.open_data, tmp_path / "c", basins=list(spoiled), cache_dir=tmp_path / "cache", **options)
     later = options | {"attributes": "none", "used_in": ("2002-02-05", "2002-02-28")}
     refused("has no day in the data", hd.open_data, tmp_path / "c", cache_dir=tmp_path / "cache", **later)

@@ -8,19 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from small_files import (
-    GAUGES,
-    REAL,
-    SMALL,
-    caravan_frame,
-    load,
-    make_camels,
-    make_caravan,
-    needs_real,
-    refused,
-    write,
-    write_caravan,
-)
+
+from small_files import (  # isort: skip
+    GAUGES, REAL, SMALL, caravan_frame, load, make_camels, make_caravan, needs_real, refused, write, write_caravan,
+)  # fmt: skip
 
 import hydrodata_tf as hd
 from reading import attributes

@@ -6,23 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from small_files import (
-    CAPITALS,
-    HEAD,
-    REAL,
-    SMALL,
-    caravan_frame,
-    flow_path,
-    flow_rows,
-    forcing_path,
-    forcing_rows,
-    forcing_text,
-    make_camels,
-    needs_real,
-    refused,
-    write,
-    write_caravan,
-)
+
+from small_files import (  # isort: skip
+    CAPITALS, HEAD, REAL, SMALL, caravan_frame, flow_path, flow_rows, forcing_path, forcing_rows, forcing_text,
+    make_camels, needs_real, refused, write, write_caravan,
+)  # fmt: skip
 
 import hydrodata_tf as hd
 from reading import text_files
@@ -449,10 +437,7 @@ def test_ends_of_the_ranges_of_the_columns(low, high, tmp_path):
             refused(f"f.csv, line 3: {name} .* is not between", text_files.read_columns, path)
 
 
-FILL = ("-99", "-99.9", "-999.9", "-9999.9", "-32768", "-99999", "-999999", "99999", "999999", "1e20")
-
-
-@pytest.mark.parametrize("fill", FILL)
+@pytest.mark.parametrize("fill", "-99 -99.9 -999.9 -9999.9 -32768 -99999 -999999 99999 999999 1e20".split())
 def test_what_looks_like_a_fill_value_is_named_where_it_is_impossible(tmp_path, fill):
     text = f"date,volumetric_soil_water_layer_1,x\n2001-01-01,0.5,1.5\n2001-01-02,{fill},{fill}\n"
     write(tmp_path / "1022500.csv", text)

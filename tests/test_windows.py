@@ -123,20 +123,19 @@ def test_a_cache_that_cannot_be_written_costs_time_only(opened, tmp_path, capsys
 
 
 @pytest.mark.parametrize(
-    "system, variables, folder",
+    "system, variable, folder",
     [
-        ("linux", {"XDG_CACHE_HOME": "there"}, "there/hydrological-concepts-lstm"),
-        ("linux", {}, "home/.cache/hydrological-concepts-lstm"),
-        ("darwin", {}, "home/Library/Caches/hydrological-concepts-lstm"),
-        ("win32", {"LOCALAPPDATA": "local"}, "local/hydrological-concepts-lstm"),
-        ("win32", {"HYDRODATA_CACHE": "mine"}, "mine"),
+        ("linux", "XDG_CACHE_HOME", "there/hydrological-concepts-lstm"),
+        ("linux", "", "home/.cache/hydrological-concepts-lstm"),
+        ("darwin", "", "home/Library/Caches/hydrological-concepts-lstm"),
+        ("win32", "LOCALAPPDATA", "there/hydrological-concepts-lstm"),
+        ("win32", "HYDRODATA_CACHE", "there"),
     ],
 )
-def test_cache_folder_of_the_user(monkeypatch, system, variables, folder):
+def test_cache_folder_of_the_user(monkeypatch, system, variable, folder):
     for name in ("HYDRODATA_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(variable or "ANOTHER", "there")
     monkeypatch.setattr("sys.platform", system)
     monkeypatch.setattr(Path, "home", lambda: Path("home"))
     assert windows.cache_folder() == Path(folder)
