@@ -2,15 +2,17 @@
 
 Every reader can be used alone (load_forcing, load_streamflow, load_attributes, load_caravan, load_concept). The frames
 that they give are what a training reads: side by side, one basin is one array on disk (`open_data`), which
-`load_dataset` joins to one xarray.Dataset (basin, date) in memory. What a folder holds, and the z-scored attributes:
+`load_dataset` joins to one xarray.Dataset (basin, date) in memory. Series are float32, their index date is every day
+from the first to the last, NaN is missing. What is absent or cannot be read is an InputError that names file and line.
+What a folder holds, and the z-scored attributes:
 
     python hydrodata_tf.py look --data-dir FOLDER
     python hydrodata_tf.py attributes --data-dir CAMELS_FOLDER --basins BASIN_LIST --out s_391attrs.csv
 """
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,9 +24,6 @@ from reading.folders import PRODUCTS, caravan_files, folder_with, forcing_files,
 from reading.tables import basin_id, read_attribute_table, read_basins
 from reading.text_files import FORCING, KNOWN, PET, PET_NAMES, forcing_head, read_columns, read_forcing, read_streamflow
 from writing.files import InputError, note, some
-
-if TYPE_CHECKING:  # imported where it is used: it takes as long as reading a small data set
-    import xarray as xr
 
 PLACE = {"lat": "degrees_north", "lon": "degrees_east", "area_km2": "km2"}
 READER_VERSION = 4  # part of the cache key: raise it when a file would be read to other numbers
@@ -40,6 +39,9 @@ def _file_of(files: dict[str, Path], basin, what: str, where) -> Path:
 def load_forcing(data_dir, basin, product: str = "daymet") -> pd.DataFrame:
     """Daily forcing of one CAMELS-US basin (Newman et al. 2015, doi:10.5194/hess-19-209-2015).
 
+    Columns prcp (mm/day), tmin and tmax (degrees C), srad (W/m2), vp (Pa); `.attrs` holds lat, elevation_m, area_m2 and
+    units.
+
     Parameters
     ----------
     data_dir : path
@@ -48,17 +50,6 @@ def load_forcing(data_dir, basin, product: str = "daymet") -> pd.DataFrame:
         Basin id, with or without leading zeros.
     product : str, default 'daymet'
         One of PRODUCTS.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index date (every day from the first to the last); float32 columns prcp (mm/day), tmin and tmax (degrees C),
-        srad (W/m2), vp (Pa), NaN where missing. `.attrs` holds lat, elevation_m, area_m2 and units.
-
-    Raises
-    ------
-    InputError
-        If there is no such product, basin or file; names the line that cannot be read.
     """
     frame = read_forcing(_file_of(forcing_files(data_dir, product), basin, f"{product} forcing", data_dir))
     if frame["tmin"].equals(frame["tmax"]):
@@ -73,33 +64,21 @@ def _note_equal_temperatures(product: str) -> None:
 
 
 def load_streamflow(data_dir, basin, area_m2: float | None = None) -> pd.Series:
-    """Daily streamflow of one CAMELS-US basin in mm/day.
+    """Daily streamflow of one CAMELS-US basin in mm/day; NaN where it is -999, below zero or flagged M.
 
     Parameters
     ----------
-    data_dir : path
-        Folder with `usgs_streamflow/<HUC>/<id>_streamflow_qc.txt` (ft3/s).
-    basin : str or int
-        Basin id, with or without leading zeros.
+    data_dir, basin
+        As `load_forcing`; the folder has `usgs_streamflow/<HUC>/<id>_streamflow_qc.txt` (ft3/s).
     area_m2 : float, default None
         Catchment area; None takes it from line 3 of the basin's forcing file (any product).
-
-    Returns
-    -------
-    pandas.Series
-        Index date, float32, NaN where the flow is -999, below zero or flagged M.
-
-    Raises
-    ------
-    InputError
-        If there is no such file; names the line that cannot be read or holds another basin.
     """
     basin = basin_id(basin)
     path = _file_of(streamflow_files(data_dir), basin, "streamflow", data_dir)
     if area_m2 is None:
         folder = folder_with("basin_mean_forcing", data_dir) / "basin_mean_forcing"
-        products = [product for product in PRODUCTS if (folder / product).is_dir()]
-        known = [of[basin] for product in products if basin in (of := forcing_files(data_dir, product))]
+        files = [forcing_files(data_dir, product) for product in PRODUCTS if (folder / product).is_dir()]
+        known = [of_product[basin] for of_product in files if basin in of_product]
         if not known:
             raise InputError(f"{folder}: no forcing file of basin {basin} to take the area from; give area_m2.")
         area_m2 = forcing_head(known[0])[0]["area_m2"]
@@ -113,6 +92,8 @@ def load_streamflow(data_dir, basin, area_m2: float | None = None) -> pd.Series:
 def load_caravan(data_dir, gauge, columns=None) -> pd.DataFrame:
     """Daily series of one Caravan gauge (Kratzert et al. 2023, doi:10.1038/s41597-023-01975-w), csv or netCDF.
 
+    `.attrs["units"]` has the units by column.
+
     Parameters
     ----------
     data_dir : path
@@ -121,111 +102,73 @@ def load_caravan(data_dir, gauge, columns=None) -> pd.DataFrame:
         `<set>_<id>`, for example 'hysets_01075000'.
     columns : sequence of str, default None
         None takes all. 'potential_evaporation_sum' is also found under its newer names (PET_NAMES, the first there is).
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index date, float32, NaN where missing; `.attrs["units"]` by column.
-
-    Raises
-    ------
-    InputError
-        If the gauge, its file or a column is absent; names the line that cannot be read.
     """
     path = _file_of(caravan_files(data_dir), gauge, "Caravan", data_dir)
-    frame = read_columns(path, columns)
+    return _whole(read_columns(path, columns), path)
+
+
+def _whole(frame, path) -> pd.DataFrame:
+    """A frame of `read_columns`, which is refused if the file lacks a column."""
     if frame.attrs["absent"]:
         raise InputError(f"{path}: no column {some(frame.attrs['absent'])}; it has {some(frame.attrs['names'], 8)}.")
     return frame
 
 
 def load_concept(concept: Concept | str, basin, data_dir=None) -> pd.Series:
-    """One concept of one basin, in the concept's units.
+    """One concept of one basin, in the concept's units; `.attrs` holds units, long_name and source.
 
     Parameters
     ----------
     concept : Concept or str
         As parse_concept makes it, or its text.
     basin : str or int
+        As `load_forcing`.
     data_dir : path, default None
         Where a relative template starts; then (or if None) the current folder.
-
-    Returns
-    -------
-    pandas.Series
-        Index date, float32, NaN where missing; `.attrs` holds units, long_name and source.
-
-    Raises
-    ------
-    InputError
-        If the basin has no file or the file no such column.
     """
     concept = parse_concept(concept) if isinstance(concept, str) else concept
     basin = basin_id(basin)
     caravan = None if basin.isdigit() or concept.template != "caravan" else caravan_files(data_dir or ".")
     path = _file_of(concept_files(concept, [basin], data_dir, caravan), basin, "Caravan", data_dir)
-    frame = read_concepts(path, [concept])
-    if frame.attrs["absent"]:
-        raise InputError(f"{path}: no column {concept.column}; it has {some(frame.attrs['names'], 8)}.")
-    series = frame[concept.name]
+    series = _whole(read_concepts(path, [concept]), path)[concept.name]
     series.attrs = {"units": concept.units, "long_name": concept.label, "source": f"{path.name}:{concept.column}"}
     return series
 
 
-def load_dataset(data_dir, *arguments, **options) -> "xr.Dataset":
-    """Forcing, streamflow, concepts and attributes of many basins in memory, for a notebook.
-
-    Parameters
-    ----------
-    data_dir, *arguments, **options
-        As `open_data` takes them.
+def load_dataset(data_dir, *arguments, **options):
+    """Forcing, streamflow, concepts and attributes of many basins in memory, for a notebook; parameters as `open_data`.
 
     Returns
     -------
     xarray.Dataset
-        Dimensions basin (in the order given) and date (every day of the union of all records); float32; the inputs by
-        name, streamflow (mm/day), each concept, `attributes` (basin, attribute) unless there are none; coordinates lat,
-        lon, area_km2; units in every variable's attrs; `.attrs`: forcing, inputs, concepts and report, which counts
-        what is missing. Missing is NaN.
-
-    Raises
-    ------
-    InputError
-        As `open_data`.
+        Dimensions basin (in the order given) and date (every day of the union of all records); the inputs by name,
+        streamflow (mm/day), each concept, `attributes` (basin, attribute) unless there are none; coordinates lat, lon,
+        area_km2; units in every variable's attrs; `.attrs`: forcing, inputs, concepts and report, which counts what is
+        missing.
     """
-    import xarray as xr
+    import xarray as xr  # takes as long as reading a small data set
 
     data = open_data(data_dir, *arguments, **options)
     dates = np.arange(data.first_day, data.last_day + 1)
-    ds = xr.Dataset(coords={"basin": np.array(data.basins, dtype=object), "date": dates.astype("datetime64[ns]")})
-    names = [*data.inputs, *data.targets]
-    values = np.empty((len(names), len(data.basins), len(dates)), np.float32)
+    values = np.empty((len(data.about), len(data.basins), len(dates)), np.float32)
     for b in range(len(data.basins)):
         values[:, b] = data.days(b, dates[0], len(dates)).T
-    for name, series in zip(names, values, strict=True):
-        ds[name] = (("basin", "date"), series, data.about[name])
-    for name, units in PLACE.items():
-        ds = ds.assign_coords({name: ("basin", data.place[name].to_numpy(), {"units": units})})
+    names = [*data.inputs, *data.targets]
+    coords = {"basin": np.array(data.basins, dtype=object), "date": dates.astype("datetime64[ns]")}
+    coords |= {name: ("basin", data.place[name].to_numpy(), {"units": units}) for name, units in PLACE.items()}
+    ds = xr.Dataset({name: (("basin", "date"), values[i], data.about[name]) for i, name in enumerate(names)}, coords)
     if len(data.attributes.columns):
         ds = ds.assign_coords(attribute=list(data.attributes.columns))
         table = data.attributes.to_numpy(np.float32)
         ds["attributes"] = (("basin", "attribute"), table, {"units": "as in the attribute files"})
-    concepts = data.targets[1:]
-    ds.attrs = {"forcing": data.forcing, "inputs": data.inputs, "concepts": concepts, "report": data.report}
+    ds.attrs = {"forcing": data.forcing, "inputs": data.inputs, "concepts": data.targets[1:], "report": data.report}
     return ds
 
 
 def open_data(
-    data_dir,
-    forcing="daymet",
-    basins=None,
-    attributes="auto",
-    concepts=(),
-    climate_period=None,
-    used_in=None,
-    cache_dir=None,
-    progress: bool = True,
-) -> windows.Prepared:
+    data_dir, forcing="daymet", basins=None, attributes="auto", concepts=(), climate_period=None, used_in=None,
+    cache_dir=None, progress: bool = True,
+) -> windows.Prepared:  # fmt: skip
     """Forcing, streamflow, concepts and attributes of many basins; text that is not yet in the cache is read first.
 
     Parameters
@@ -236,7 +179,7 @@ def open_data(
         One of PRODUCTS, or 'caravan' for Caravan's own forcing and streamflow (CARAVAN_FORCING). Of several products
         each gives its inputs, with its name behind theirs: prcp_daymet, prcp_maurer.
     basins : path, id or list, default None
-        As read_basins takes them; None: every basin of the folder that can be used.
+        As read_basins; None: every basin of the folder that can be used.
     attributes : str or path, default 'auto'
         'auto': the 27 of ATTRIBUTES from the CAMELS files, or all numeric columns of attributes_caravan_<set>.csv; a
         table: its numeric columns; 'climate': indices computed from the forcing of climate_period; 'none'.
@@ -255,12 +198,7 @@ def open_data(
     -------
     windows.Prepared
         In the order of the list, or sorted. `left_out` names the basins of the folder that cannot be used; of basins
-        that were asked for, none is left out.
-
-    Raises
-    ------
-    InputError
-        One sentence on the first thing that cannot be used, or on all basins asked for that cannot be.
+        that were asked for, none is left out: one InputError names all that cannot be used.
     """
     concepts = [parse_concept(c) if isinstance(c, str) else c for c in concepts]
     names = [c.name for c in concepts]
@@ -286,19 +224,10 @@ def open_data(
     found = dict(zip(order, found, strict=True))
     _check_found(data_dir, products, found, concepts, concepts_of)
     data = windows.Prepared(
-        basins=order,
-        inputs=inputs,
-        targets=["streamflow", *names],
-        about=_about(products, concepts),
-        place=_places(data_dir, found, files),
-        attributes=pd.DataFrame(index=order),
-        arrays=list(arrays),
-        first_days=np.array(first_days),
-        lengths=np.array(lengths),
-        forcing=forcing,
-        left_out=left_out,
+        order, inputs, ["streamflow", *names], _about(products, concepts), _places(data_dir, found, files),
+        pd.DataFrame(index=order), list(arrays), np.array(first_days), np.array(lengths), forcing, left_out=left_out,
         synthetic=any((folder / "demo.json").is_file() for folder in (Path(data_dir), Path(data_dir).parent)),
-    )
+    )  # fmt: skip
     named = basins is not None
     if used_in is not None:
         data = _without(data, _not_usable(data, *used_in), named)
@@ -377,11 +306,9 @@ def _check_found(data_dir, products, found, concepts, concepts_of) -> None:
         records = [one["records"].get(concept.name, (0, 0, 0)) for one in found.values()]
         if not any(missing < days for _, days, missing in records):
             path = next(path for of in concepts_of.values() for path, group in of.items() if concept in group)
-            names = read_columns(path, [concept.column]).attrs["names"]
-            raise InputError(
-                f"Concept {concept.name}: no value of {concept.column} in any file {concept.template}; {path} has "
-                f"{some(names, 8)}."
-            )
+            has = some(read_columns(path, [concept.column]).attrs["names"], 8)
+            nothing = f"no value of {concept.column} in any file {concept.template}"
+            raise InputError(f"Concept {concept.name}: {nothing}; {path} has {has}.")
 
 
 def _missing(found, variables) -> list[str]:
@@ -434,14 +361,12 @@ def _not_usable(data, start, end) -> dict[str, str]:
     """Basins without forcing or streamflow in the training period, and why."""
     reasons, dates = {}, data.dates(start, end)
     for b, basin in enumerate(data.basins):
-        forcing, targets = data.read([b], dates)
-        there = np.isfinite(forcing[0]).any(axis=0)
-        if not there.any():
-            reasons[basin] = f"No forcing from {start} to {end}"
-        elif not there.all():
-            reasons[basin] = f"No {data.inputs[int(np.argmin(there))]} from {start} to {end}"
-        elif not np.isfinite(targets[0, :, 0]).any():
-            reasons[basin] = f"No streamflow from {start} to {end}"
+        known = np.concatenate([values[0] for values in data.read([b], dates)], axis=1)
+        there = np.isfinite(known).any(axis=0)
+        lacking = [name for name, any_day in zip([*data.inputs, "streamflow"], there, strict=False) if not any_day]
+        if lacking:  # without any forcing streamflow is masked too
+            what = "forcing" if len(lacking) > len(data.inputs) else lacking[0]
+            reasons[basin] = f"No {what} from {start} to {end}"
     return reasons
 
 
@@ -463,22 +388,20 @@ def _every_basin(data_dir, files_of) -> tuple[list[str], dict[str, str]]:
 
 def _places(data_dir, found, files) -> pd.DataFrame:
     """Latitude, longitude and area (km2) by basin, NaN where unknown."""
-    basins, columns = list(found), {"gauge_lat": "lat", "gauge_lon": "lon"}
-    if "lat" in found[basins[0]]:
-        try:
+    basins, tables = list(found), []
+    place = pd.DataFrame({"lat": [found[b].get("lat", np.nan) for b in basins], "lon": np.nan,
+                          "area_km2": [found[b].get("area_m2", np.nan) / 1e6 for b in basins]}, basins)  # fmt: skip
+    if "lat" in found[basins[0]]:  # the forcing of CAMELS-US has it
+        with contextlib.suppress(InputError):
             tables = [attribute_folder(Path(data_dir)) / "camels_topo.txt"]
-        except InputError:
-            tables = []
     else:
-        columns["area"] = "area_km2"
         root = folder_with("timeseries", data_dir) / "attributes"
         sets = sorted({files[basin][0].parent.name for basin in basins})
         tables = [root / name / f"attributes_other_{name}.csv" for name in sets]
-    place = pd.DataFrame({"lat": [found[b].get("lat", np.nan) for b in basins], "lon": np.nan,
-                          "area_km2": [found[b].get("area_m2", np.nan) / 1e6 for b in basins]}, basins)  # fmt: skip
+    names = {"gauge_lat": "lat", "gauge_lon": "lon", "area": "area_km2"}
     for path in tables:
         if path.is_file():
-            place.update(read_attribute_table(path, basins, tuple(columns)).rename(columns=columns))
+            place.update(read_attribute_table(path, basins, list(names)).rename(columns=names))
     return place
 
 
@@ -495,9 +418,8 @@ def _attributes_for(data_dir, data, attributes, climate_period):
         paths = [path for folder in sets for path in visible(folder.glob("attributes_caravan_*.csv"))]
         tables = [table for path in paths if len(table := read_attribute_table(path, basins))]
         if not tables:
-            raise InputError(
-                f"{root}: no attributes_caravan file holds {some(basins)}; give a table, or attributes climate or none."
-            )
+            instead = "give a table, or attributes climate or none"
+            raise InputError(f"{root}: no attributes_caravan file holds {some(basins)}; {instead}.")
         table = pd.concat(tables)
         table = table[~table.index.duplicated(keep="last")].reindex(basins)
         reason = f"No attributes_caravan file in {root} holds it whole (give a table, climate or none)"

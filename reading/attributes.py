@@ -1,9 +1,4 @@
-"""Catchment attributes: CAMELS-US files and tables, climate indices from the forcing, the z-scored table.
-
-s_391attrs.csv was made by
-
-    python hydrodata_tf.py attributes --data-dir CAMELS_FOLDER --basins BASIN_LIST --out s_391attrs.csv
-"""
+"""Catchment attributes: CAMELS-US files and tables, climate indices from the forcing, the z-scored table."""
 
 from pathlib import Path
 
@@ -25,40 +20,31 @@ ATTRIBUTES = (
 def load_attributes(source, basins, columns=ATTRIBUTES) -> pd.DataFrame:
     """Catchment attributes as they stand in the files (Addor et al. 2017, doi:10.5194/hess-21-5293-2017).
 
+    float64, index basin in the order given, one column per attribute, none missing.
+
     Parameters
     ----------
     source : path
         A CAMELS-US folder with `camels_attributes_v2.0/camels_*.txt`, or one table such as s_391attrs.csv.
     basins : path, id or list of ids
-        As read_basins takes them.
+        As read_basins.
     columns : sequence of str or None, default ATTRIBUTES
         None takes every column of a table that holds numbers.
-
-    Returns
-    -------
-    pandas.DataFrame
-        float64, index basin in the order given, one column per attribute.
-
-    Raises
-    ------
-    InputError
-        If a file or column is absent, or a basin has no value for an attribute.
     """
     basins = read_basins(basins)
-    folder = source = Path(source)
+    source, paths = Path(source), [Path(source)]
     if source.is_dir():
-        folder = attribute_folder(source)
-        columns = ATTRIBUTES if columns is None else columns
-    paths = visible(folder.glob("camels_*.txt")) if source.is_dir() else [source]
+        source, columns = attribute_folder(source), ATTRIBUTES if columns is None else columns
+        paths = visible(source.glob("camels_*.txt"))
     table = pd.concat([read_attribute_table(path, basins, columns) for path in paths], axis=1)
     columns = list(table) if columns is None else list(columns)
     if absent := [name for name in columns if name not in table]:
-        raise InputError(f"{folder}: no attribute {some(absent)}; add the file or the column.")
+        raise InputError(f"{source}: no attribute {some(absent)}; add the file or the column.")
     table = table.loc[:, ~table.columns.duplicated(keep="last")].reindex(basins)[columns]
     missing = table.index[table.isna().any(axis=1)]
     if len(missing):
         first = table.columns[table.loc[missing[0]].isna()][0]
-        raise InputError(f"{folder}: no attributes (first: {first}) for {len(missing)} basins: {some(missing)}.")
+        raise InputError(f"{source}: no attributes (first: {first}) for {len(missing)} basins: {some(missing)}.")
     return table.rename_axis("basin")
 
 
@@ -75,21 +61,12 @@ def attribute_folder(data_dir: Path) -> Path:
 def climate_indices(precipitation, temperature, dates, pet=None) -> dict[str, float]:
     """Climate indices of a basin by the definitions of CAMELS (Addor et al. 2017, doi:10.5194/hess-21-5293-2017).
 
-    Parameters
-    ----------
-    precipitation, temperature : array (day,)
-        mm/day, degrees C; no missing days.
-    dates : array (day,) of datetime64
-    pet : array (day,), default None
-        Potential evaporation, mm/day; NaN is left out.
-
-    Returns
-    -------
-    dict
-        p_mean and, with `pet`, pet_mean in mm/day and aridity, their ratio; p_seasonality after Woods 2009
-        (doi:10.1016/j.advwatres.2009.06.011); frac_snow, the share of precipitation on days below 0 degrees C (as
-        published; the CAMELS-US files themselves agree with 1 degree); high_prec (at least 5 times the mean) and
-        low_prec (below 1 mm/day), each _freq in days/year and _dur, the mean length of a spell, in days.
+    `precipitation` (mm/day) and `temperature` (degrees C) are arrays (day,) without missing days, `dates` their
+    datetime64; of `pet`, potential evaporation (mm/day), NaN is left out. Gives p_mean and, with `pet`, pet_mean in
+    mm/day and aridity, their ratio; p_seasonality after Woods 2009 (doi:10.1016/j.advwatres.2009.06.011); frac_snow,
+    the share of precipitation on days below 0 degrees C (as published; the CAMELS-US files themselves agree with 1
+    degree); high_prec (at least 5 times the mean) and low_prec (below 1 mm/day), each _freq in days/year and _dur, the
+    mean length of a spell, in days.
     """
     indices = {"p_mean": precipitation.mean()}
     if pet is not None:
@@ -108,8 +85,8 @@ def climate_indices(precipitation, temperature, dates, pet=None) -> dict[str, fl
 
 
 def write_attributes(data_dir: Path, basins: Path, out: Path) -> None:
-    """Write the attribute table: each of the 27 attributes minus its mean over the listed basins, over its standard
-    deviation (population form, divided by the number of basins); 9 significant digits.
+    """Write a table as s_391attrs.csv: each of the 27 attributes minus its mean over the listed basins, over its
+    standard deviation (population form, divided by the number of basins); 9 significant digits.
 
     Parameters
     ----------

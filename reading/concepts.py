@@ -7,17 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from reading.tables import basin_number
 from reading.text_files import FORCING, KNOWN, NUMBER, PET, SOIL_LAYER_MM, read_columns
 from writing.files import InputError, some
 
 CARAVAN_FORCING = (
-    "total_precipitation_sum",
-    "temperature_2m_min",
-    "temperature_2m_max",
-    "surface_net_solar_radiation_mean",
-    PET,
-)
+    "total_precipitation_sum", "temperature_2m_min", "temperature_2m_max", "surface_net_solar_radiation_mean", PET,
+)  # fmt: skip
 MM_PER_UNIT = {"mm": 1, "cm": 10, "m": 1000, "inch": 25.4, "in": 25.4, "ft": 304.8, "kg/m2": 1, "kg m-2": 1}
 # Units of what is said of snow and is no amount of it: cover, temperature, density, melt.
 NO_AMOUNT = ("%", "1", "-", "K", "degC", "kg/m3", "mm/day", "cm/day", "m/day")
@@ -38,8 +33,7 @@ class Concept(NamedTuple):
 
     @property
     def label(self) -> str:
-        known = KNOWN.get(self.column)
-        return known.label if known else self.column
+        return KNOWN[self.column].label if self.column in KNOWN else self.column
 
     @property
     def snow_amount(self) -> bool:
@@ -48,7 +42,7 @@ class Concept(NamedTuple):
 
 
 def _why_snow(name, column, units) -> str:
-    """What says that a concept is snow: "name", "column" or "unit", or "" if nothing does; never its file's path."""
+    """What says that a concept is snow, as `Concept.snow`; never its file's path."""
     column += f" {KNOWN[column].label}" if column in KNOWN else ""
     for what, words in (("name", name), ("column", column), ("unit", units)):
         if re.search("snow|(?<![a-z])swe(?![a-z])", words.lower()):
@@ -79,52 +73,36 @@ _TAKEN = {*FORCING, *CARAVAN_FORCING, "streamflow", "attributes", "attribute", "
 def parse_concept(text: str) -> Concept:
     """A concept from `name=template:column`, with an optional `*factor` and `[units]` after the column.
 
-    Parameters
-    ----------
-    text : str
-        Such as 'swe=swe/{number}.csv:uaz_swe' or 'soil1=caravan:volumetric_soil_water_layer_1_mean*70[mm]'. The
-        template is a path relative to the data folder (or the current one), with {basin} (8 digits) or {number}
-        (no leading zeros) in it; 'caravan' stands for the gauge's own Caravan file.
-
-    Returns
-    -------
-    Concept
-        Units are those given; else those of a column in KNOWN, m3/m3 times a soil layer's thickness being mm; else
-        'as in file'.
-
-    Raises
-    ------
-    InputError
-        If the text has another form, or is snow in a unit that is no length.
+    Such as 'swe=swe/{number}.csv:uaz_swe' or 'soil1=caravan:volumetric_soil_water_layer_1_mean*70[mm]'. The template is
+    a path relative to the data folder (or the current one), with {basin} (8 digits) or {number} (no leading zeros) in
+    it; 'caravan' stands for the gauge's own Caravan file. Units are those given; else those of a column in KNOWN, m3/m3
+    times a soil layer's thickness being mm; else 'as in file'. Snow in a unit that is no length is refused.
     """
     form = "name=template:column, for example swe=swe/{number}.csv:uaz_swe[mm]"
-    name, equals, rest = text.partition("=")
-    template, colon, last = rest.rpartition(":")
+    name, _, rest = text.partition("=")
+    template, _, last = rest.rpartition(":")
     match = re.fullmatch(r"(?P<column>[^*\[\]]+)(\*(?P<factor>[^*\[\]]+))?(\[(?P<units>[^\[\]]*)\])?", last.strip())
     name, template = name.strip(), template.strip()
-    if not (equals and colon and match and template):
+    if not (match and template):
         raise InputError(f"Concept {text!r}: write it as {form}.")
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-        raise InputError(f"Concept {text!r}: the name {name!r} should be letters, digits and _, as in {form}.")
-    if name in _TAKEN:
-        raise InputError(f"Concept {text!r}: the name {name} is taken; choose another.")
-    if re.search(r"[{}]", template.replace("{basin}", "").replace("{number}", "")):
-        raise InputError(f"Concept {text!r}: only {{basin}} and {{number}} may stand in braces.")
-    if template != "caravan" and "{" not in template:
-        raise InputError(f"Concept {text!r}: every basin would read {template}; put {{basin}} or {{number}} in it.")
-    column, factor_text, units = match["column"].strip(), match["factor"], match["units"]
-    if factor_text and not (NUMBER.fullmatch(factor_text.strip()) and 1e-8 <= abs(float(factor_text)) <= 1e8):
-        raise InputError(f"Concept {text!r}: {factor_text!r} is not a factor.")
-    if column == "swe(mm)" or column.lower() == "swe" and "forcing_leap" in template:
+    column, factor, units = match["column"].strip(), (match["factor"] or "1").strip(), match["units"]
+    one_file = template != "caravan" and "{" not in template
+    no_snow = column == "swe(mm)" or column.lower() == "swe" and "forcing_leap" in template
+    for wrong, words in (
+        (not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name), f"the name {name!r} should be letters, digits and _"),
+        (name in _TAKEN, f"the name {name} is taken; choose another"),
+        (re.search("[{}]", re.sub("{(basin|number)}", "", template)), "only {basin} and {number} may stand in braces"),
+        (one_file, f"every basin would read {template}; put {{basin}} or {{number}} in it"),
+        (not (NUMBER.fullmatch(factor) and 1e-8 <= abs(float(factor)) <= 1e8), f"{factor!r} is not a factor"),
+        (no_snow, "swe(mm) of the CAMELS forcing is 0 everywhere, not snow; use a snow data set"),
+    ):
+        if wrong:
+            raise InputError(f"Concept {text!r}: {words}.")
+    units = _units(column, float(factor)) if units is None else units.strip()
+    concept = Concept(name, template, column, float(factor), units, _why_snow(name, column, units))
+    if concept.snow and millimetres(units) is None and units not in NO_AMOUNT:
         raise InputError(
-            f"Concept {text!r}: swe(mm) of the CAMELS forcing is 0 everywhere, not snow; use a snow data set."
-        )
-    factor = float(factor_text) if factor_text else 1.0
-    units = _units(column, factor) if units is None else units.strip()
-    concept = Concept(name, template, column, factor, units, _why_snow(name, column, units))
-    if concept.snow and millimetres(concept.units) is None and concept.units not in NO_AMOUNT:
-        raise InputError(
-            f"Concept {text!r} is snow, as its {concept.snow} says, but {concept.units!r} is no length known here: "
+            f"Concept {text!r} is snow, as its {concept.snow} says, but {units!r} is no length known here: "
             f"write {some([f'[{unit}]' for unit in MM_PER_UNIT], 5)} behind the column."
         )
     return concept
@@ -149,12 +127,12 @@ def concept_files(concept, basins, data_dir, caravan=None) -> dict[str, Path]:
     """
     if concept.template == "caravan":
         if caravan is None:
-            raise InputError(f"Concept {concept.name}: caravan stands for a Caravan gauge's own file alone; write "
-                             "caravan/timeseries/csv/camels/camels_{basin}.csv or the like.")  # fmt: skip
+            instead = "write caravan/timeseries/csv/camels/camels_{basin}.csv or the like"
+            raise InputError(f"Concept {concept.name}: caravan stands for a Caravan gauge's own file alone; {instead}.")
         return {basin: caravan[basin] for basin in basins if basin in caravan}
-    for root in ([Path(data_dir)] if data_dir is not None else []) + [Path()]:
-        parts = {b: concept.template.replace("{basin}", b).replace("{number}", basin_number(b)) for b in basins}
-        if files := {basin: root / part for basin, part in parts.items() if (root / part).is_file()}:
+    for root in (Path(data_dir or ""), Path()):
+        paths = {b: root / concept.template.format(basin=b, number=int(b) if b.isdigit() else b) for b in basins}
+        if files := {basin: path for basin, path in paths.items() if path.is_file()}:
             return files
     whom = f"basin {basins[0]}" if len(basins) == 1 else f"any of the {len(basins)} basins"
     raise InputError(f"Concept {concept.name}: no file {concept.template} for {whom} in {data_dir or 'this folder'}.")

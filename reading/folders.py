@@ -1,6 +1,7 @@
 """Which files a CAMELS-US or Caravan folder holds for which basin. Hidden files and folders are no data."""
 
 import os
+import re
 from pathlib import Path
 
 from writing.files import InputError, some
@@ -9,10 +10,7 @@ PRODUCTS = ("daymet", "maurer", "maurer_extended", "nldas", "nldas_extended")
 
 
 def folder_with(name: str, data_dir, needed: bool = True) -> Path | None:
-    """The folder that holds the folder `name`: data_dir, or one folder below it as zip files unpack.
-
-    InputError if there are several below data_dir, or none and one is needed.
-    """
+    """The folder that holds the folder `name`: data_dir, or one folder below it as zip files unpack."""
     root = Path(data_dir)
     if not root.is_dir():
         raise InputError(f"{root.absolute()}: no such folder; give the data folder (--data-dir) that holds {name}.")
@@ -23,8 +21,7 @@ def folder_with(name: str, data_dir, needed: bool = True) -> Path | None:
 
 
 def only_folder(name: str, root, places) -> Path | None:
-    """Of some places, the first if `name` is in it, else the only one that has it, or None; InputError if several have
-    it: which one is meant would be a guess."""
+    """Of some places, the first if `name` is in it, else the only one that has it, or None; several are refused."""
     found = [place for place in places if (place / name).exists()]
     if len(found) > 1 and found[0] != places[0]:
         raise InputError(f"{root}: {name} is in {some(found)}; give one of them as the data folder.")
@@ -36,10 +33,10 @@ def visible(paths) -> list[Path]:
     return sorted(path for path in paths if not path.name.startswith("."))
 
 
-def _walk(folder: Path, basin_of) -> dict[str, Path]:
+def _walk(folder: Path, form: str) -> dict[str, Path]:
     """Basin to file, everywhere below a folder: the HUC folder often differs from the id's first two digits.
 
-    `basin_of` gives the basin of a file's name, or None for a file that is something else.
+    `form` is a regular expression of the files' names, whose first group is the basin.
     """
 
     def refuse(error):
@@ -55,23 +52,14 @@ def _walk(folder: Path, basin_of) -> dict[str, Path]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for path in visible(Path(where) / name for name in names):
-            basin = basin_of(path.name)
-            if basin is None and path.is_symlink() and not path.exists():
+            basin = re.fullmatch(form, path.name)
+            if not basin and path.is_symlink() and not path.exists():
                 raise InputError(f"{path} is a link to nothing; its basins would be missing.")
-            if basin in found:
-                raise InputError(f"{found[basin]} and {path} are both files of basin {basin}; remove one.")
-            if basin is not None:
-                found[basin] = path
+            if basin and basin[1] in found:
+                raise InputError(f"{found[basin[1]]} and {path} are both files of basin {basin[1]}; remove one.")
+            if basin:
+                found[basin[1]] = path
     return found
-
-
-def camels_files(folder: Path, suffix: str) -> dict[str, Path]:
-    """File of every CAMELS-US basin below a folder whose name ends in `suffix`."""
-
-    def basin_of(name):
-        return name[:8] if name.endswith(suffix) and name[:8].isdigit() and name[8:9] == "_" else None
-
-    return _walk(folder, basin_of)
 
 
 def forcing_files(data_dir, product: str) -> dict[str, Path]:
@@ -81,20 +69,16 @@ def forcing_files(data_dir, product: str) -> dict[str, Path]:
     folder = folder_with("basin_mean_forcing", data_dir) / "basin_mean_forcing" / product
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; unpack the {product} forcing there or choose another product.")
-    return camels_files(folder, "_forcing_leap.txt")
+    return _walk(folder, r"([0-9]{8})_(?:.*_)?forcing_leap\.txt")
 
 
 def streamflow_files(data_dir) -> dict[str, Path]:
     """Streamflow file of every CAMELS-US basin."""
-    return camels_files(folder_with("usgs_streamflow", data_dir) / "usgs_streamflow", "_streamflow_qc.txt")
+    folder = folder_with("usgs_streamflow", data_dir) / "usgs_streamflow"
+    return _walk(folder, r"([0-9]{8})_(?:.*_)?streamflow_qc\.txt")
 
 
 def caravan_files(data_dir) -> dict[str, Path]:
     """File of every Caravan gauge; the csv where a gauge has both."""
-    root = folder_with("timeseries", data_dir) / "timeseries"
-    found: dict[str, Path] = {}
-    for suffix in (".nc", ".csv"):
-        found |= _walk(
-            root, lambda name, end=suffix: name.removesuffix(end) if name.endswith(end) and "_" in name else None
-        )
-    return found
+    folder = folder_with("timeseries", data_dir) / "timeseries"
+    return _walk(folder, r"(.*_.*)\.nc") | _walk(folder, r"(.*_.*)\.csv")

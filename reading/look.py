@@ -33,11 +33,11 @@ def look(data_dir: Path) -> None:
 
 
 def opened(read, files):
-    """Some of the files, spread evenly, as frames; one that cannot be read is named."""
+    """Some of the files, spread evenly, as `read` gives them; one that cannot be read is named."""
     frames = []
-    for basin in sorted(files)[:: max(1, len(files) // SAMPLE)][:SAMPLE]:
+    for key in sorted(files)[:: max(1, len(files) // SAMPLE)][:SAMPLE]:
         try:
-            frames.append(read(files[basin]))
+            frames.append(read(files[key]))
         except InputError as problem:
             print(f"    cannot be read: {problem}")
     return frames
@@ -65,9 +65,8 @@ def look_at_camels(folder):
             continue
         forcing = forcing_files(folder, product)
         basins |= set(forcing)
-        both = len(set(forcing) & set(flows))
-        days = period(opened(read_forcing, forcing))
-        print(f"  forcing {product}: {len(forcing)} basins, {both} of them with streamflow; {days}")
+        both = f"{len(forcing)} basins, {len(set(forcing) & set(flows))} of them with streamflow"
+        print(f"  forcing {product}: {both}; {period(opened(read_forcing, forcing))}")
         for what, without in (("forcing", set(flows) - set(forcing)), ("streamflow", set(forcing) - set(flows))):
             if without and flows:
                 print(f"    without {what}: {some(sorted(without))}")
@@ -95,8 +94,8 @@ def look_at_caravan(folder):
     print(f"Caravan in {folder}")
     for name, gauges in sorted(Counter(path.parent.name for path in files.values()).items()):
         attributes = folder / "attributes" / name
-        held = [path.name for path in visible(attributes.glob("attributes_*.csv"))]
-        print(f"  {name}: {gauges} gauges; " + (", ".join(held) if held else f"no attribute files in {attributes}"))
+        held = ", ".join(path.name for path in visible(attributes.glob("attributes_*.csv")))
+        print(f"  {name}: {gauges} gauges; {held or f'no attribute files in {attributes}'}")
     frames = opened(lambda path: read_columns(path, [*CARAVAN_FORCING, "streamflow"]), files)
     print(f"  {period(frames)}")
     for name, number in Counter(name for frame in frames for name in frame.attrs["absent"]).items():
@@ -120,8 +119,7 @@ def look_at_tables(root, basins):
     for files in tables.values():
         # Numbers of eight digits are the same with and without their leading zeros.
         template = min((template for template, _ in files), key=lambda text: "{basin}" in text)
-        paths = [files[key] for key in sorted(files)[:: max(1, len(files) // SAMPLE)][:SAMPLE]]
-        if words := described([columns_of(path) for path in paths]):
+        if words := described(opened(columns_of, files)):
             print(f"Concepts of {len(files)} basins, as {template}:COLUMN: {words}")
 
 
@@ -129,11 +127,12 @@ def described(names):
     """Columns of some files, those of a known unit with it, and in how many files if not in all."""
     number = Counter(name for columns in names for name in columns if name.lower() not in MODELLED)
     known = [name for name in number if name in KNOWN]
-    words = [f"{name} ({KNOWN[name].units})" if name in KNOWN else name for name in known or number]
-    for i, name in enumerate(known or number):
-        words[i] += f" in {number[name]} of {len(names)} files" if number[name] < len(names) else ""
-    others = len(number) - len(words)
-    return some(words, 20) + (f"; {others} others without a unit known here" if others else "")
+    words = []
+    for name in known or number:
+        units = f" ({KNOWN[name].units})" if known else ""
+        words.append(name + units + (f" in {number[name]} of {len(names)} files" if number[name] < len(names) else ""))
+    others = f"; {len(number) - len(known)} others without a unit known here" if 0 < len(known) < len(number) else ""
+    return some(words, 20) + others
 
 
 def columns_of(path):

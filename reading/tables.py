@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -23,22 +24,9 @@ def read_table(path) -> pd.DataFrame:
 
 
 def basin_id(text) -> str:
-    """The basin's id as it stands in file names.
+    """The basin's id as it stands in file names: '01022500' for the USGS number 1022500, a Caravan id as it is.
 
-    Parameters
-    ----------
-    text : str or int
-        A USGS number with or without its leading zeros, or a Caravan id (`<set>_<id>`).
-
-    Returns
-    -------
-    str
-        Numbers of up to eight digits with leading zeros ('1022500' becomes '01022500'), anything else unchanged.
-
-    Raises
-    ------
-    InputError
-        If the id holds anything but letters, digits, '_', '-' and single dots: ids become parts of file names.
+    `text` is a str or an int of letters, digits, '_', '-' and single dots alone: ids become parts of file names.
     """
     name = str(text).strip()
     if number := re.fullmatch(r"([0-9]{1,8})(\.0+)?", name):  # table programs write 1022500.0
@@ -46,11 +34,6 @@ def basin_id(text) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+)*", name) or len(name) > 100:
         raise InputError(f"{name[:100]!r} is not a basin id; give ids such as 01022500 or hysets_01075000.")
     return name
-
-
-def basin_number(basin: str) -> str:
-    """A basin's id without leading zeros."""
-    return (basin.lstrip("0") or "0") if basin.isdigit() else basin
 
 
 ID_NAMES = ("basin_id", "gauge_id", "basin", "gauge", "id")
@@ -64,26 +47,13 @@ def id_column(names, known=ID_NAMES) -> int | None:
 
 
 def read_basins(spec) -> list[str]:
-    """Basin ids from a list file, or ids themselves.
+    """Basin ids in the order given, each once, from a list file or from ids themselves.
 
-    Parameters
-    ----------
-    spec : str, Path or sequence of these
-        A file with one id a line, or a csv or tsv with a column named basin_id or gauge_id; or ids.
-
-    Returns
-    -------
-    list of str
-        The ids in the order given.
-
-    Raises
-    ------
-    InputError
-        If the file does not exist or is empty, or an id is malformed or stands there twice.
+    `spec` is a path, an id or a sequence of these; a file has one id a line, or is a csv or tsv with a column named
+    basin_id or gauge_id.
     """
-    items = [spec] if isinstance(spec, str | os.PathLike | int) else list(spec)
     basins: list[str] = []
-    for item in items:
+    for item in [spec] if isinstance(spec, str | os.PathLike | int) else spec:
         path = Path(str(item))
         if not path.is_file() and path.name == str(item):  # s_391attrs.csv, where a script runs in another folder
             path = Path(__file__).parent.parent / path.name
@@ -100,7 +70,7 @@ def read_basins(spec) -> list[str]:
 
 
 def _refuse_repeated(basins: list[str], where) -> None:
-    if twice := sorted({b for b in basins if basins.count(b) > 1}) if len(set(basins)) < len(basins) else []:
+    if twice := sorted(basin for basin, times in Counter(basins).items() if times > 1):
         raise InputError(f"{where} holds {some(twice)} more than once; remove the repeated ids.")
 
 
@@ -109,10 +79,9 @@ def _basins_in_file(path: Path) -> list[str]:
     names, _ = head_of(raw)
     for name in names:
         if difflib.get_close_matches(re.sub("[^a-z]", "", name.lower()), PERIODS, cutoff=0.8):
-            raise InputError(
-                f"{path}: the column {name!r} gives periods of single basins, an option that is withdrawn; remove it "
-                "(--train-period, --valid-period and --test-period hold for all basins)."
-            )
+            instead = "remove it (--train-period, --valid-period and --test-period hold for all basins)"
+            words = f"the column {name!r} gives periods of single basins, an option that is withdrawn"
+            raise InputError(f"{path}: {words}; {instead}.")
     column = id_column(names)
     if column is not None and len(names) > 1:
         words = read_table(path).iloc[:, column]
@@ -124,12 +93,12 @@ def _basins_in_file(path: Path) -> list[str]:
         words = words[words != ""].iloc[0 if column is None else 1 :]
         if column is None and not re.search("[0-9]", words.iloc[0]):
             raise InputError(f"{path}, line 1: {words.iloc[0][:60]!r} is no id; write basin_id above the ids.")
-    basins = list(_ids(path, words).values())
+    basins = _ids(path, words).to_list()
     _refuse_repeated(basins, path)
     return basins
 
 
-def _ids(path, words) -> dict[int, str]:
+def _ids(path, words) -> pd.Series:
     """The ids in a column of words, by line."""
     ids = {}
     for line, word in words.items():
@@ -137,7 +106,7 @@ def _ids(path, words) -> dict[int, str]:
             ids[line] = basin_id(word)
         except InputError:
             raise InputError(f"{path}, line {line}: no basin id in {word[:60]!r}; write one id a line.") from None
-    return ids
+    return pd.Series(ids, dtype="str")
 
 
 def read_attribute_table(path, basins, columns=None) -> pd.DataFrame:
@@ -150,7 +119,7 @@ def read_attribute_table(path, basins, columns=None) -> pd.DataFrame:
     if len(set(names)) < len(names):
         raise InputError(f"{path}, line 1: a column name stands twice.")
     key = id_column(names, ID_NAMES[:2]) or 0
-    ids = pd.Series(_ids(path, text.iloc[:, key]), dtype="str")
+    ids = _ids(path, text.iloc[:, key])
     if ids.duplicated().any():
         line = ids.duplicated().idxmax()
         raise InputError(f"{path}, line {line}: basin {ids[line]} stands here a second time; remove one.")
@@ -172,12 +141,12 @@ def _numeric_columns(path, text) -> list[str]:
     """The columns of a table that hold numbers (with a decimal comma too, which is refused where they are read); the
     others are named in a note."""
     # The number of a row is no attribute: pandas and R write it under no name.
-    columns = [name for name in text if name and not name.startswith("Unnamed:")
-               and text[name].str.replace(",", ".", n=1).str.fullmatch(NUMBER).any()]  # fmt: skip
+    named = text[[name for name in text if name and not name.startswith("Unnamed:")]]
+    columns = [name for name in named if named[name].str.replace(",", ".", n=1).str.fullmatch(NUMBER).any()]
     others = [name or f"column {i}" for i, name in enumerate(text, start=1) if name not in columns]
     if not columns:
         raise InputError(f"{path}: no column of numbers among {some(list(text), 8)}.")
     if others:
-        note(f"{path}: {len(others)} of {text.shape[1]} columns are no attributes, as they hold no numbers or have no "
-             f"name: {some(others, 8)}.")  # fmt: skip
+        which = f"{len(others)} of {text.shape[1]} columns are no attributes"
+        note(f"{path}: {which}, as they hold no numbers or have no name: {some(others, 8)}.")
     return columns

@@ -41,38 +41,31 @@ class Known(NamedTuple):
     high: float
 
 
-_T = (-100.0, 100.0)
-_WATER_EQUIVALENT = "snow water equivalent"
-_DEPTHS_CM = {1: "0-7", 2: "7-28", 3: "28-100", 4: "100-289"}  # of ERA5-Land's soil layers
-_SOIL_MOISTURE = {i: Known("m3/m3", f"soil moisture, {depth} cm", 0, 1) for i, depth in _DEPTHS_CM.items()}
-KNOWN = {
-    "prcp": Known("mm/day", "precipitation", 0, 3000),
-    "tmin": Known("degC", "minimum air temperature", *_T),
-    "tmax": Known("degC", "maximum air temperature", *_T),
-    "srad": Known("W/m2", "shortwave radiation", 0, 2000),
-    "vp": Known("Pa", "vapour pressure", 0, 20000),
-    "streamflow": Known("mm/day", "streamflow", 0, 5000),
-    "total_precipitation_sum": Known("mm/day", "precipitation", 0, 3000),
-    "temperature_2m_mean": Known("degC", "mean air temperature", *_T),
-    "temperature_2m_min": Known("degC", "minimum air temperature", *_T),
-    "temperature_2m_max": Known("degC", "maximum air temperature", *_T),
-    "surface_net_solar_radiation_mean": Known("W/m2", "net shortwave radiation", -100, 2000),
-    "surface_pressure_mean": Known("kPa", "air pressure", 20, 120),
-    **{name: Known("mm/day", "potential evaporation", -100, 200) for name in PET_NAMES},
-    "snow_depth_water_equivalent_mean": Known("mm", _WATER_EQUIVALENT, 0, 100000),
-    **{f"volumetric_soil_water_layer_{i}_mean": moisture for i, moisture in _SOIL_MOISTURE.items()},
+_SOIL = "volumetric_soil_water_layer_"
+_COLUMNS_OF = {
+    Known("mm/day", "precipitation", 0, 3000): "prcp total_precipitation_sum",
+    Known("degC", "minimum air temperature", -100, 100): "tmin temperature_2m_min",
+    Known("degC", "maximum air temperature", -100, 100): "tmax temperature_2m_max",
+    Known("degC", "mean air temperature", -100, 100): "temperature_2m_mean",
+    Known("K", "air temperature", 150, 373): "temperature_2m",
+    Known("W/m2", "shortwave radiation", 0, 2000): "srad",
+    Known("W/m2", "net shortwave radiation", -100, 2000): "surface_net_solar_radiation_mean",
+    Known("Pa", "vapour pressure", 0, 20000): "vp",
+    Known("kPa", "air pressure", 20, 120): "surface_pressure_mean",
+    Known("mm/day", "potential evaporation", -100, 200): " ".join(PET_NAMES),
+    Known("mm/day", "streamflow", 0, 5000): "streamflow",
+    Known("mm", "snow water equivalent", 0, 100000): "snow_depth_water_equivalent_mean uaz_swe daymet_swe",
     # Earth Engine's daily ERA5-Land: snow_depth is the snow's thickness; ECMWF's short name sd is its water.
-    "snow_depth": Known("m of snow", "snow depth (physical thickness)", 0, 100),
-    "snow_depth_water_equivalent": Known("m of water", _WATER_EQUIVALENT, 0, 100),
-    "sd": Known("m of water", _WATER_EQUIVALENT, 0, 100),
-    "temperature_2m": Known("K", "air temperature", 150, 373),
-    **{f"volumetric_soil_water_layer_{i}": moisture for i, moisture in _SOIL_MOISTURE.items()},
-    "uaz_swe": Known("mm", _WATER_EQUIVALENT, 0, 100000),
-    "daymet_swe": Known("mm", _WATER_EQUIVALENT, 0, 100000),
+    Known("m of water", "snow water equivalent", 0, 100): "snow_depth_water_equivalent sd",
+    Known("m of snow", "snow depth (physical thickness)", 0, 100): "snow_depth",
+    Known("m3/m3", "soil moisture, 0-7 cm", 0, 1): f"{_SOIL}1 {_SOIL}1_mean",
+    Known("m3/m3", "soil moisture, 7-28 cm", 0, 1): f"{_SOIL}2 {_SOIL}2_mean",
+    Known("m3/m3", "soil moisture, 28-100 cm", 0, 1): f"{_SOIL}3 {_SOIL}3_mean",
+    Known("m3/m3", "soil moisture, 100-289 cm", 0, 1): f"{_SOIL}4 {_SOIL}4_mean",
 }
+KNOWN = {name: known for known, names in _COLUMNS_OF.items() for name in names.split()}
 # Thickness in mm of the four ERA5-Land soil layers: volumetric water times this is mm of water.
 SOIL_LAYER_MM = {1: 70.0, 2: 210.0, 3: 720.0, 4: 1890.0}
-
 
 MISSING = ("", "NA", "NaN", "nan", "null", "NULL", "none", "None", "-nan")
 # What other data sets write for missing; named where it is impossible, else nobody can tell it from a number.
@@ -116,15 +109,14 @@ def read_lines(path, raw, skip, separator, names, columns=None, **options) -> pd
 
     `separator` None is any run of blanks and tabs; `columns` are those of `names` that are wanted, None: all.
     """
-    if separator is None:
-        layout = {"sep": r"\s+", "quoting": csv.QUOTE_NONE, "na_filter": False}
-    else:
+    layout = {"sep": r"\s+", "quoting": csv.QUOTE_NONE, "na_filter": False}
+    if separator:
         blank = _check_fields(path, raw, skip, separator, len(names))
-        layout = {"sep": separator, "skipinitialspace": True, "usecols": columns}
+        layout = {"sep": separator, "skipinitialspace": True, "usecols": columns, "na_values": MISSING}
     try:
         frame = pd.read_csv(
             io.BytesIO(raw), skiprows=skip, header=None, names=names, skip_blank_lines=False, low_memory=False,
-            encoding_errors="replace", **layout, **({"keep_default_na": False, "na_values": MISSING} | options),
+            encoding_errors="replace", keep_default_na=False, **layout | options,
         )  # fmt: skip
     except pd.errors.ParserError as error:
         if too_long := re.search(r"line (\d+), saw (\d+)", str(error)):
@@ -144,15 +136,16 @@ def read_lines(path, raw, skip, separator, names, columns=None, **options) -> pd
 def _check_lines(path, raw, skip, frame) -> list[int]:
     """Refuse a blank-separated line with too many or too few fields; gives the rows that are blank."""
     # pandas fills a line that is too short with "".
-    last = frame.iloc[:, -1].to_numpy()
-    odd = np.flatnonzero(last == "") if last.dtype == object else np.array([], int)
+    last, blank = frame.iloc[:, -1].to_numpy(), []
+    odd = list(np.flatnonzero(last == "")) if last.dtype == object else []
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what is too much in the first line for an index
-        odd = np.array([0])
-    lines = raw.split(b"\n")[skip:] if len(odd) else []
-    fields = {row: len(lines[row].split()) for row in odd}
-    if wrong := [row for row in odd if fields[row] not in (0, frame.shape[1])]:
-        _refuse_fields(path, skip + 1 + wrong[0], fields[wrong[0]], frame.shape[1])
-    return [row for row in odd if fields[row] == 0]
+        odd = [0]
+    lines = raw.split(b"\n")[skip:] if odd else []
+    for row in odd:
+        if fields := len(lines[row].split()):
+            _refuse_fields(path, skip + 1 + row, fields, frame.shape[1])
+        blank.append(row)
+    return blank
 
 
 def _check_fields(path, raw, skip, separator, number) -> list[int]:
@@ -200,11 +193,12 @@ def _last_may_be_cut(raw, skip, separator) -> bool:
 
 def _days(path, lines, year, month, day) -> np.ndarray:
     """Days (datetime64[D]) of years, months and days; refuses those that are not in the calendar."""
-    ok = (year >= 1) & (year <= 9999) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-    whole = [np.where(ok, part, 1).astype(int) for part in (year, month, day)]
+    parts = np.stack([year, month, day])
+    ok = ((parts >= 1) & (parts <= [[9999], [12], [31]])).all(axis=0)
+    whole = np.where(ok, parts, 1).astype(int)
     months = ((whole[0] - 1970) * 12 + whole[1] - 1).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + (whole[2] - 1)
-    ok &= (whole[0] == year) & (whole[1] == month) & (whole[2] == day) & (days.astype("datetime64[M]") == months)
+    ok &= (whole == parts).all(axis=0) & (days.astype("datetime64[M]") == months)
     if not ok.all():
         i = int(np.argmin(ok))
         raise InputError(f"{path}, line {lines[i]}: there is no date {year[i]:g}-{month[i]:g}-{day[i]:g}.")
@@ -267,14 +261,15 @@ def _refuse_impossible(name, values, snow, place) -> None:
         row = int(np.argmax(wrong))
         fill = np.isclose(values[row], FILL_VALUES, rtol=1e-6).any()
         words = "it looks like a fill value," if fill else "correct it or"
-        limits = f"{low:g} and {known.high:g} {known.units}".rstrip()
-        raise InputError(
-            f"{place(row)}: {name} {values[row]:g} is not between {limits}; {words} write -999 for missing."
-        )
+        found = f"{name} {values[row]:g} is not between {low:g} and {known.high:g} {known.units}".rstrip()
+        raise InputError(f"{place(row)}: {found}; {words} write -999 for missing.")
 
 
 # Forcing and streamflow of CAMELS-US
 
+PLACE_IN_HEADER = {  # of the first three lines: what it is called, lowest and highest possible number
+    "lat": ("latitude", -90, 90), "elevation_m": ("elevation in m", -500, 9000), "area_m2": ("area in m2", 1e4, 1e13),
+}  # fmt: skip
 HEADER_UNITS = {"prcp": "mm/day", "tmin": "c", "tmax": "c", "srad": "w/m2", "vp": "pa"}
 
 
@@ -283,18 +278,16 @@ def forcing_head(path, raw=None) -> tuple[dict, list[str]]:
     lines = (text_of(path) if raw is None else raw).split(b"\n", 4)
     if len(lines) < 5:
         raise InputError(f"{path}: {len(lines)} lines instead of a header of four and data; fetch the file again.")
-    head = {}
-    parts = (("lat", "latitude", -90, 90), ("elevation_m", "elevation in m", -500, 9000))
-    for line, (name, words, low, high) in enumerate((*parts, ("area_m2", "area in m2", 1e4, 1e13))):
-        word = lines[line].decode("utf-8", "replace").strip()
-        if not NUMBER.fullmatch(word) or not low <= float(word) <= high:
-            raise InputError(f"{path}, line {line + 1}: the {words} should stand here, not {word[:30]!r}.")
-        head[name] = float(word)
-    names = []
-    for word in lines[3].decode("utf-8", "replace").lower().split():
-        name, _, units = word.partition("(")
-        if name in HEADER_UNITS and units.rstrip(")") not in ("", HEADER_UNITS[name]):
-            raise InputError(f"{path}, line 4: {name} is in {units.rstrip(')')}, not in {HEADER_UNITS[name]}.")
+    lines = [line.decode("utf-8", "replace").strip() for line in lines[:4]]
+    head, names = {}, []
+    for line, (name, (words, low, high)) in enumerate(PLACE_IN_HEADER.items()):
+        if not NUMBER.fullmatch(lines[line]) or not low <= float(lines[line]) <= high:
+            raise InputError(f"{path}, line {line + 1}: the {words} should stand here, not {lines[line][:30]!r}.")
+        head[name] = float(lines[line])
+    for word in lines[3].lower().split():
+        name, _, units = word.rstrip(")").partition("(")
+        if name in HEADER_UNITS and units not in ("", HEADER_UNITS[name]):
+            raise InputError(f"{path}, line 4: {name} is in {units}, not in {HEADER_UNITS[name]}.")
         names.append(name)
     if missing := [name for name in ("year", "mnth", "day", *FORCING) if name not in names]:
         raise InputError(f"{path}, line 4: no column {some(missing)}.")
@@ -354,8 +347,8 @@ def read_columns(path, columns=None, snow=()) -> pd.DataFrame:
     columns = names if columns is None else list(dict.fromkeys(columns))
     frame = frame.set_axis(list(found), axis=1).reindex(columns=columns)
     units = {name: KNOWN[name].units if name in KNOWN else "as in file" for name in columns}
-    frame.attrs = {"absent": [name for name in columns if name not in found], "names": names,
-                   "found": list(found.values()), "units": units} | frame.attrs  # fmt: skip
+    absent = [name for name in columns if name not in found]
+    frame.attrs |= {"absent": absent, "names": names, "found": list(found.values()), "units": units}
     return frame
 
 
@@ -381,10 +374,9 @@ def _read_csv(path, columns):
     if twice := [name for name in found.values() if names.count(name) > 1]:
         raise InputError(f"{path}, line 1: the column {twice[0]} stands twice.")
     where = {name: names.index(name) for name in found.values()}
-    missing = dict.fromkeys(where.values(), MISSING)
-    text = read_lines(
-        path, raw, 1, separator, range(len(names)), [date, *where.values()], dtype={date: str}, na_values=missing
-    )
+    missing = dict.fromkeys(where.values(), MISSING)  # of the numbers; a date is never missing
+    options = {"columns": [date, *where.values()], "dtype": {date: str}, "na_values": missing}
+    text = read_lines(path, raw, 1, separator, range(len(names)), **options)
     series = {name: numbers_of(path, text[position]) for name, position in where.items()}
     if names[-1] in series and _last_may_be_cut(raw, 1, separator):
         series[names[-1]][-1] = np.nan

@@ -14,6 +14,7 @@ the days that are needed: 6,800 gauges take the same road as 24.
 import atexit
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -79,28 +80,19 @@ class Prepared:
 
     @property
     def first_day(self):
-        """First day of any basin."""
         return self.first_days.min()
 
     @property
     def last_day(self):
-        """Last day of any basin."""
         return (self.first_days + self.lengths).max() - 1
 
     def dates(self, start, end, spinup_days=0):
-        """The days from `start` to `end`, both included, and up to `spinup_days` days before them.
-
-        Raises
-        ------
-        InputError
-            If start or end is no date, end is before start, or no basin has a record of any day between them.
-        """
+        """The days from `start` to `end`, both included, and up to `spinup_days` days before them, as far as the data
+        reach; InputError if they have none between start and end."""
         first, last = parse_period(start, end)
         if last < self.first_day or first > self.last_day:
-            raise InputError(
-                f"The period {first} to {last} has no day in the data, which run from {self.first_day} to "
-                f"{self.last_day}."
-            )
+            run = f"{self.first_day} to {self.last_day}"
+            raise InputError(f"The period {first} to {last} has no day in the data, which run from {run}.")
         return np.arange(max(first - int(spinup_days), self.first_day), min(last, self.last_day) + 1)
 
     def days(self, position, first, number):
@@ -108,33 +100,24 @@ class Prepared:
         values = np.full((number, len(self.inputs) + len(self.targets)), np.nan, np.float32)
         ahead = int((first - self.first_days[position]).astype(int))
         begin, end = max(ahead, 0), min(ahead + number, int(self.lengths[position]))
-        if begin < end:
-            array, kept = self.arrays[position], values[begin - ahead : end - ahead]
-            if not isinstance(array, Path):
-                kept[:] = array[begin:end]
-                return values
-            # A plain read takes a third of the time of opening a memory map, and no pages pile up as memory.
-            with array.open("rb") as file:
-                file.seek(NPY_HEADER + begin * values.shape[1] * values.itemsize)
-                if file.readinto(kept) != kept.nbytes:
-                    raise InputError(f"{array} has been cut since it was written: start again, it is made anew.")
+        if begin >= end:
+            return values
+        array, kept = self.arrays[position], values[begin - ahead : end - ahead]
+        if not isinstance(array, Path):
+            kept[:] = array[begin:end]
+            return values
+        # A plain read takes a third of the time of opening a memory map, and no pages pile up as memory.
+        with array.open("rb") as file:
+            file.seek(NPY_HEADER + begin * values.shape[1] * values.itemsize)
+            if file.readinto(kept) != kept.nbytes:
+                raise InputError(f"{array} has been cut since it was written: start again, it is made anew.")
         return values
 
     def read(self, positions, dates):
-        """Forcing and targets of some basins on consecutive days.
+        """Forcing (basin, day, input) and targets (basin, day, target) of some basins, float32.
 
-        Parameters
-        ----------
-        positions : slice or sequence of int
-            Which basins.
-        dates : array (day,) of datetime64[D]
-            As `dates` gives them.
-
-        Returns
-        -------
-        forcing : array (basin, day, input), float32
-        targets : array (basin, day, target), float32
-            NaN where missing and on days on which an input is missing.
+        `positions` is a slice or a sequence of int, `dates` consecutive days as `dates` gives them. NaN where missing,
+        targets also on days on which an input is missing.
         """
         positions = range(len(self.basins))[positions] if isinstance(positions, slice) else positions
         values = np.empty((len(positions), len(dates), len(self.inputs) + len(self.targets)), np.float32)
@@ -150,16 +133,11 @@ class Prepared:
 
     def select(self, positions):
         """The same data of some of the basins."""
-        basins = [self.basins[position] for position in positions]
+        basins, arrays = ([of[position] for position in positions] for of in (self.basins, self.arrays))
         return replace(
-            self,
-            basins=basins,
-            place=self.place.loc[basins],
-            attributes=self.attributes.loc[basins],
-            arrays=[self.arrays[position] for position in positions],
-            first_days=self.first_days[positions],
-            lengths=self.lengths[positions],
-        )
+            self, basins=basins, arrays=arrays, place=self.place.loc[basins], attributes=self.attributes.loc[basins],
+            first_days=self.first_days[positions], lengths=self.lengths[positions],
+        )  # fmt: skip
 
 
 def split(values, inputs):
@@ -170,24 +148,16 @@ def split(values, inputs):
 
 
 def parse_day(text) -> np.datetime64:
-    """A day written as 1981-10-01.
-
-    Raises
-    ------
-    InputError
-        If it is written otherwise, or no date.
-    """
-    try:
-        # numpy would take 2011, 2011-10 and 2011-10-01T12:00 too, for other days than meant.
-        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", str(text)):
-            raise ValueError
-        return np.datetime64(str(text), "D")
-    except ValueError:
-        raise InputError(f"{str(text)!r} is not a date; write dates as 1981-10-01.") from None
+    """A day written as 1981-10-01; InputError if it is written otherwise, or no date."""
+    # numpy would take 2011, 2011-10 and 2011-10-01T12:00 too, for other days than meant.
+    with contextlib.suppress(ValueError):
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", str(text)):
+            return np.datetime64(str(text), "D")
+    raise InputError(f"{str(text)!r} is not a date; write dates as 1981-10-01.")
 
 
 def parse_period(start, end, what="The period"):
-    """First and last day of a period; raises InputError as `parse_day`, or if the last comes before the first."""
+    """First and last day of a period; InputError as `parse_day`, or if the last comes before the first."""
     first, last = parse_day(start), parse_day(end)
     if last < first:
         raise InputError(f"{what} {first} to {last} ends before it starts.")
@@ -196,20 +166,15 @@ def parse_period(start, end, what="The period"):
 
 def cache_folder(cache_dir=None) -> Path:
     """Where prepared data are kept: `cache_dir`, else the environment variable HYDRODATA_CACHE, else the user's own."""
-    if cache_dir is not None:
-        return Path(cache_dir)
-    if os.environ.get("HYDRODATA_CACHE"):
-        return Path(os.environ["HYDRODATA_CACHE"])
-    name = "hydrological-concepts-lstm"
+    if given := cache_dir or os.environ.get("HYDRODATA_CACHE"):
+        return Path(given)
     try:
         home = Path.home()
     except RuntimeError:  # a user of a container may have none
-        return Path(tempfile.gettempdir()) / name
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / name
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / name
-    return Path(os.environ.get("XDG_CACHE_HOME", home / ".cache")) / name
+        home = Path(tempfile.gettempdir())
+    own = {"win32": os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"), "darwin": home / "Library" / "Caches"}
+    folder = own.get(sys.platform, os.environ.get("XDG_CACHE_HOME", home / ".cache"))
+    return Path(folder) / "hydrological-concepts-lstm"
 
 
 def digest(content) -> str:
@@ -252,8 +217,7 @@ def prepare(stems, read, variables, cache_dir=None, label="reading", progress=Tr
     # Threads are enough: pandas' parser runs them side by side, and nothing stays behind when the script is stopped.
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
     try:
-        bar = tqdm(pool.map(bring, stems), label, len(stems), disable=None if progress else True, unit="basin")
-        return list(bar)
+        return list(tqdm(pool.map(bring, stems), label, len(stems), disable=None if progress else True, unit="basin"))
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -301,17 +265,14 @@ class Moments:
         self.mean += share * shift
         self.number += len(values)
 
-    def mean_and_std(self, what, period):
-        """[mean, standard deviation], the latter 1 for a constant."""
-        if not self.number:
-            raise InputError(f"{what} has no value from {' to '.join(period)}; choose another period or leave it out.")
-        std = float(np.sqrt(self.variance))
-        return [float(self.mean), std if std > 0 else 1.0]
+    def mean_and_std(self):
+        """[mean, standard deviation], NaN without any value."""
+        return [float(self.mean), float(np.sqrt(self.variance))] if self.number else [np.nan, np.nan]
 
 
 @dataclass
 class TrainingSet:
-    """What the windows of a training are drawn from, and what its training period tells.
+    """What the windows of a training are drawn from, and the statistics of its training period.
 
     Attributes
     ----------
@@ -338,24 +299,10 @@ class TrainingSet:
 
 
 def training_set(data, start, end, warmup_days=0):
-    """Go once through the training period of every basin.
+    """The TrainingSet of the days from `start` to `end` of `data` (Prepared).
 
-    Parameters
-    ----------
-    data : Prepared
-    start, end : str
-        First and last day of the training period.
-    warmup_days : int, default 0
-        Days before `start` that may be simulated; they count for nothing else.
-
-    Returns
-    -------
-    TrainingSet
-
-    Raises
-    ------
-    InputError
-        If the period has no day in the data or a variable no value in it.
+    `warmup_days` days before `start` may be simulated and count for nothing else. InputError if the period has no day
+    in the data or a variable no value in it.
     """
     period = [str(day) for day in parse_period(start, end)]
     dates = data.dates(start, end, warmup_days)
@@ -363,32 +310,34 @@ def training_set(data, start, end, warmup_days=0):
     if len(data.basins) * len(dates) * (len(data.inputs) + len(data.targets)) * 4 < IN_MEMORY_BYTES:
         data = data.in_memory(dates)
     inputs, targets = ({name: Moments() for name in names} for names in (data.inputs, data.targets))
+    attributes = {str(name): Moments() for name in data.attributes}
     rows, spans, scored = [], np.zeros((len(data.basins), 3), int), 0
     for b in range(len(data.basins)):
         forcing, observed = (values[0] for values in data.read([b], dates))
         observed[~inside] = np.nan
         of_basin = {name: Moments() for name in data.targets}
         for group, values in ((inputs, forcing[inside]), (targets, observed), (of_basin, observed)):
-            for one, series in zip(group.values(), values.T, strict=True):
-                one.add(series)
-        rows.append([one.mean if one.number else np.nan for one in of_basin.values()] +
-                    [np.sqrt(one.variance) if one.number else np.nan for one in of_basin.values()])  # fmt: skip
+            for moments, series in zip(group.values(), values.T, strict=True):
+                moments.add(series)
+        rows.append(np.transpose([moments.mean_and_std() for moments in of_basin.values()]).ravel())
         there = np.flatnonzero(np.isfinite(observed).any(axis=1))
         if len(there):
             spans[b] = np.argmax(np.isfinite(forcing).all(axis=1)), there[0], there[-1] + 1
             scored += len(there)
+    for moments, values in zip(attributes.values(), data.attributes.to_numpy().T, strict=True):
+        moments.add(values)
+    ends = {str(name): [float(values.min()), float(values.max())] for name, values in data.attributes.items()}
+    normalisation = {"period": period, "attributes": {}, "attribute_range": ends}
+    for kind, group in (("attributes", attributes), ("inputs", inputs), ("targets", targets)):
+        normalisation[kind] = {name: moments.mean_and_std() for name, moments in group.items()}
+        for name, (mean, std) in normalisation[kind].items():
+            if np.isnan(mean):
+                words = "choose another period or leave it out"
+                raise InputError(f"{name} has no value from {' to '.join(period)}; {words}.")
+            normalisation[kind][name][1] = std if std > 0 else 1.0
     columns = [f"{statistic}_{name}" for statistic in ("mean", "std") for name in data.targets]
-    normalisation = {"period": period, "attributes": {}, "attribute_range": {}}
-    for kind, of in (("inputs", inputs), ("targets", targets)):
-        normalisation[kind] = {name: one.mean_and_std(name, period) for name, one in of.items()}
-    for name, values in data.attributes.items():
-        one = Moments()
-        one.add(values.to_numpy())
-        normalisation["attributes"][str(name)] = one.mean_and_std(f"Attribute {name}", period)
-        normalisation["attribute_range"][str(name)] = [float(values.min()), float(values.max())]
-    return TrainingSet(
-        data, dates[0], normalisation, pd.DataFrame(rows, index=data.basins, columns=columns), spans, scored
-    )
+    basins = pd.DataFrame(rows, index=data.basins, columns=columns)
+    return TrainingSet(data, dates[0], normalisation, basins, spans, scored)
 
 
 def training_windows(training, window, batch_size, warmup_days, rng, share=(0, 1)):
@@ -414,25 +363,22 @@ def training_windows(training, window, batch_size, warmup_days, rng, share=(0, 1
         target) in the target's; y: (batch, warmup + window, target), NaN where not scored. Windows shorter than full
         are padded with NaN at the end, the last batch with windows that are NaN throughout: all batches have one shape.
     """
-    data = training.data
-    attributes = data.attributes.to_numpy(np.float32)
-    basin_std = training.basins[[f"std_{name}" for name in data.targets]].to_numpy(np.float32)
-    table = window_table(training, window, warmup_days, rng)
-    table = table[rng.permutation(len(table))]
-    length = warmup_days + window
-    index, count = share
+    data, (index, count) = training.data, share
+    basin_std = training.basins[[f"std_{name}" for name in data.targets]]
+    by_basin = {"attributes": data.attributes.to_numpy(np.float32), "basin_std": basin_std.to_numpy(np.float32)}
+    table = rng.permutation(window_table(training, window, warmup_days, rng))
     size = batch_size // count
     for at in range(0, len(table), batch_size):
         rows = table[at : at + batch_size][index * size : (index + 1) * size]
-        days = np.full((size, length, len(data.inputs) + len(data.targets)), np.nan, np.float32)
+        days = np.full((size, warmup_days + window, len(data.inputs) + len(data.targets)), np.nan, np.float32)
         for one, (basin, begin, scored, end) in zip(days, rows, strict=False):
             one[: end - begin] = data.days(basin, training.first_day + begin, end - begin)
             one[: scored - begin, len(data.inputs) :] = np.nan
         forcing, y = split(days, len(data.inputs))
         x = {"forcing": forcing}
-        for name, table_of in (("attributes", attributes), ("basin_std", basin_std)):
-            x[name] = np.zeros((size, table_of.shape[1]), np.float32)
-            x[name][: len(rows)] = table_of[rows[:, 0]]
+        for name, values in by_basin.items():
+            x[name] = np.zeros((size, values.shape[1]), np.float32)
+            x[name][: len(rows)] = values[rows[:, 0]]
         yield x, y
 
 
@@ -442,11 +388,8 @@ def window_table(training, window, warmup_days, rng):
     for b in np.argsort(training.data.basins):
         phase = int(rng.integers(window))
         record, first, last = (int(day) for day in training.spans[b])
-        if last == 0:
-            continue
-        cuts = sorted({first, *range(first + phase, last, window), last})
-        for begin, end in zip(cuts[:-1], cuts[1:], strict=True):
-            rows.append((b, max(begin - warmup_days, record), begin, end))
+        cuts = sorted({first, *range(first + phase, last, window), last})  # a single one where there is no target
+        rows += [(b, max(begin - warmup_days, record), begin, end) for begin, end in itertools.pairwise(cuts)]
     if not rows:
         raise InputError("No basin has a day with forcing and a target in the training period.")
     return np.array(rows)

@@ -1,14 +1,28 @@
 """Small files in the layouts of CAMELS-US and Caravan, with numbers known exactly, for the tests of the readers."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pytest
 import xarray as xr
 
 import hydrodata_tf as hd
 
+REAL = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+SMALL = REAL / "camels_us_small"
+needs_real = pytest.mark.skipif(not SMALL.is_dir(), reason="the real CAMELS-US cut-out is not at hand")
 HEAD = "Year Mnth Day Hr dayl(s) prcp(mm/day) srad(W/m2) swe(mm) tmax(C) tmin(C) vp(Pa)"
 CAPITALS = "Year Mnth Day Hr\tDayl(s)\tPRCP(mm/day)\tSRAD(W/m2)\tSWE(mm)\tTmax(C)\tTmin(C)\tVp(Pa)"
 GAUGES = ("camels_01022500", "lamah_1145")
+
+
+def refused(sentence, read, *arguments, **options):
+    """What is read is refused in one printable sentence, which is returned."""
+    with pytest.raises(hd.InputError, match=sentence) as caught:
+        read(*arguments, **options)
+    assert str(caught.value).isprintable()
+    return str(caught.value)
 
 
 def forcing_rows(start="2001-02-25", days=10, shift=0.0):
@@ -50,12 +64,11 @@ def make_camels(root, basins=("01022500", "02046000", "11230500"), days=40):
         write(flow_path(root, basin), "\n".join(flow_rows(basin, "2001-01-03", days - 4, 10.0 * (i + 1))) + "\n")
         swe = [f"{d:%Y-%m-%d},{3.5 * i + n},{i}" for n, d in enumerate(pd.date_range("2001-01-02", periods=days))]
         write(root / "swe" / f"{int(basin)}.csv", "\n".join(["date,uaz_swe,daymet_swe", *swe]) + "\n")
-    topo, clim = ["gauge_id;gauge_lat;gauge_lon;elev_mean"], ["gauge_id;p_mean;high_prec_timing"]
-    for i, basin in enumerate(basins):
-        topo.append(f"{basin};{40 + i}.5;-{70 + i}.25;{100 * (i + 1)}.5")
-        clim.append(f"{basin};{i + 1}.25;son")
-    write(root / "camels_attributes_v2.0" / "camels_topo.txt", "\n".join(topo) + "\n")
-    write(root / "camels_attributes_v2.0" / "camels_clim.txt", "\n".join(clim) + "\n")
+    topo = [f"{basin};{40 + i}.5;-{70 + i}.25;{100 * (i + 1)}.5\n" for i, basin in enumerate(basins)]
+    clim = [f"{basin};{i + 1}.25;son\n" for i, basin in enumerate(basins)]
+    folder = root / "camels_attributes_v2.0"
+    write(folder / "camels_topo.txt", "gauge_id;gauge_lat;gauge_lon;elev_mean\n" + "".join(topo))
+    write(folder / "camels_clim.txt", "gauge_id;p_mean;high_prec_timing\n" + "".join(clim))
     return root
 
 

@@ -1,41 +1,21 @@
 """One file to a DataFrame: against literal numbers, and every fault with its file and line."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from small_files import (
-    CAPITALS,
-    HEAD,
-    caravan_frame,
-    flow_path,
-    flow_rows,
-    forcing_path,
-    forcing_rows,
-    forcing_text,
-    make_camels,
-    write,
-    write_caravan,
-)
+
+from small_files import (  # isort: skip
+    CAPITALS, HEAD, REAL, SMALL, caravan_frame, flow_path, flow_rows, forcing_path, forcing_rows, forcing_text,
+    make_camels, needs_real, refused, write, write_caravan,
+)  # fmt: skip
 
 import hydrodata_tf as hd
 from reading import text_files
 
-REAL = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
-SMALL = REAL / "camels_us_small"
-needs_real = pytest.mark.skipif(not SMALL.is_dir(), reason="the real CAMELS-US cut-out is not at hand")
 CUBIC_FEET_A_DAY = 28316846.592 * 86400 / 1e6  # on this area in m2, 1 ft3/s is 1 mm/day
-
-
-def refused(sentence, read, *arguments):
-    """A reader refuses a file in one printable sentence."""
-    with pytest.raises(hd.InputError, match=sentence) as caught:
-        read(*arguments)
-    assert str(caught.value).isprintable()
-    return str(caught.value)
 
 
 def concept_of(folder, text, column="x"):
@@ -61,30 +41,16 @@ def test_real_forcing(product):
     assert frame.loc["2000-02-29"].tolist() == [np.float32(x) for x in LEAP_DAY[product]]
     assert (frame.index[0], frame.index[-1], len(frame)) == (pd.Timestamp(2000, 1, 1), pd.Timestamp(2002, 12, 31), 1096)
     assert frame.attrs["area_m2"] == 427165365 and frame.attrs["lat"] == 37.24 and frame.attrs["elevation_m"] == 226
-    assert frame.notna().all(axis=None) and (frame.dtypes == np.float32).all()
+    rows = [line.split() for line in hd.forcing_files(SMALL, product)["02064000"].read_text().splitlines()[4:]]
+    by_python = np.array([[row[i] for i in (5, 9, 8, 6, 10)] for row in rows], np.float64).astype(np.float32)
+    assert np.array_equal(frame, by_python) and (frame.dtypes == np.float32).all()
 
 
 @needs_real
-def test_real_files_as_python_reads_them():
-    """Every number of a real file, split and converted by Python, equals what the reader gives."""
-    for product in ("daymet", "maurer_extended"):
-        path = hd.forcing_files(SMALL, product)["01022500"]
-        rows = [line.split() for line in path.read_text().splitlines()[4:]]
-        expected = np.array([[row[i] for i in (5, 9, 8, 6, 10)] for row in rows], np.float64).astype(np.float32)
-        assert np.array_equal(hd.load_forcing(SMALL, "01022500", product).to_numpy(), expected)
-
-
-@needs_real
-def test_real_streamflow():
-    flow = hd.load_streamflow(SMALL, "02064000")
+def test_real_streamflow_and_era5_land_from_earth_engine():
+    flow = hd.load_streamflow(SMALL, "02064000")[["2000-01-01", "2000-02-29", "2002-12-31"]]
     # 79.00, 102.00 and 119.00 ft3/s over 427.165365 km2, worked out by hand: Q * 28316846.592 * 86400 / (A * 1e6)
-    assert flow["2000-01-01"] == pytest.approx(0.45247018, rel=1e-6)
-    assert flow["2000-02-29"] == pytest.approx(0.58420200, rel=1e-6)
-    assert flow["2002-12-31"] == pytest.approx(0.68156900, rel=1e-6)
-
-
-@needs_real
-def test_real_era5_land_from_earth_engine():
+    assert flow.tolist() == pytest.approx([0.45247018, 0.58420200, 0.68156900], rel=1e-6)
     series = hd.load_concept("depth=200510_200809_era5land_forcings_{number}.csv:snow_depth", "12189500", REAL)
     assert series.iloc[:2].tolist() == [np.float32(0.0007), np.float32(0.0076)]
     assert series.index[0] == pd.Timestamp(2005, 10, 1)
@@ -95,30 +61,22 @@ def test_real_era5_land_from_earth_engine():
 
 
 @pytest.mark.parametrize("head", [HEAD, CAPITALS, HEAD.replace(" ", "\t")])
-@pytest.mark.parametrize("form", ["plain", "crlf", "bom", "blanks", "blank line", "one column more"])
-def test_forcing_layouts(tmp_path, head, form):
-    text = forcing_text(head=head)
-    if form == "crlf":
-        text = text.replace("\n", "\r\n")
-    elif form == "bom":
-        text = "\ufeff" + text
-    elif form == "blanks":
-        text = text.replace("\t", "  \t ")
-    elif form == "blank line":
-        text = text.replace("2001 02 28", "\n2001 02 28") + "\n \n"
-    elif form == "one column more":
-        text = forcing_text([f"{row} 7" for row in forcing_rows()], head=head + " more(x)")
-    write(forcing_path(tmp_path), text)
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\t", "  \t "),
+        lambda text: text.replace("2001 02 28", "\n2001 02 28") + "\n \n",
+        lambda text: re.sub(r"(60\d\.00|Pa\))\n", r"\1 7\n", text),  # a column more
+    ],
+)
+def test_forcing_layouts(tmp_path, head, layout):
+    write(forcing_path(tmp_path), layout(forcing_text(head=head)))
     frame = hd.load_forcing(tmp_path, "1022500")
     assert frame.loc["2001-03-01"].tolist() == [0.0, -1.25, 14.5, 204.25, 604.0]
     assert frame.index[0] == pd.Timestamp(2001, 2, 25) and len(frame) == 10 and list(frame) == list(hd.FORCING)
     assert frame.attrs["units"] == {"prcp": "mm/day", "tmin": "degC", "tmax": "degC", "srad": "W/m2", "vp": "Pa"}
-
-
-def test_columns_are_found_by_name(tmp_path):
-    rows = ["2001 01 01 12 5.0 1.5 700.0 -3.0 100.0", "2001 01 02 12 6.0 2.5 701.0 -2.0 101.0"]
-    write(forcing_path(tmp_path), forcing_text(rows, "Year Mnth Day Hr tmax(C) prcp(mm/day) vp(Pa) tmin(C) srad(W/m2)"))
-    assert hd.load_forcing(tmp_path, "01022500").iloc[0].tolist() == [1.5, -3.0, 5.0, 100.0, 700.0]
 
 
 def test_missing_values_and_days_left_out_of_forcing(tmp_path):
@@ -145,20 +103,13 @@ def broken(line, old, new):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda text: "", "is empty"),
         (lambda text: " \n \n", "is empty"),
         (lambda text: "1\n2\n", "header of four"),
         (lambda text: "\n".join(text.split("\n")[:4]) + "\n", "no data lines"),
-        (broken(1, "37.24", "north"), "line 1: the latitude"),
-        (broken(2, "226.00", "1e9"), "line 2: the elevation"),
-        (broken(3, "427165365", "0"), "line 3: the area"),
-        (broken(3, "427165365", "427.165"), "line 3: the area"),
         (broken(4, "tmin(C)", "tmin(K)"), "line 4: tmin is in k"),
         (broken(4, "vp(Pa)", "rh(Pa)"), "line 4: no column vp"),
         (broken(4, "dayl(s)", "tmax(C)"), "line 4: a column name stands twice"),
-        (broken(7, "202.25", "2o2.25"), "line 7: '2o2.25' is not a number"),
         (broken(7, "202.25", "inf"), "line 7: srad inf is not between"),
-        (broken(7, "202.25", "1e400"), "line 7: srad inf is not between"),
         (broken(7, "2.00\t", "-2.00\t"), "line 7: prcp -2 is not between"),
         (broken(7, "12.50", "120.50"), "line 7: tmax 120.5 is not between"),
         (broken(7, "\t602.00", ""), "line 7: 10 fields instead of 11"),
@@ -169,7 +120,6 @@ def broken(line, old, new):
         (broken(7, "2001 02 27", "2001 02 26"), "line 7: the date 2001-02-26 is repeated"),
         (broken(7, "2001 02 27", "2001 02 01"), "line 7: the date 2001-02-01 is out of order"),
         (broken(7, "2001 02 27", "2001 02 29"), "line 7: there is no date 2001-2-29"),
-        (broken(7, "2001 02 27", "2001 13 27"), "line 7: there is no date 2001-13-27"),
         (broken(7, "2001 02 27", "2001 2.5 27"), "line 7: there is no date 2001-2.5-27"),
         (broken(7, "2001 02 27", "2001 NA 27"), "line 7: there is no date"),
         (lambda text: text[: text.rindex("\t")], "line 14: 10 fields instead of 11"),
@@ -185,18 +135,18 @@ def test_bad_forcing_names_file_and_line(tmp_path, change, sentence):
 @pytest.mark.parametrize(
     ("line", "given", "ends", "beyond"),
     [
-        (1, "37.24", ("-90", "90"), ("-90.01", "90.01")),
+        (1, "37.24", ("-90", "90"), ("-90.01", "90.01", "north")),
         (2, "226.00", ("-500", "9000"), ("-500.1", "9000.1")),
         (3, "427165365", ("1e4", "1e13"), ("9999.9", "1.0001e13")),
     ],
 )
 def test_ends_of_the_ranges_in_the_header(tmp_path, line, given, ends, beyond):
     name = ("lat", "elevation_m", "area_m2")[line - 1]
-    for text in ends:
+    for text in (*ends, *beyond):
         write(forcing_path(tmp_path), broken(line, given, text)(forcing_text()))
-        assert hd.load_forcing(tmp_path, "01022500").attrs[name] == float(text)
-    for text in beyond:
-        write(forcing_path(tmp_path), broken(line, given, text)(forcing_text()))
+        if text in ends:
+            assert hd.load_forcing(tmp_path, "01022500").attrs[name] == float(text)
+            continue
         refused(f"line {line}: the .* should stand here, not '{text}'", hd.load_forcing, tmp_path, "01022500")
 
 
@@ -248,13 +198,9 @@ def test_streamflow_by_hand(tmp_path):
     ("old", "new", "sentence"),
     [
         ("12.00 A", "1e12 A", "line 3: streamflow .* is not between"),
-        ("12.00 A", "12,00 A", "line 3: '12,00' is not a number"),
-        ("12.00 A", "12.00", "line 3: 5 fields instead of 6"),
         ("12.00 A", "12.00  ", "line 3: 5 fields instead of 6"),
         ("12.00 A", "12.00\u00a0 A", r"line 3: '12.00\\xa0' is not a number"),
         ("01022500 2001 02 27", "01022501 2001 02 27", "line 3: basin 01022501 in the file of basin 01022500"),
-        ("2001 02 27", "2001 02 28", "line 4: the date 2001-02-28 is repeated"),
-        ("2001 02 27", "2001 02 30", "line 3: there is no date"),
     ],
 )
 def test_bad_streamflow(tmp_path, old, new, sentence):
@@ -271,13 +217,10 @@ def test_an_area_that_is_not_in_square_metres(tmp_path, area):
 
 
 @pytest.mark.parametrize(("before", "after"), [("", ""), ("\n", ""), ("\n", "\n"), (" ", "\n"), ("\n ", "\n \n")])
-def test_blanks_around_the_lines(tmp_path, before, after):
+def test_blanks_around_the_lines_and_blank_lines(tmp_path, before, after):
     write(flow_path(tmp_path), before + "\n".join(flow_rows()) + after)
     flow = hd.load_streamflow(tmp_path, "01022500", CUBIC_FEET_A_DAY)
     assert flow.tolist() == [10.0 + i for i in range(10)] and flow.index[0] == pd.Timestamp(2001, 2, 25)
-
-
-def test_blank_lines_are_counted(tmp_path):
     write(flow_path(tmp_path), "\n" + "\n\n".join(flow_rows()).replace("12.00", "12,00") + "\n")
     refused("line 6: '12,00' is not a number", hd.load_streamflow, tmp_path, "01022500", 1e9)
 
@@ -320,23 +263,19 @@ def test_csv_layouts(tmp_path, text):
     [
         ("date,x\n2001-01-01,1\n2001-01-01,2\n", "line 3: the date 2001-01-01 is repeated"),
         ("date,x\n2001-01-02,1\n2001-01-01,2\n", "line 3: the date 2001-01-01 is out of order"),
-        ("date,x\n2001-02-30,1\n", "line 2: there is no date"),
         ("date,x\n01.02.2001,1\n", "line 2: '01.02.2001' is not a date"),
         ("date,x\n2001-01-01 00:00:00-05:00,1\n", "line 2: '2001-01-01 00:00:00-05:00' is not a date"),
         ("x,date\n1,\n2,\n", "line 2: '' is not a date"),
         ("date,x\n2001-01-01,1\ntoday,2\n", "line 3: 'today' is not a date"),
-        ("date,x\n2001-01-01,1\nnow,2\n", "line 3: 'now' is not a date"),
         ("date,x\n2001-01-01\u00a0,1\n", r"line 2: '2001-01-01\\xa0' is not a date"),
         ("date,x\n2001-01-01,1,2\n", "line 2: 3 fields instead of 2"),
         ("date,x\n2001-01-01,1\n2001", "line 3: 1 fields instead of 2"),
         ("date,x\n2001-01-01\n2001-01-02,1,2\n", "line 2: 1 fields instead of 2"),
-        ("date,x\n2001-01-01,l\n", "line 2: 'l' is not a number"),
         ("date,x\n2001-01-01,1e300\n", "line 2: x 1e.300 is not between"),
         ("date,y\n2001-01-01,1\n", "no column x; it has y"),
         ("date,x,x\n2001-01-01,1,2\n", "the column x stands twice"),
         ("day,x\n2001-01-01,1\n", "line 1: no column named date"),
         ('date,y,x\n2001-01-01,"a,1\n2001-01-02,b,2\n', "line 2: a quotation mark without its other half"),
-        ('date,y,x\n2001-01-01,1","2,3\n', "line 2: a quotation mark without its other half"),
         ("date,x\n", "no data lines"),
         ("", "is empty"),
     ],
@@ -345,18 +284,14 @@ def test_bad_csv_names_file_and_line(tmp_path, text, sentence):
     assert str(tmp_path / "1022500.csv") in refused(sentence, concept_of, tmp_path, text)
 
 
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda d: d[:-1] + ["2273-02-30"], "line 100001: there is no date 2273-2-30"),
-        (lambda d: d[:70000] + ["bad"] + d[70001:], "line 70002: 'bad' is not a date"),
-        (lambda d: [f"{x[8:]}.{x[5:7]}.{x[:4]}" for x in d], "line 2: '.*' is not a date"),
-    ],
-)
-def test_bad_dates_in_a_long_file(tmp_path, change, sentence):
+def test_bad_dates_in_a_long_file(tmp_path):
     """numpy's own parser of dates ended the process with a segmentation fault here."""
     days = (np.datetime64("1750-01-01") + np.arange(100000)).astype(str).tolist()
-    refused(sentence, concept_of, tmp_path, "date,x\n" + "\n".join(f"{day},1" for day in change(days)) + "\n")
+    for changed, sentence in (
+        (days[:-1] + ["2273-02-30"], "line 100001: there is no date 2273-2-30"),
+        (days[:70000] + ["bad"] + days[70001:], "line 70002: 'bad' is not a date"),
+    ):
+        refused(sentence, concept_of, tmp_path, "date,x\n" + "\n".join(f"{day},1" for day in changed) + "\n")
     slashes = "\n".join(f"{day.replace('-', '/')},{i}" for i, day in enumerate(days))
     series = concept_of(tmp_path, f"date,x\n{slashes}\n")
     assert str(series.index[-1])[:10] == days[-1] and series.iloc[-1] == 99999
@@ -373,13 +308,6 @@ def test_ends_of_the_calendar(tmp_path, form):
     for row, (first, second) in enumerate((("1699-12-31", "2000-01-01"), ("2000-01-01", "2262-01-01"))):
         text = f"date,x\n{first},1\n{second},1\n".replace("-", "-" if "-" in form else "/")
         refused(f"line {row + 2}: .* is not in the years 1700 to 2261", concept_of, tmp_path, text)
-
-
-@pytest.mark.parametrize("year", [1699, 2262])
-def test_years_of_forcing_that_cannot_be(tmp_path, year):
-    rows = [row.replace("2001 ", f"{year} ", 1) for row in forcing_rows("2001-06-01")]
-    write(forcing_path(tmp_path), forcing_text(rows))
-    refused(f"line (5|14): {year}-06-.* is not in the years", hd.load_forcing, tmp_path, "01022500")
 
 
 @pytest.mark.parametrize("kind", ["csv", "netcdf"])
@@ -430,12 +358,8 @@ def test_only_daily_numbers_of_a_netcdf_are_columns(tmp_path):
 
 def test_every_number_is_rounded_as_python_rounds_it(tmp_path):
     rng = np.random.default_rng(0)
-    tokens = []
-    for _ in range(20000):
-        digits = "".join(rng.choice(list("0123456789"), rng.integers(1, 15)))
-        at = rng.integers(0, len(digits) + 1)
-        point = rng.random() < 0.7
-        tokens.append(("-" if rng.random() < 0.3 else "") + (digits[:at] + "." + digits[at:] if point else digits))
+    tokens = [f"{rng.choice(['', '-'])}{rng.integers(10 ** rng.integers(1, 8))}" for _ in range(5000)]
+    tokens += [f"{token}.{rng.integers(10 ** rng.integers(1, 9))}" for token in tokens]
     tokens += ["0", "-0.0", "1e-5", "12345678", "123456789", "0.1234567", "00000001", "99999.99", "+5", "1.", ".5"]
     tokens = [token for token in tokens if float(token) not in (-999.0, -9999.0)]
     dates = pd.date_range("1900-01-01", periods=len(tokens) + 1).strftime("%Y-%m-%d")
@@ -500,6 +424,7 @@ RANGES = {  # lowest and highest number that is taken for possible, in the unit 
 @pytest.mark.parametrize(("low", "high"), RANGES)
 def test_ends_of_the_ranges_of_the_columns(low, high, tmp_path):
     """Both ends are read; the next number beyond is refused, but for streamflow below zero, which is missing."""
+    assert {name for names in RANGES.values() for name in names.split()} == {*text_files.KNOWN, "unknown"}
     path = tmp_path / "f.csv"
     for name in RANGES[low, high].split():
         write(path, f"date,{name}\n2001-01-01,{low!r}\n2001-01-02,{high!r}\n")
@@ -512,14 +437,7 @@ def test_ends_of_the_ranges_of_the_columns(low, high, tmp_path):
             refused(f"f.csv, line 3: {name} .* is not between", text_files.read_columns, path)
 
 
-def test_every_known_column_has_its_range_here():
-    assert {name for names in RANGES.values() for name in names.split()} == {*text_files.KNOWN, "unknown"}
-
-
-FILL = ("-99", "-99.9", "-999.9", "-9999.9", "-32768", "-99999", "-999999", "99999", "999999", "1e20")
-
-
-@pytest.mark.parametrize("fill", FILL)
+@pytest.mark.parametrize("fill", "-99 -99.9 -999.9 -9999.9 -32768 -99999 -999999 99999 999999 1e20".split())
 def test_what_looks_like_a_fill_value_is_named_where_it_is_impossible(tmp_path, fill):
     text = f"date,volumetric_soil_water_layer_1,x\n2001-01-01,0.5,1.5\n2001-01-02,{fill},{fill}\n"
     write(tmp_path / "1022500.csv", text)
@@ -539,12 +457,7 @@ def test_what_looks_like_a_fill_value_is_named_where_it_is_impossible(tmp_path, 
 def test_snow_is_never_below_zero_whatever_its_column_is_called(tmp_path):
     text = "date,water\n2001-01-01,0\n2001-01-02,-0.1\n"
     write(tmp_path / "1022500.csv", text)
-    read = lambda concept: hd.load_concept(concept, "1022500", tmp_path)  # noqa: E731
-    refused("line 3: water -0.1 is not between 0 and", read, "swe={number}.csv:water[mm]")
-    refused("line 3: water -0.1 is not between 0 and", read, "k={number}.csv:water[cm of snow]")
+    for concept in ("swe={number}.csv:water[mm]", "k={number}.csv:water[cm of snow]"):
+        refused("line 3: water -0.1 is not between 0 and", hd.load_concept, concept, "1022500", tmp_path)
     for other in ("temperature_of_snow={number}.csv:water[degC]", "soil={number}.csv:water[mm]"):
-        assert read(other).iloc[1] == np.float32(-0.1)
-    write(tmp_path / "1022500.csv", text.replace("-0.1", "-99"))
-    refused(
-        "line 3: water -99 .* it looks like a fill value, write -999 for missing", read, "swe={number}.csv:water[mm]"
-    )
+        assert hd.load_concept(other, "1022500", tmp_path).iloc[1] == np.float32(-0.1)

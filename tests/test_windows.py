@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from small_files import flow_path, make_camels
+from small_files import flow_path, forcing_path, make_camels, refused
 
 import hydrodata_tf as hydrodata
 from reading import windows
-from writing.files import InputError
 
 DAY = np.datetime64("2001-01-01")
 
@@ -19,17 +18,12 @@ DAY = np.datetime64("2001-01-01")
 def prepared(values, basins=("b", "a", "c"), attributes=None, first_days=None):
     """Data in memory from arrays (day, variable): inputs rain and heat, targets streamflow and snow."""
     names = ["rain", "heat", "streamflow", "snow"]
-    return windows.Prepared(
-        basins=list(basins),
-        inputs=names[:2],
-        targets=names[2:],
-        about={name: {"units": "mm", "long_name": name} for name in names},
-        place=pd.DataFrame({"lat": 0.0, "lon": 0.0, "area_km2": 1.0}, index=list(basins)),
-        attributes=pd.DataFrame(index=list(basins)) if attributes is None else attributes,
-        arrays=[np.asarray(one, np.float32) for one in values],
-        first_days=np.array(first_days or [DAY] * len(values)),
-        lengths=np.array([len(one) for one in values]),
-    )
+    about = {name: {"units": "mm", "long_name": name} for name in names}
+    place = pd.DataFrame({"lat": 0.0, "lon": 0.0, "area_km2": 1.0}, index=list(basins))
+    attributes = pd.DataFrame(index=list(basins)) if attributes is None else attributes
+    arrays, lengths = [np.asarray(one, np.float32) for one in values], np.array([len(one) for one in values])
+    days = np.array(first_days or [DAY] * len(values))
+    return windows.Prepared(list(basins), names[:2], names[2:], about, place, attributes, arrays, days, lengths)
 
 
 def weather(days=1000, seed=0):
@@ -52,9 +46,7 @@ def opened(tmp_path):
 def streamflow_read(monkeypatch):
     """The basins whose streamflow was read from text, in order."""
     read, basins = hydrodata.read_streamflow, []
-    monkeypatch.setattr(
-        hydrodata, "read_streamflow", lambda p, basin, area: basins.append(basin) or read(p, basin, area)
-    )
+    monkeypatch.setattr(hydrodata, "read_streamflow", lambda p, b, area: basins.append(b) or read(p, b, area))
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     return basins
 
@@ -98,6 +90,7 @@ def test_a_basin_that_is_not_whole_is_read_again(opened, harm):
     kept, words = np.load(data.arrays[1]), data.arrays[1].with_suffix(".json")
     if harm == "cut":
         data.arrays[1].write_bytes(data.arrays[1].read_bytes()[:-4])
+        refused("has been cut since it was written", data.days, 1, data.first_day, 41)
     elif harm == "other shape":
         np.save(data.arrays[1], kept[:-1])
     elif harm == "text":
@@ -110,12 +103,15 @@ def test_a_basin_that_is_not_whole_is_read_again(opened, harm):
     assert opened().report == data.report and words.read_text() != harm
 
 
-def test_text_that_changed_is_read_again_and_what_was_kept_of_it_goes(opened, tmp_path, streamflow_read):
+@pytest.mark.parametrize(
+    ("path", "old", "new", "times"),
+    [(flow_path, " 10.00 A", "  11.00 A", 1.1), (forcing_path, "427165365", "213582682.5", 2)],
+)
+def test_text_that_changed_is_read_again(opened, tmp_path, streamflow_read, path, old, new, times):
     data = opened()
-    before = data.days(0, data.first_day, 3)
-    path = flow_path(tmp_path / "camels")
-    path.write_text(path.read_text().replace(" 10.00 A", "  11.00 A"))
-    assert opened().days(0, data.first_day, 3)[2, 5] / before[2, 5] == pytest.approx(1.1)
+    before, path = data.days(0, data.first_day, 3), path(tmp_path / "camels")
+    path.write_text(path.read_text().replace(old, new))
+    assert opened().days(0, data.first_day, 3)[2, 5] / before[2, 5] == pytest.approx(times)
     assert len(list((tmp_path / "cache").rglob("*.npy"))) == 3 and streamflow_read == [*data.basins, data.basins[0]]
 
 
@@ -126,28 +122,20 @@ def test_a_cache_that_cannot_be_written_costs_time_only(opened, tmp_path, capsys
     assert np.isfinite(data.read([0], data.dates("2001-01-03", "2001-01-31"))[0]).all()
 
 
-def test_a_basin_that_is_cut_while_it_is_read_is_no_silent_number(opened):
-    data = opened()
-    data.arrays[0].write_bytes(data.arrays[0].read_bytes()[:-40])
-    with pytest.raises(InputError, match="has been cut since it was written"):
-        data.days(0, data.first_day, 41)
-
-
 @pytest.mark.parametrize(
-    "system, variables, folder",
+    "system, variable, folder",
     [
-        ("linux", {"XDG_CACHE_HOME": "there"}, "there/hydrological-concepts-lstm"),
-        ("linux", {}, "home/.cache/hydrological-concepts-lstm"),
-        ("darwin", {}, "home/Library/Caches/hydrological-concepts-lstm"),
-        ("win32", {"LOCALAPPDATA": "local"}, "local/hydrological-concepts-lstm"),
-        ("win32", {"HYDRODATA_CACHE": "mine"}, "mine"),
+        ("linux", "XDG_CACHE_HOME", "there/hydrological-concepts-lstm"),
+        ("linux", "", "home/.cache/hydrological-concepts-lstm"),
+        ("darwin", "", "home/Library/Caches/hydrological-concepts-lstm"),
+        ("win32", "LOCALAPPDATA", "there/hydrological-concepts-lstm"),
+        ("win32", "HYDRODATA_CACHE", "there"),
     ],
 )
-def test_cache_folder_of_the_user(monkeypatch, system, variables, folder):
+def test_cache_folder_of_the_user(monkeypatch, system, variable, folder):
     for name in ("HYDRODATA_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(variable or "ANOTHER", "there")
     monkeypatch.setattr("sys.platform", system)
     monkeypatch.setattr(Path, "home", lambda: Path("home"))
     assert windows.cache_folder() == Path(folder)
@@ -203,8 +191,7 @@ def test_periods():
         (("2001", "2002"), "'2001' is not a date"),
         (("2002-01-01", "NaT"), "is not a date"),
     ):
-        with pytest.raises(InputError, match=sentence):
-            data.dates(*period)
+        refused(sentence, data.dates, *period)
 
 
 # Statistics
@@ -238,8 +225,7 @@ def test_normalisation_of_odd_variables():
     assert training.normalisation["inputs"]["heat"] == [3.0, 1.0]
     assert np.isnan(training.basins.loc["a", "std_snow"]) and np.isfinite(training.basins.loc["b", "std_snow"])
     values[..., 3] = np.nan
-    with pytest.raises(InputError, match="snow has no value from 2001-01-01 to 2003-01-01"):
-        windows.training_set(prepared(values), *period)
+    refused("snow has no value from 2001-01-01 to 2003-01-01", windows.training_set, prepared(values), *period)
 
 
 # Windows
@@ -247,15 +233,13 @@ def test_normalisation_of_odd_variables():
 
 def counted(basins=("b", "a", "c"), days=1000):
     """Data whose forcing says which basin and day it is, so that windows can be checked against it."""
-    values = []
-    for basin in basins:
-        number = {"a": 1, "b": 2, "c": 3}[basin]
+    values, numbers = [], ["abc".index(basin) + 1.0 for basin in basins]
+    for basin, number in zip(basins, numbers, strict=True):
         day = np.arange(days, dtype=np.float32)
         one = np.stack([np.full(days, number), day, day + 1000 * number, day + 1000 * number], axis=1)
         if basin == "b":  # this record begins late, ends early and has a gap
             one[:100, :2], one[:150, 2:], one[900:, 2:], one[300:310, 3] = np.nan, np.nan, np.nan, np.nan
         values.append(one)
-    numbers = [float({"a": 1, "b": 2, "c": 3}[basin]) for basin in basins]
     return prepared(values, basins, pd.DataFrame({"number": numbers}, index=list(basins)))
 
 
@@ -268,6 +252,14 @@ def epoch(data, window=90, batch_size=8, warmup_days=30, seed=1, **options):
     return list(windows.training_windows(whole(data), window, batch_size, warmup_days, rng, **options))
 
 
+def on_disk(data, folder):
+    """The same data, each basin in a file."""
+    for b, array in enumerate(data.arrays):
+        np.save(folder / f"{b}.npy", array)
+        data.arrays[b] = folder / f"{b}.npy"
+    return data
+
+
 @pytest.mark.parametrize("in_memory", [True, False])
 @pytest.mark.parametrize(("window", "warmup_days", "batch_size"), [(90, 30, 8), (365, 0, 4), (1, 3, 64), (2000, 50, 2)])
 def test_every_day_is_scored_exactly_once(window, warmup_days, batch_size, in_memory, tmp_path, monkeypatch):
@@ -276,9 +268,7 @@ def test_every_day_is_scored_exactly_once(window, warmup_days, batch_size, in_me
     spread = whole(data).basins[["std_streamflow", "std_snow"]].to_numpy()
     if not in_memory:
         monkeypatch.setattr(windows, "IN_MEMORY_BYTES", 0)
-        for b, array in enumerate(data.arrays):
-            np.save(tmp_path / f"{b}.npy", array)
-            data.arrays[b] = tmp_path / f"{b}.npy"
+        on_disk(data, tmp_path)
     seen = np.zeros(targets.shape, int)
     for x, y in epoch(data, window, batch_size, warmup_days):
         assert x["forcing"].shape == (batch_size, warmup_days + window, 2) and y.shape == x["forcing"].shape
@@ -306,12 +296,9 @@ def test_every_day_is_scored_exactly_once(window, warmup_days, batch_size, in_me
 @pytest.mark.parametrize(("most", "held"), [(48000, False), (48001, True)])
 def test_a_small_training_set_is_held_in_memory(tmp_path, monkeypatch, most, held):
     """3 basins x 1000 days x 4 variables of 4 bytes."""
-    data = counted()
-    for b, array in enumerate(data.arrays):
-        np.save(tmp_path / f"{b}.npy", array)
-        data.arrays[b] = tmp_path / f"{b}.npy"
     monkeypatch.setattr(windows, "IN_MEMORY_BYTES", most)
-    assert [isinstance(array, np.ndarray) for array in whole(data).data.arrays] == [held] * 3
+    arrays = whole(on_disk(counted(), tmp_path)).data.arrays
+    assert [isinstance(array, np.ndarray) for array in arrays] == [held] * 3
 
 
 def test_warm_up_days_before_the_training_period_are_not_scored():
@@ -352,8 +339,7 @@ def test_windows_without_any_target():
     data = counted()
     training = whole(data)
     training.spans[:] = 0
-    with pytest.raises(InputError, match="No basin has a day"):
-        next(windows.training_windows(training, 90, 8, 30, np.random.default_rng(0)))
+    refused("No basin has a day", next, windows.training_windows(training, 90, 8, 30, np.random.default_rng(0)))
     for array in data.arrays:
         array[:, 2:] = np.nan
     data.arrays[1][5, 2:] = 1.0  # a period with a single valid day
