@@ -43,7 +43,7 @@ class Team:
         return self.distribution.scope() if self.distribution else contextlib.nullcontext()
 
     def gather(self, rows):
-        """Rows (row, column) of all processes as one array, of which each process gives the rows `index::count`."""
+        """The rows of all processes, one process after the other, as one array (row, column)."""
         if self.count == 1:
             return rows
         from jax.experimental.multihost_utils import process_allgather
@@ -52,10 +52,7 @@ class Team:
         padded = np.zeros((sizes.max(), rows.shape[1]))
         padded[: len(rows)] = rows
         parts = process_allgather(padded)
-        whole = np.empty((sizes.sum(), rows.shape[1]))
-        for k, size in enumerate(sizes):
-            whole[k :: self.count] = parts[k, :size]
-        return whole
+        return np.concatenate([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     def wait(self):
         """Wait until every process is here."""
