@@ -112,6 +112,7 @@ def test_a_process_that_dies_ends_the_other_and_the_run_goes_on(settings, tmp_pa
     processes = team(chosen, 2)
     next(line for line in processes[0].stdout if line.split()[:1] == ["2"])  # the second epoch is done
     processes[killed].kill()
+    processes[killed].communicate()
     left = processes[1 - killed]
     error = left.communicate(timeout=120)[1]
     assert left.returncode not in (0, None)
