@@ -147,7 +147,7 @@ def test_json_that_holds_something_else(copy, name, content):
 )
 def test_another_format_and_statistics_that_are_none(copy, name, part, value, words):
     edit(copy / f"{name}.json", part, value)
-    refused_by(copy, words)
+    refused_by(copy, words, LSTM_test)
 
 
 @pytest.mark.parametrize(
