@@ -70,14 +70,8 @@ from running.state_files import read_state, write_state
 from writing import netcdf, plots
 from writing.files import replacing, write_csv
 
-LONG_NAMES = {
-    "c": "cell state",
-    "h": "hidden state",
-    "i": "input gate",
-    "f": "forget gate",
-    "g": "candidate (tanh) gate",
-    "o": "output gate",
-}
+LONG_NAMES = {"c": "cell state", "h": "hidden state", "i": "input gate", "f": "forget gate",
+              "g": "candidate (tanh) gate", "o": "output gate"}  # fmt: skip
 
 
 def main(settings: Settings):
@@ -107,13 +101,13 @@ def main(settings: Settings):
 
     write = write_page if settings.format == "page" else write_states
     written = write(out, run, seed, model, data, (start, end), settings, simulated)
-    print(forcing.report() if begin is None else forcing.report(spinup_days=0))
+    print(forcing.report(spinup_days=0) if settings.begin_with else forcing.report())
     print(written)
 
 
 def write_states(out, run, seed, model, data, period, settings, simulated):
     """The cell states as CSV or netCDF, a figure of one basin and, if asked for, the states of the last day."""
-    dates = data.dates(*period)
+    dates, origin = data.dates(*period), {"seed": seed, **runs.origin(run)}
     last = np.empty((2, len(data.basins), model.units), np.float32)  # h and c at the end of the last day
     largest = -np.inf
     with contextlib.ExitStack() as stack:
@@ -121,8 +115,7 @@ def write_states(out, run, seed, model, data, period, settings, simulated):
         if settings.format == "netcdf":
             path = stack.enter_context(replacing(out / "Cn.nc"))
             title = "Cell states of an LSTM and what its probe reads in them"
-            origin = {"title": title, "seed": seed, **runs.origin(run)}
-            file = stack.enter_context(netcdf.create(path, data, dates, origin))
+            file = stack.enter_context(netcdf.create(path, data, dates, {"title": title, **origin}))
             describe(file, data, model.units, settings.gates)
             write = functools.partial(write_netcdf, file, data)
         for part in simulated("cell states", states=True, gates=settings.gates):
@@ -135,7 +128,6 @@ def write_states(out, run, seed, model, data, period, settings, simulated):
                 largest, basin = mean[b], data.basins[part.basins][b]
                 shown = part.states["c"][b], part.observed[b], part.prediction[b]
     if settings.save_state:
-        origin = {"seed": seed, **runs.origin(run)}
         write_state(out / f"state_{dates[-1]}.nc", data, dates[-1], *last, model, origin)
     title = f"{basin}, {' to '.join(period)}, seed {seed}"
     draw(out / f"states_{basin}.png", data, dates, *shown, settings.units_shown, title)
@@ -144,26 +136,22 @@ def write_states(out, run, seed, model, data, period, settings, simulated):
 
 def write_page(out, run, seed, model, data, period, settings, simulated):
     """One HTML file of the run for a browser."""
-    path = out / "Cn.html"
-    joint = joint_probes(model)
-    made = runs.origin(run)
+    path, made = out / "Cn.html", runs.origin(run)
     commit, _, changes = made.pop("git_commit").partition("+")
     header = {"period": " to ".join(period), "member": f"seed {seed}", **made, "code": f"{commit[:10]} {changes}"}
     counted, with_gates = scored_basins(run.basins, data), functools.partial(simulated, gates=True)
     options = {"every": bool(settings.basins), "gates": settings.gates}
-    shown = page.write_page(path, data, with_gates, joint, counted, header, **options)
-    size = path.stat().st_size / 1e6
-    return (
-        f"{len(data.basins)} basins with {shown} of {model.units} cell states, {size:.1f} MB. Open in a browser: {path}"
-    )
+    shown = page.write_page(path, data, with_gates, joint_probes(model), counted, header, **options)
+    what = f"{len(data.basins)} basins with {shown} of {model.units} cell states, {path.stat().st_size / 1e6:.1f} MB"
+    return f"{what}. Open in a browser: {path}"
 
 
 def describe(file, data, number, gates):
     """Lay out the netCDF file: cell and hidden states, the gates if asked for, and each target."""
     netcdf.add_index(file, "unit", list(range(1, number + 1)), "number of the cell state, from 1")
-    for name in ["c", "h", *("ifgo" if gates else "")]:
-        about = {"units": "1", "long_name": LONG_NAMES[name]}
-        netcdf.add_series(file, name, about, LONG_NAMES[name], after=["unit"])
+    for name, words in LONG_NAMES.items():
+        if gates or name in "ch":
+            netcdf.add_series(file, name, {"units": "1", "long_name": words}, words, after=["unit"])
     for name in data.targets:
         words = "streamflow, simulated" if name == "streamflow" else f"{name}, as the probe reads it"
         netcdf.add_series(file, name, data.about[name], words)
@@ -188,23 +176,18 @@ def write_tables(out, data, part):
 
 
 def draw(path, data, dates, states, observed, read, number, title):
-    """The cell states that follow the concepts of one basin best, above the concepts, observed and read."""
+    """The cell states that follow the concepts of one basin best by |r|, above the concepts, observed and read."""
     concepts = [
         {"name": name, "units": data.about[name]["units"], "observed": observed[:, k], "probed": read[:, k]}
         for k, name in enumerate(data.targets)
     ]
-    best = best_states(states, concepts[1:] or concepts, number)
-    plots.states(dates, states[:, best], [f"cn_{k + 1}" for k in best], concepts[1:], title, path)
-
-
-def best_states(states, concepts, number):
-    """The cell states that follow the observed concepts best by |r|, taken in turn from each concept's ranking."""
     rankings = []
-    for concept in concepts:
+    for concept in concepts[1:] or concepts:
         known = np.isfinite(concept["observed"]) & np.isfinite(states).all(axis=1)
         r = [abs(METRICS["r"](concept["observed"][known], state)) for state in states[known].T]
         rankings.append(np.argsort(-np.nan_to_num(r), kind="stable"))
-    return list(dict.fromkeys(int(k) for k in np.stack(rankings, axis=1).ravel()))[:number]
+    best = list(dict.fromkeys(np.stack(rankings, axis=1).ravel().tolist()))[:number]  # from each concept in turn
+    plots.states(dates, states[:, best], [f"cn_{k + 1}" for k in best], concepts[1:], title, path)
 
 
 if __name__ == "__main__":

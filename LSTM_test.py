@@ -65,11 +65,11 @@ def main(settings: Settings):
     check_states(group, settings.begin_with)
     start, end = settings.period or group.runs[0].settings["test_period"]
     several = group.data(start, end, settings.basins, settings.data_dir)
-    dates, models = group.dates(several, start, end), group.models()
-    data = several[0]
+    dates, data = group.dates(several, start, end), several[0]
+    models = [[run.model(seed) for seed in run.seeds] for run in group.runs]
     for report in dict.fromkeys(one.report for one in several):
         print(report)
-    if new := group.new_to_folds(data.basins):
+    if new := [basin for basin in data.basins if group.folds and basin not in group.basins.index]:
         print(f"In none of the folds: {some(new)}. Scored by the mean of all {len(group.runs)} runs, none of which saw "
               "them in training.")  # fmt: skip
     out = Path(settings.out_dir or group.folder / f"test_{start}_{end}")
@@ -92,9 +92,9 @@ def main(settings: Settings):
             for k, name in enumerate(data.targets):
                 observed = parts[0].observed[..., k]
                 file[f"{name}_observed"][basins] = observed
+                names = [data.basins[b] for b in basins]
                 for m, member in enumerate(members):
                     file[f"{name}_simulated"][m, basins] = simulated[m][..., k]
-                    names = [data.basins[b] for b in basins]
                     table = score_basins(settings.metrics, names, name, observed, simulated[m][..., k])
                     table.loc[~counted[name][basins], "note"] = f"mean below {SNOW_MM:g} mm: not in the summary"
                     scores.append(table.assign(target=name, member=member))
@@ -104,9 +104,8 @@ def main(settings: Settings):
         if not any(days.values()):
             raise InputError(f"Nothing was observed on any day from {start} to {end}: choose another --period.")
 
-    scores = pd.concat(scores).set_index(["target", "member", "basin"])
-    order = pd.MultiIndex.from_product([data.targets, members, data.basins], names=scores.index.names)
-    scores = scores.reindex(order).reset_index()
+    order = pd.MultiIndex.from_product([data.targets, members, data.basins], names=["target", "member", "basin"])
+    scores = pd.concat(scores).set_index(order.names).reindex(order).reset_index()
     summary = summary_of(scores, counted, data, members)
     print(forcing.report(spinup_days=0) if begin else forcing.report())
     units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
@@ -114,8 +113,8 @@ def main(settings: Settings):
     print(summary.to_string(float_format=lambda value: f"{value:.3f}"))
     print("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
     for name in filter(lambda name: is_snow(data.about[name]), data.targets):
-        why = f"as its {data.about[name]['snow']} says"
-        print(f"{name} is snow, {why}: it counts where its training-period mean exceeds {SNOW_MM:g} mm.")
+        print(f"{name} is snow, as its {data.about[name]['snow']} says: it counts where its training-period mean "
+              f"exceeds {SNOW_MM:g} mm.")  # fmt: skip
     write_csv(out / "scores.csv", scores, index=False)
     write_csv(out / "summary.csv", summary)
     figures(out, data, nse, members[-1], note=f"{members[-1]}, {start} to {end}")
@@ -126,12 +125,10 @@ def main(settings: Settings):
 
 def check_states(group, begin_with):
     """Refuse state files that are not one for each member."""
-    if not begin_with:
-        return
     words = f"--begin-with needs one state file for each of the {len(group.members)} members, in their order"
-    if group.folds:
+    if begin_with and group.folds:
         raise InputError(f"{words}; there is none for folds.")
-    if len(begin_with) != len(group.members):
+    if begin_with and len(begin_with) != len(group.members):
         raise InputError(f"{words}.")
 
 
@@ -152,11 +149,10 @@ def summary_of(scores, counted, data, members):
     """Median, mean and spread over basins of each metric, for each target and member."""
     summaries = {}
     for name in data.targets:
+        unasked = () if name == "streamflow" else FLOW_METRICS
         for member in members:
-            rows = scores[(scores["target"] == name) & (scores["member"] == member)]
-            table = rows.drop(columns=["target", "member", "basin", "note"])[counted[name]]
-            if name != "streamflow":
-                table = table.drop(columns=[metric for metric in FLOW_METRICS if metric in table])
+            rows = scores[(scores["target"] == name) & (scores["member"] == member)][counted[name]]
+            table = rows.drop(columns=["target", "member", "basin", "note", *unasked], errors="ignore")
             summaries[name, member] = cn_loss.summarise(table)
     return pd.concat(summaries, names=["target", "member", "metric"])
 

@@ -97,11 +97,10 @@ class Settings:
 
 
 GAUGE = "caravan/timeseries/csv/camels/camels_{basin}.csv"
-PRESETS = {
+PRESETS = {  # what they do not name is as above
     "demo": Settings(
         run_dir="runs/demo",
         data_dir="demo",
-        forcing=("daymet",),
         concepts=(
             f"soil1={GAUGE}:volumetric_soil_water_layer_1_mean*70[mm]",
             f"soil2={GAUGE}:volumetric_soil_water_layer_2_mean*210[mm]",
@@ -117,14 +116,9 @@ PRESETS = {
         epochs=100,
     ),
     "camels": Settings(
-        run_dir="runs/camels",
-        data_dir="camels_us",
         forcing=("maurer_extended",),
         basins=("s_391attrs.csv",),
         concepts=("swe=swe/{number}.csv:uaz_swe[mm]",),
-        train_period=("1981-10-01", "2000-09-30"),
-        valid_period=("2000-10-01", "2004-09-30"),
-        test_period=("2004-10-01", "2008-09-30"),
         warmup_days=270,
     ),
     "caravan": Settings(
@@ -155,18 +149,17 @@ def from_command_line(words):
 
     With --resume or --start-from the settings kept in that run directory take the place of the preset's.
     """
-    preset = words[0] if words and words[0] in PRESETS else "demo"
-    words = words[1:] if words and words[0] in PRESETS else words
+    preset, words = (words[0], words[1:]) if words and words[0] in PRESETS else ("demo", words)
     described = {"description": __doc__, "prog": f"LSTM_train.py {preset}", "args": words}
     chosen = checked_settings(Settings, vars(PRESETS[preset]), f"Preset {preset} in LSTM_train.py")
     chosen = tyro.cli(Settings, default=chosen, **described)
     if not (chosen.resume or chosen.start_from):
         return chosen
     stored = stored_settings(chosen.run_dir if chosen.resume else chosen.start_from, Settings)
-    if stored is None and not chosen.resume:
-        raise InputError(f"There is no run directory {chosen.start_from}: name another with --start-from.")
-    if stored is None:
+    if stored is None and chosen.resume:
         return chosen
+    if stored is None:
+        raise InputError(f"There is no run directory {chosen.start_from}: name another with --start-from.")
     stored.run_dir = chosen.run_dir  # it may have been moved
     if not chosen.resume:
         stored.train_only, stored.folds = "all", 0
@@ -176,6 +169,7 @@ def from_command_line(words):
 if __name__ == "__main__":  # before the packages below, which take seconds to load
     settings = cli(from_command_line, sys.argv[1:])
 
+import collections
 import contextlib
 import functools
 import itertools
@@ -228,8 +222,7 @@ def train(settings, team):
     for period in (settings.train_period, settings.valid_period, settings.test_period):
         data.dates(*period)
     print(data.report)
-    for reason in dict.fromkeys(data.left_out.values()):
-        number = sum(reason == other for other in data.left_out.values())
+    for reason, number in collections.Counter(data.left_out.values()).items():
         print(f"{number} basins left out. {reason} (left_out.csv in the run directory names them).")
     base = runs.load_run(settings.start_from) if settings.start_from else None
     if base:
@@ -266,22 +259,24 @@ def train_run(settings, team, data, base):
     team.wait()
     for seed in settings.seed:
         with runs.only_training(settings.run_dir, seed) if team.first else contextlib.nullcontext():
-            train_member(settings, team, seed, training, valid, base)
+            try:
+                train_member(settings, team, seed, training, valid, base)
+            except KeyboardInterrupt:
+                words = f"Stopped. Go on with: python LSTM_train.py --resume --run-dir {settings.run_dir}"
+                raise KeyboardInterrupt(words) from None
 
 
 def check(settings):
     """Refuse settings that cannot work, before anything is read."""
 
-    def option(name):
-        return f"--{name.replace('_', '-')}"
-
+    option = {name: f"--{name.replace('_', '-')}" for name in vars(settings)}
     given = vars(settings)
     above = ("hidden_size", "epochs", "batch_size", "window", "learning_rate", "clip_norm", "patience")
     least = ("warmup_days", "forcing_noise", "streamflow_weight", "concept_weight", "probe_penalty")
     seeds = " ".join(map(str, settings.seed))
     rules = [
-        *((given[name] > 0, f"{option(name)} must be above 0, not {given[name]}.") for name in above),
-        *((given[name] >= 0, f"{option(name)} must not be below 0, not {given[name]}.") for name in least),
+        *((given[name] > 0, f"{option[name]} must be above 0, not {given[name]}.") for name in above),
+        *((given[name] >= 0, f"{option[name]} must not be below 0, not {given[name]}.") for name in least),
         (settings.streamflow_weight or (settings.concepts and settings.concept_weight),
          "Nothing would be learned: give --streamflow-weight or --concept-weight a value above 0."),
         (settings.forcing_noise <= 1, f"--forcing-noise must not be above 1, not {settings.forcing_noise}."),
@@ -294,7 +289,7 @@ def check(settings):
          f"--seed takes different whole numbers from 0 to {runs.MOST_SEED}, not {seeds}."),
     ]  # fmt: skip
     names = ("train_period", "valid_period", "test_period")
-    periods = sorted((*windows.parse_period(*given[name], option(name)), option(name)) for name in names)
+    periods = sorted((*windows.parse_period(*given[name], option[name]), option[name]) for name in names)
     for (first, last, one), (later, end, other) in itertools.pairwise(periods):
         rules.append((last < later, f"{one} ({first} to {last}) and {other} ({later} to {end}) share days."))
     for holds, sentence in rules:
@@ -306,11 +301,15 @@ def train_member(settings, team, seed, training, valid, base):
     """Train the member of one seed, from its last checkpoint if it has one, and leave its best weights in the run."""
     folder = Path(settings.run_dir) / f"seed_{seed}"
     build_model = functools.partial(runs.build_model, asdict(settings), training.normalisation, seed)
-    with team.training():
-        model = first_model(settings, build_model, seed, base, training)
-    weights = loss_weights(settings, model.targets)
+    weights = dict.fromkeys(valid.targets, settings.concept_weight / max(1, len(valid.targets) - 1))
+    weights["streamflow"] = settings.streamflow_weight
     done, history, best = 0, [], {"score": -np.inf, "epoch": 0}
     with team.training():
+        model = build_model()
+        begin_with_constants(model, training)
+        if base:
+            base.give_weights(model, seed)
+        model.lstm.trainable, model.runoff.trainable = settings.train_only == "all", settings.train_only != "probe"
         compile_model(settings, model, training.normalisation, weights)
         if (folder / "checkpoint.npz").exists():
             done, extra = runs.read_checkpoint(folder / "checkpoint.npz", model)
@@ -322,51 +321,35 @@ def train_member(settings, team, seed, training, valid, base):
           (f", going on after epoch {done}" if done else ""))  # fmt: skip
 
     print(f"{'epoch':>5} {'seconds':>8} {'loss':>8}  validation NSE, median over basins")
-    try:
-        for epoch in range(done + 1, settings.epochs + 1):
-            if epoch - 1 - best["epoch"] >= settings.patience:
-                print(f"No better validation score for {settings.patience} epochs.")
-                break
-            began = time.perf_counter()
-            losses = train_epoch(settings, team, model, training, seed, epoch)
-            if judged is not model:
-                judged.set_weights(model.get_weights())
-            scores = median_nse(judged, team, valid, settings.valid_period, training.basins)
-            if not np.isfinite(list(scores.values())).any():
-                raise InputError(
-                    f"No basin has a score from {' to '.join(settings.valid_period)}: choose another --valid-period."
-                )
-            score = sum(weights[name] * max(value, -1.0) for name, value in scores.items() if np.isfinite(value))
-            seconds, rate = time.perf_counter() - began, float(model.optimizer.learning_rate)
-            row = {"epoch": epoch, **losses, **{f"val_NSE_{name}": v for name, v in scores.items()}}
-            history.append(row | {"learning_rate": rate, "seconds": seconds})
-            print(f"{epoch:5d} {seconds:8.1f} {losses['loss']:8.4f}  " +
-                  "  ".join(f"{name} {v:.3f}" for name, v in scores.items()), flush=True)  # fmt: skip
-            better = score > best["score"]
-            best = {"score": score, "epoch": epoch} if better else best
-            if team.first:
-                if better:
-                    runs.write_model(folder / "model.keras", judged)
-                write_csv(folder / "history.csv", pd.DataFrame(history), index=False)
-                # Last, so that whatever is cut off before it is done again.
-                runs.write_checkpoint(folder / "checkpoint.npz", model, epoch, {"history": history, "best": best})
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"Stopped. Go on with: python LSTM_train.py --resume --run-dir {settings.run_dir}"
-        ) from None
+    for epoch in range(done + 1, settings.epochs + 1):
+        if epoch - 1 - best["epoch"] >= settings.patience:
+            print(f"No better validation score for {settings.patience} epochs.")
+            break
+        began = time.perf_counter()
+        losses = train_epoch(settings, team, model, training, seed, epoch)
+        if judged is not model:
+            judged.set_weights(model.get_weights())
+        scores = median_nse(judged, team, valid, settings.valid_period, training.basins)
+        if not np.isfinite(list(scores.values())).any():
+            days = " to ".join(settings.valid_period)
+            raise InputError(f"No basin has a score from {days}: choose another --valid-period.")
+        score = sum(weights[name] * max(value, -1.0) for name, value in scores.items() if np.isfinite(value))
+        seconds, rate = time.perf_counter() - began, float(model.optimizer.learning_rate)
+        row = {"epoch": epoch, **losses, **{f"val_NSE_{name}": v for name, v in scores.items()}}
+        history.append(row | {"learning_rate": rate, "seconds": seconds})
+        print(f"{epoch:5d} {seconds:8.1f} {losses['loss']:8.4f}  " +
+              "  ".join(f"{name} {v:.3f}" for name, v in scores.items()), flush=True)  # fmt: skip
+        better = score > best["score"]
+        best = {"score": score, "epoch": epoch} if better else best
+        if team.first:
+            if better:
+                runs.write_model(folder / "model.keras", judged)
+            write_csv(folder / "history.csv", pd.DataFrame(history), index=False)
+            # Last, so that whatever is cut off before it is done again.
+            runs.write_checkpoint(folder / "checkpoint.npz", model, epoch, {"history": history, "best": best})
     if team.first:
         plots.history(pd.DataFrame(history), folder / "history.png")
     print(f"Seed {seed}: best weights from epoch {best['epoch']}, in {folder / 'model.keras'}")
-
-
-def first_model(settings, build_model, seed, base, training):
-    """The model as it is before the first epoch: drawn from the seed or taken from another run, in part frozen."""
-    model = build_model()
-    begin_with_constants(model, training)
-    if base:
-        base.give_weights(model, seed)
-    model.lstm.trainable, model.runoff.trainable = settings.train_only == "all", settings.train_only != "probe"
-    return model
 
 
 def begin_with_constants(model, training):
@@ -405,14 +388,8 @@ def train_epoch(settings, team, model, training, seed, epoch):
 
 
 def schedule(progress):
-    """Share of the learning rate at a share of the training: a linear rise over the first 5 %, then half a cosine."""
+    """Share of the learning rate at a share of the training: a linear rise over its first 5 %, then half a cosine."""
     return progress / 0.05 if progress < 0.05 else (1 + math.cos(math.pi * (progress - 0.05) / 0.95)) / 2
-
-
-def loss_weights(settings, targets):
-    """Weight of each target in the loss: the concepts share theirs equally."""
-    share = settings.concept_weight / max(1, len(targets) - 1)
-    return {name: settings.streamflow_weight if name == "streamflow" else share for name in targets}
 
 
 def compile_model(settings, model, normalisation, weights):
@@ -424,18 +401,14 @@ def compile_model(settings, model, normalisation, weights):
             one = targets[..., k : k + 1], predictions[..., k : k + 1], basin_std[:, k : k + 1]
             epsilon = EPSILON * normalisation["targets"][name][1]
             if name == "streamflow":
-                share = settings.root_flow_share
-                both = (1 - share) * cn_loss.nse_loss(*one, epsilon=epsilon) + share * cn_loss.root_nse_loss(
-                    *one, epsilon=epsilon
-                )
-                parts[name] = weights[name] * both
+                share, roots = settings.root_flow_share, cn_loss.root_nse_loss(*one, epsilon=epsilon)
+                parts[name] = (1 - share) * cn_loss.nse_loss(*one, epsilon=epsilon) + share * roots
             elif settings.probe_penalty == 0:
-                parts[name] = weights[name] * cn_loss.nse_loss(*one, epsilon=epsilon)
+                parts[name] = cn_loss.nse_loss(*one, epsilon=epsilon)
             else:
                 probe = model.probe.kernel[:, k - 1]
-                penalty = {"alpha": settings.probe_penalty, "epsilon": epsilon}
-                parts[name] = weights[name] * cn_loss.elastic_nse_loss(*one, probe, **penalty)
-        return parts
+                parts[name] = cn_loss.elastic_nse_loss(*one, probe, alpha=settings.probe_penalty, epsilon=epsilon)
+        return {name: weights[name] * part for name, part in parts.items()}
 
     adam = keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm)
     model.compile(optimizer=adam, loss=loss)
@@ -450,13 +423,10 @@ def median_nse(model, team, data, period, table):
     counted = scored_basins(table, data)
     rows = [np.empty((0, len(model.targets)))]
     for part in simulate(model, data, *period):
-        nse = [
-            cn_loss.score(part.observed[..., k], part.prediction[..., k], ["NSE"])["NSE"].where(
-                counted[name][part.basins]
-            )
-            for k, name in enumerate(model.targets)
-        ]
-        rows.append(np.stack(nse, axis=1))
+        rows.append(np.full((len(part.prediction), len(model.targets)), np.nan))
+        for k, name in enumerate(model.targets):
+            nse = cn_loss.score(part.observed[..., k], part.prediction[..., k], ["NSE"])["NSE"]
+            rows[-1][:, k] = nse.where(counted[name][part.basins])
     return pd.DataFrame(team.gather(np.concatenate(rows)), columns=model.targets).median().to_dict()
 
 

@@ -15,11 +15,8 @@ from writing.files import InputError, quiet_start
 # On TensorFlow every core works on a part of the batch; threads inside operations would only compete with that.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 with quiet_start():
-    try:
-        import keras
-        from keras import ops
-    except (ImportError, ValueError) as problem:  # a backend that is not installed, or that Keras does not know
-        raise InputError(f"Keras cannot start ({problem}): set KERAS_BACKEND to tensorflow or jax.") from None
+    import keras
+    from keras import ops
 
     if keras.backend.backend() not in ("tensorflow", "jax"):
         raise InputError(f"Keras starts on {keras.backend.backend()}: set KERAS_BACKEND to tensorflow or jax.")

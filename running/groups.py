@@ -8,27 +8,18 @@ import numpy as np
 import pandas as pd
 
 from running.runs import load_run, origin
-from running.simulation import basins_at_once, simulate
+from running.simulation import SPINUP_DAYS, basins_at_once, simulate
 from running.state_files import read_state
 from writing.files import InputError
 
 
 @dataclass
 class Group:
-    """Runs that are scored together: the folds of one run, or runs whose simulations are averaged.
+    """Runs that are scored together: the folds of one run, or runs whose simulations are averaged."""
 
-    Attributes
-    ----------
-    runs : list of Run
-    folds : bool
-        Whether every basin is simulated by the runs alone that were not trained on it; else by all of them.
-    basins : pandas.DataFrame
-        basins.csv of the runs together.
-    """
-
-    runs: list
-    folds: bool
-    basins: pd.DataFrame
+    runs: list  # of Run
+    folds: bool  # whether a basin is simulated by the runs alone that were not trained on it; else by all of them
+    basins: pd.DataFrame  # basins.csv of the runs together
 
     @property
     def members(self):
@@ -39,23 +30,20 @@ class Group:
 
     def data(self, start, end, basins=None, data_dir=None):
         """As `Run.data`, for each of the runs; if no basins are named, those that all know, of folds those of any."""
-        if not basins:
-            tables = [run.basins.index for run in self.runs]
-            basins = [b for b in self.basins.index if self.folds or all(b in table for table in tables)]
-            if not basins:
-                raise InputError(f"{self.runs[0].path} and {self.runs[1].path} have no basin in common.")
-        # The data of folds are the same.
-        several = [run.data(start, end, basins, data_dir=data_dir) for run in self.runs[: 1 if self.folds else None]]
-        return several * (len(self.runs) if self.folds else 1)
+        known = [b for b in self.basins.index if self.folds or all(b in run.basins.index for run in self.runs)]
+        if not (basins or known):
+            raise InputError(f"{self.runs[0].path} and {self.runs[1].path} have no basin in common.")
+        if self.folds:  # their data are the same
+            return [self.runs[0].data(start, end, basins or known, data_dir=data_dir)] * len(self.runs)
+        return [run.data(start, end, basins or known, data_dir=data_dir) for run in self.runs]
 
     @property
     def folder(self):
         """Where results belong: in the run or the folder of the folds, or beside several runs."""
         first = self.runs[0].path
-        if self.folds:
-            return first.parent
-        names = [run.path.name for run in self.runs]
-        return first if len(names) == 1 else first.parent / f"mean_of_{'_'.join(names)}"
+        if len(self.runs) == 1:
+            return first
+        return first.parent if self.folds else first.parent / f"mean_of_{'_'.join(run.path.name for run in self.runs)}"
 
     def origin(self):
         """What made an output file, as `runs.origin`, of all runs together."""
@@ -73,27 +61,19 @@ class Group:
                 )
         return dates[0]
 
-    def models(self):
-        """The trained models of each run, a list for each."""
-        return [[run.model(seed) for seed in run.seeds] for run in self.runs]
-
-    def new_to_folds(self, basins):
-        """Those of some basins that none of the folds was trained on, so that all of them can simulate them."""
-        return [basin for basin in basins if self.folds and basin not in self.basins.index]
-
     def simulate_members(self, models, several, start, end, begin_with=(), progress=None):
         """Simulate every member in batches of basins; of folds a member is the mean of its runs that may be used.
 
         Parameters
         ----------
-        models, several
-            From `models` and `data`.
-        start, end : str
-            First and last day of the period.
+        models : list of lists of ConceptLSTM
+            The members of each run.
+        several : list of windows.Prepared
+            From `data`.
+        start, end, progress
+            As `simulation.simulate` takes them.
         begin_with : sequence of path
             State files to begin with in place of the spin-up, one for each member; not for folds.
-        progress : str, optional
-            Label of a progress bar.
 
         Yields
         ------
@@ -106,34 +86,24 @@ class Group:
             by_runs.setdefault(tuple(runs), []).append(b)
         for runs, positions in by_runs.items():
             pairs = [(model, several[k].select(positions)) for k in runs for model in models[k]]
-            at_once = min(basins_at_once(model, data, start, end) for model, data in pairs)
-            begin, labels = [None] * len(pairs), [progress, *[None] * (len(pairs) - 1)]
-            if begin_with:
-                first_day = pairs[0][1].dates(start, end)[0]
-                begin = [read_state(path, *pair, first_day) for path, pair in zip(begin_with, pairs, strict=True)]
-            simulations = [
-                simulate(model, data, start, end, progress=label, begin=state, at_once=at_once)
-                for (model, data), state, label in zip(pairs, begin, labels, strict=True)
-            ]
+            at_once = min(basins_at_once(model, data, data.dates(start, end, SPINUP_DAYS)) for model, data in pairs)
+            first_day, simulations = several[0].dates(start, end)[0], []
+            for m, (model, data) in enumerate(pairs):
+                state = read_state(begin_with[m], model, data, first_day) if begin_with else None
+                label = None if m else progress
+                simulations.append(simulate(model, data, start, end, progress=label, begin=state, at_once=at_once))
             for parts in zip(*simulations, strict=True):
                 if self.folds:  # the members of one seed after another, each of as many runs
                     seeds = len(models[0])
-                    parts = [mean_of(parts[m::seeds]) for m in range(seeds)]
+                    means = [np.mean([part.prediction for part in parts[m::seeds]], axis=0) for m in range(seeds)]
+                    parts = [replace(parts[0], prediction=mean) for mean in means]
                 yield np.array(positions)[parts[0].basins], list(parts)
-
-
-def mean_of(parts):
-    """What several models gave for the same basins, as one: the mean of their predictions."""
-    return replace(parts[0], prediction=np.mean([part.prediction for part in parts], axis=0))
 
 
 def load_group(run_dirs):
     """The run or runs of one or several run directories, of which one may hold the folds of a training.
 
-    Raises
-    ------
-    InputError
-        As `load_run`; if runs differ in their targets, or a basin of folds is in all or missing in several of them.
+    They must have the same targets; of folds a basin must be missing in exactly one.
     """
     paths = [Path(path) for path in ([run_dirs] if isinstance(run_dirs, str | os.PathLike) else run_dirs)]
     folds = len(paths) == 1 and not (paths[0] / "settings.json").exists() and (paths[0] / "fold_1").is_dir()

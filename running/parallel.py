@@ -9,6 +9,7 @@ import io
 import os
 import sys
 import traceback
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,35 +24,26 @@ PROCESS_COUNTS = ("KERAS_DISTRIBUTION_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "O
 LOST = ("Gloo", "NCCL", "coordination", "heartbeat")
 
 
+@dataclass
 class Team:
-    """The processes that train together; by default this one alone, on one device.
+    """The processes that train together; by default this one alone, on one device."""
 
-    Attributes
-    ----------
-    count, index : int
-        Number of processes, and which of them this is.
-    devices : int
-        Devices of all processes together; a batch is divided between them.
-    first : bool
-        Whether this process writes.
-    """
+    distribution: object = None  # Keras'
+    count: int = 1  # number of processes
+    index: int = 0  # which of them this is
+    devices: int = 1  # of all processes together; a batch is divided between them
 
-    def __init__(self, distribution=None, count=1, index=0, devices=1):
-        self.distribution, self.count, self.index, self.devices = distribution, count, index, devices
-        self.first = index == 0
+    @property
+    def first(self):
+        """Whether this process prints and writes."""
+        return self.index == 0
 
     def training(self):
         """Context in which the shared model is built and trained."""
         return self.distribution.scope() if self.distribution else contextlib.nullcontext()
 
     def gather(self, rows):
-        """Rows of all processes as one array in which process k's rows are the k-th, the (k + count)-th and so on.
-
-        Parameters
-        ----------
-        rows : array (own rows, columns)
-            Every process has the rows `index::count` of the whole.
-        """
+        """The rows of all processes, one process after the other, as one array (row, column)."""
         if self.count == 1:
             return rows
         from jax.experimental.multihost_utils import process_allgather
@@ -60,10 +52,7 @@ class Team:
         padded = np.zeros((sizes.max(), rows.shape[1]))
         padded[: len(rows)] = rows
         parts = process_allgather(padded)
-        whole = np.empty((sizes.sum(), rows.shape[1]))
-        for k, size in enumerate(sizes):
-            whole[k :: self.count] = parts[k, :size]
-        return whole
+        return np.concatenate([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     def wait(self):
         """Wait until every process is here."""
@@ -79,15 +68,6 @@ def join(distribute):
         Divide every batch between all devices of this host and of all processes that srun or mpirun started, or that
         were started one by one with the environment variables KERAS_DISTRIBUTION_JOB_ADDRESSES (host:port of the
         first), KERAS_DISTRIBUTION_NUM_PROCESSES and KERAS_DISTRIBUTION_PROCESS_ID.
-
-    Returns
-    -------
-    Team
-
-    Raises
-    ------
-    InputError
-        If the backend is not JAX, or the other processes cannot be reached.
     """
     if not distribute:
         return Team()

@@ -36,6 +36,7 @@ from running.settings import FORMAT, UsedSettings, checked_settings, read_settin
 from writing.files import InputError, locked, note, read_json, reason, replacing, some, write_csv, write_json
 
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
+STATISTICS = ("inputs", "attributes", "targets", "attribute_range")  # of normalisation.json
 MOST_SEED = 2**32 - 1
 OWN_PERIOD = "(train|valid|test)_(start|end)"  # columns with which earlier versions gave single basins other periods
 
@@ -55,8 +56,7 @@ def provenance():
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-    here = Path(__file__).parent
-    commit = "unknown"
+    commit, here = "unknown", Path(__file__).parent
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         git = functools.partial(subprocess.run, cwd=here, capture_output=True, text=True, check=True)
         commit = git(["git", "rev-parse", "HEAD"]).stdout.strip()
@@ -66,32 +66,15 @@ def provenance():
 
 @dataclass
 class Run:
-    """A run directory that was read.
-
-    Attributes
-    ----------
-    path : Path
-    settings : dict
-        Options of the training script that the others use, as `settings.UsedSettings`.
-    normalisation : dict
-        As `windows.training_set` gives it.
-    basins : pandas.DataFrame
-        Index basin id; lat, lon (degrees), area_km2; training-period mean and standard deviation of each target.
-    targets : list of str
-        ``streamflow`` and the concepts.
-    seeds : list of int
-        Members with a trained model.
-    synthetic : bool
-        Whether the catchments it was trained on are synthetic.
-    """
+    """A run directory that was read."""
 
     path: Path
-    settings: dict
-    normalisation: dict
-    basins: pd.DataFrame
-    targets: list
-    seeds: list
-    synthetic: bool
+    settings: dict  # options of the training script that the others use, as `settings.UsedSettings`
+    normalisation: dict  # as `windows.training_set` gives it
+    basins: pd.DataFrame  # basins.csv, indexed by basin id
+    targets: list  # "streamflow" and the names of the concepts
+    seeds: list  # of the members with a trained model
+    synthetic: bool  # whether the catchments it was trained on are
 
     def pick(self, seed):
         """`seed`, or the first member's if it is None; a member that is not there is refused."""
@@ -100,33 +83,17 @@ class Run:
         return self.seeds[0] if seed is None else seed
 
     def data(self, start, end, basins=None, concepts=None, data_dir=None):
-        """The data that the run is simulated with, read with its own settings.
+        """The data (windows.Prepared) that the run is simulated with, in which the period must have a day.
 
-        Parameters
-        ----------
-        start, end : str
-            Period that must have days in the data.
-        basins : sequence of str, optional
-            Ids or a list file; the run's basins if not given.
-        concepts : sequence of str, optional
-            In place of the run's own.
-        data_dir : path, optional
-            Where the data are now, if not where they were in training.
-
-        Returns
-        -------
-        windows.Prepared
+        Basins, as `hydrodata_tf.read_basins` takes them, concepts and data folder are those of the training if they
+        are not given.
         """
-        chosen = self.settings
         parse_period(start, end)
+        chosen = self.settings
         data = hydrodata.open_data(
-            data_dir or chosen["data_dir"],
-            forcing=chosen["forcing"],
-            basins=list(basins or self.basins.index),
-            attributes=chosen["attributes"],
-            concepts=chosen["concepts"] if concepts is None else concepts,
-            climate_period=tuple(chosen["train_period"]),
-        )
+            data_dir or chosen["data_dir"], chosen["forcing"], list(basins or self.basins.index), chosen["attributes"],
+            chosen["concepts"] if concepts is None else concepts, climate_period=chosen["train_period"],
+        )  # fmt: skip
         dates = data.dates(start, end)
         # It stops at the first basin that has such a day.
         if not any(np.isfinite(data.read([b], dates)[0]).all(axis=2).any() for b in range(len(data.basins))):
@@ -136,14 +103,13 @@ class Run:
 
     def check_inputs(self, data):
         """Refuse data with other inputs than those of the training; put their attributes in the model's order."""
-        for kind, names in (("inputs", data.inputs), ("attributes", sorted(data.attributes.columns))):
-            known = list(self.normalisation[kind])
-            if names != (known if kind == "inputs" else sorted(known)):
-                raise InputError(
-                    f"The data have the {kind} {some(names, 8)}, the run {self.path} was trained with "
-                    f"{some(self.normalisation[kind], 8)}: give it the same data as in training."
-                )
-        data.attributes = data.attributes[list(self.normalisation["attributes"])]
+        inputs, attributes = (list(self.normalisation[kind]) for kind in ("inputs", "attributes"))
+        for kind, names, known in (("inputs", data.inputs, inputs),
+                                   ("attributes", sorted(data.attributes.columns), sorted(attributes))):  # fmt: skip
+            if names != known:
+                words = f"The data have the {kind} {some(names, 8)}, the run {self.path} was trained with"
+                raise InputError(f"{words} {some(known, 8)}: give it the same data as in training.")
+        data.attributes = data.attributes[attributes]
         for name, (low, high) in self.normalisation["attribute_range"].items():
             values, reach = data.attributes[name], high - low
             far = values.index[(values < low - reach) | (values > high + reach)]
@@ -154,18 +120,13 @@ class Run:
         """The statistics for a training that goes on from this run: this run's; of new concepts those given."""
         mine, ranges = self.normalisation, {}
         for name, (low, high) in normalisation["attribute_range"].items():
-            ranges[name] = [min(low, mine["attribute_range"][name][0]), max(high, mine["attribute_range"][name][1])]
+            my_low, my_high = mine["attribute_range"][name]
+            ranges[name] = [min(low, my_low), max(high, my_high)]
         targets = {name: mine["targets"].get(name, new) for name, new in normalisation["targets"].items()}
         return {**mine, "period": normalisation["period"], "targets": targets, "attribute_range": ranges}
 
     def give_weights(self, model, seed):
-        """Give a new model the weights of the member of this seed, or of the first; new concepts keep their own.
-
-        Raises
-        ------
-        InputError
-            If the model has another number of cell states.
-        """
+        """Give a new model the weights of the member of this seed, or of the first; new concepts keep their own."""
         mine = self.model(seed if seed in self.seeds else self.seeds[0])
         if model.units != mine.units:
             raise InputError(f"{self.path} has {mine.units} cell states, --hidden-size must be the same.")
@@ -173,11 +134,8 @@ class Run:
         model.runoff.set_weights(mine.runoff.get_weights())
         if model.probe and mine.probe:
             kernel, bias = model.probe.get_weights()
-            known, given = [], []
-            for k, name in enumerate(model.targets[1:]):
-                if name in mine.targets:
-                    known.append(k)
-                    given.append(mine.targets.index(name) - 1)
+            known = [k for k, name in enumerate(model.targets[1:]) if name in mine.targets]
+            given = [mine.targets[1:].index(model.targets[1:][k]) for k in known]
             kernel[:, known], bias[known] = (values[..., given] for values in mine.probe.get_weights())
             model.probe.set_weights([kernel, bias])
 
@@ -188,9 +146,8 @@ class Run:
             model = build_model(self.settings, self.normalisation, seed)
             model.load_weights(path)
         except Exception as error:  # h5py, zipfile and Keras raise many kinds
-            raise InputError(
-                f"{path} does not hold the weights that settings.json describes ({reason(error)}); train again."
-            ) from None
+            words = f"{path} does not hold the weights that settings.json describes"
+            raise InputError(f"{words} ({reason(error)}); train again.") from None
         if not all(np.isfinite(weights).all() for weights in model.get_weights()):
             raise InputError(f"{path} holds weights that are not finite numbers; restore it or train again.")
         return model
@@ -199,36 +156,18 @@ class Run:
 def build_model(settings, normalisation, seed):
     """A new model of the size that the settings ask for, with initial weights drawn from `seed`."""
     keras.utils.set_random_seed(seed)
-    model = ConceptLSTM(
-        settings["hidden_size"],
-        targets=list(normalisation["targets"]),
-        forcing=list(normalisation["inputs"]),
-        attributes=list(normalisation["attributes"]),
-        dropout=settings["dropout"],
-        forcing_noise=settings["forcing_noise"],
-        seed=seed,
-        name="concept_lstm",
-    )
+    targets, forcing, attributes = (list(normalisation[kind]) for kind in ("targets", "inputs", "attributes"))
+    noise = {"dropout": settings["dropout"], "forcing_noise": settings["forcing_noise"], "seed": seed}
+    model = ConceptLSTM(settings["hidden_size"], targets, forcing, attributes, **noise, name="concept_lstm")
     model.build()
     model.set_statistics(normalisation)
     return model
 
 
 def create_run(run_dir, settings, training, resume):
-    """Write a new run directory, or check that an existing one may be resumed with these settings.
+    """Write a new run directory, or check that an existing one may be resumed with these settings and data.
 
-    Parameters
-    ----------
-    run_dir : path
-    settings : dict
-        Options of the training script, JSON-able.
-    training : windows.TrainingSet
-    resume : bool
-
-    Raises
-    ------
-    InputError
-        If `run_dir` holds a run and `resume` is false, or holds one with other settings, data or format.
+    `settings` is a dict of the options of the training script, JSON-able, `training` a windows.TrainingSet.
     """
     path = Path(run_dir)
     check_links(path)
@@ -265,10 +204,9 @@ def check_resumed(path, settings, training):
     def values(option):
         return option if isinstance(option, list) else [option]
 
-    changed = [name for name in settings if name not in ("seed", "run_dir")
-               and values(before.get(name)) != values(settings[name])]  # fmt: skip
-    if changed:
-        words = f"{path} was trained with other settings ({', '.join(sorted(changed))})"
+    known = set(settings) - {"seed", "run_dir"}
+    if changed := sorted(name for name in known if values(before.get(name)) != values(settings[name])):
+        words = f"{path} was trained with other settings ({', '.join(changed)})"
         raise InputError(f"{words}: resume with the same ones, or name another --run-dir.")
     load_basins(path, training.normalisation["targets"])
     statistics = read_normalisation(path, settings["concepts"])
@@ -278,10 +216,10 @@ def check_resumed(path, settings, training):
 
 def same_statistics(one, other):
     """Whether two normalisations agree: names and dates exactly, numbers but for the rounding of another processor."""
-    kinds = ("inputs", "attributes", "targets", "attribute_range")
-    same_names = all(list(one[kind]) == list(other[kind]) for kind in kinds) and one["period"] == other["period"]
-    return same_names and all(
-        np.allclose(list(one[kind].values()), list(other[kind].values()), rtol=1e-6) for kind in kinds
+    return one["period"] == other["period"] and all(
+        list(one[kind]) == list(other[kind])
+        and np.allclose(list(one[kind].values()), list(other[kind].values()), rtol=1e-6)
+        for kind in STATISTICS
     )
 
 
@@ -305,20 +243,18 @@ def check_links(path):
 
 
 def read_normalisation(path, concepts):
-    """normalisation.json, checked to hold finite numbers of the targets that these concepts make."""
+    """normalisation.json, checked to hold two numbers of every variable, and the targets that these concepts make."""
     content = read_json(path / "normalisation.json")
     targets = ["streamflow", *(hydrodata.parse_concept(text).name for text in concepts)]
     try:
-        for kind in ("inputs", "attributes", "targets", "attribute_range"):
-            if not np.isfinite(np.array(list(content[kind].values()), float).reshape(-1, 2)).all():
-                raise ValueError(f"not all {kind} are finite numbers")
+        for kind in STATISTICS:
+            np.array(list(content[kind].values()), float).reshape(-1, 2)
         if list(content["targets"]) != targets:
             raise ValueError(f"its targets are not {', '.join(targets)}")
         return content
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{path / 'normalisation.json'} is not what a training writes ({reason(error)}); restore it or train again."
-        ) from None
+        words = f"{path / 'normalisation.json'} is not what a training writes ({reason(error)})"
+        raise InputError(f"{words}; restore it or train again.") from None
 
 
 def load_run(run_dir):
@@ -341,8 +277,8 @@ def load_run(run_dir):
 
 
 def load_basins(run_dir, targets):
-    """The table basins.csv of a run, indexed by basin id, with the training-period mean of each of the targets."""
-    path = Path(run_dir) / "basins.csv"
+    """basins.csv by basin id: lat, lon (degrees), area_km2, training-period mean and standard deviation of targets."""
+    path = run_dir / "basins.csv"
     try:
         basins = pd.read_csv(path, dtype={"basin": str}).set_index("basin")
         basins.index = [hydrodata.basin_id(basin) for basin in basins.index]
@@ -352,10 +288,8 @@ def load_basins(run_dir, targets):
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path} is missing or not readable ({reason(error)}); restore it or train again.") from None
     if own := [column for column in basins if re.fullmatch(OWN_PERIOD, column)]:
-        raise InputError(
-            f"{path} gives single basins periods of their own ({some(own)}), which this code no longer does: train "
-            "again with the same periods for all basins."
-        )
+        words = f"{path} gives single basins periods of their own ({some(own)}), which this code no longer does"
+        raise InputError(f"{words}: train again with the same periods for all basins.")
     return basins
 
 
@@ -369,14 +303,11 @@ def write_model(path, model):
 
 
 def write_checkpoint(path, model, epoch, extra):
-    """Everything that the next epoch depends on, in one file, all or nothing.
-
-    `extra` is a dict, JSON-able: history, best score and the like; `epoch` the number of whole epochs done.
-    """
+    """Everything that the next epoch depends on, in one file, all or nothing: after `epoch` epochs, `extra` a dict."""
     arrays = {f"v{k}": np.asarray(v) for k, v in enumerate(all_variables(model))}
-    extra = {**extra, "seed": model.seed, "cores": CORES}
+    meta = {"format": FORMAT, "epoch": epoch, **extra, "seed": model.seed, "cores": CORES}
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, meta=json.dumps({"format": FORMAT, "epoch": epoch, **extra}), **arrays)
+        np.savez(file, meta=json.dumps(meta), **arrays)
         file.flush()
         os.fsync(file.fileno())
 
@@ -394,15 +325,12 @@ def read_checkpoint(path, model):
         if meta.get("seed", model.seed) != model.seed:
             raise ValueError(f"it is of seed {meta['seed']!r:.20}")
         if meta.get("cores", CORES) != CORES:
-            note(
-                f"{path} was written on {meta['cores']} cores, here are {CORES}: the batch is split otherwise, so the "
-                "weights will differ by rounding from those of a training that was never stopped."
-            )
+            note(f"{path} was written on {meta['cores']} cores, here are {CORES}: the batch is split otherwise, so "
+                 "the weights will differ by rounding from those of a training that was never stopped.")  # fmt: skip
         return meta.pop("epoch"), meta
     except Exception as error:  # numpy, zipfile, zlib and json raise many kinds
-        raise InputError(
-            f"{path} is not a checkpoint of this model ({reason(error)}): remove it to train this member anew."
-        ) from None
+        words = f"{path} is not a checkpoint of this model ({reason(error)})"
+        raise InputError(f"{words}: remove it to train this member anew.") from None
 
 
 def all_variables(model):

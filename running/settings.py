@@ -34,26 +34,15 @@ class UsedSettings:
 
 
 def checked_settings(kind, values, where):
-    """Settings of a dataclass from their values; a list or a single value becomes the tuple that its field asks for.
+    """Settings of a dataclass from a dict of values, as a person wrote them or JSON gives them.
 
-    Parameters
-    ----------
-    kind : dataclass
-        Its fields are text, whole numbers, numbers, true or false, tuples or alternatives of these.
-    values : dict
-        Option -> value, as a person wrote it or JSON gives it.
-    where : str
-        Where the options stand, for the message.
-
-    Raises
-    ------
-    InputError
-        If there is an option that is no field, a value is of another kind, or a field without default has none.
+    A list or a single value becomes the tuple that its field asks for. `where` says where the options stand, for the
+    message if there is an option that is no field, one of another kind, or a field without default has none.
     """
     kinds = get_type_hints(kind)
     if unknown := [name for name in values if name not in kinds]:
-        words = f"{where}: this version knows no option {unknown[0]}"
-        raise InputError(f"{words}; take it out, or use the version that wrote it.")
+        raise InputError(f"{where}: this version knows no option {unknown[0]}; take it out, or use the version that "
+                         "wrote it.")  # fmt: skip
     if missing := [name for name in kinds if name not in values and not hasattr(kind, name)]:
         raise InputError(f"{where} lacks {', '.join(missing)}; restore it or train again.")
     checked = {}
@@ -94,23 +83,16 @@ def in_words(kind):
 
 
 def read_settings(path):
-    """The content of settings.json of a run directory, and in its "settings" the options of the training.
-
-    Raises
-    ------
-    InputError
-        If it is missing, damaged or of another format.
-    """
+    """The content of settings.json of a run directory, and in its "settings" the options of the training."""
     file = Path(path) / "settings.json"
     try:
         content = read_json(file)
     except FileNotFoundError:
         raise InputError(f"{path} is not a run directory: settings.json is missing.") from None
     if content.get("format") != FORMAT:
-        raise InputError(
-            f"{path} was written in run format {content.get('format')!r}, this code reads format {FORMAT}: use the "
-            f"version that wrote it (git commit {content.get('git_commit')!r:.60}) or train again."
-        )
+        words = f"{path} was written in run format {content.get('format')!r}, this code reads format {FORMAT}"
+        wrote = f"the version that wrote it (git commit {content.get('git_commit')!r:.60})"
+        raise InputError(f"{words}: use {wrote} or train again.")
     if not isinstance(content.get("settings"), dict):
         raise InputError(f"{file} holds no settings; restore it or train again.")
     content["settings"] = BEFORE | content["settings"]

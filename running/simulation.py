@@ -12,6 +12,7 @@ from reading.windows import parse_day, parse_period
 from writing.files import some
 
 SPINUP_DAYS = 365  # simulated before a period and not scored, so that the states forget their zero start
+BATCH_BYTES = 96 * 2**20  # what the states and gates of one batch of basins may take
 SNOW_MM = 5.0  # a basin with less mean snow than this has no snow score
 
 
@@ -23,11 +24,7 @@ def is_snow(about):
 def scored_basins(table, data):
     """Which basins each target is scored in: snow where its training-period mean exceeds 5 mm, all else everywhere.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        The run's basins.csv; a basin that is not in it is judged by its mean over its whole record.
-    data : windows.Prepared
+    `table` is the run's basins.csv; a basin that is not in it is judged by its mean over its whole record.
 
     Returns
     -------
@@ -37,58 +34,31 @@ def scored_basins(table, data):
     scored = {}
     for k, name in enumerate(data.targets):
         scored[name] = np.ones(len(data.basins), bool)
-        if not is_snow(data.about[name]):
-            continue
-        mean = table[f"mean_{name}"].reindex(data.basins).to_numpy(float, copy=True)
-        for b in np.flatnonzero(np.isnan(mean)):
-            record = data.days(b, data.first_days[b], int(data.lengths[b]))[:, len(data.inputs) + k]
-            mean[b] = record[np.isfinite(record)].mean() if np.isfinite(record).any() else np.nan
-        scored[name] = ~(mean * millimetres(data.about[name]["units"]) <= SNOW_MM)
+        if is_snow(data.about[name]):
+            mean = table[f"mean_{name}"].reindex(data.basins).to_numpy(float, copy=True)
+            for b in np.flatnonzero(np.isnan(mean)):
+                record = data.days(b, data.first_days[b], int(data.lengths[b]))[:, len(data.inputs) + k]
+                mean[b] = record[np.isfinite(record)].mean() if np.isfinite(record).any() else np.nan
+            scored[name] = ~(mean * millimetres(data.about[name]["units"]) <= SNOW_MM)
     return scored
 
 
 @dataclass
 class Simulated:
-    """What a model gave for some basins over a period, without the spin-up days.
+    """What a model gave for some basins over a period, without the spin-up days; in the field's units."""
 
-    Attributes
-    ----------
-    basins : slice
-        Which basins of the data.
-    dates : array (day,) of datetime64[D]
-    forcing : array (basin, day, input)
-        In its units, NaN where missing.
-    observed : array (basin, day, target)
-        In mm/day and the concepts' units; NaN where missing and where an input is.
-    valid : array (basin, day) of bool
-        Whether every input is there.
-    spinup : array (basin,) of int
-        Number of days before the period that were simulated with every input.
-    prediction : array (basin, day, target)
-        In mm/day and the concepts' units; NaN where not valid.
-    states : dict of arrays (basin, day, unit)
-        ``h`` and ``c``, with gates also ``i``, ``f``, ``g`` and ``o``; empty if not asked for.
-    """
-
-    basins: slice
-    dates: np.ndarray
-    forcing: np.ndarray
-    observed: np.ndarray
-    valid: np.ndarray
-    spinup: np.ndarray
-    prediction: np.ndarray
-    states: dict
+    basins: slice  # of the data
+    dates: np.ndarray  # (day,) of datetime64[D]
+    forcing: np.ndarray  # (basin, day, input), NaN where missing
+    observed: np.ndarray  # (basin, day, target), NaN where missing and where an input is
+    valid: np.ndarray  # (basin, day) of bool: whether every input is there
+    spinup: np.ndarray  # (basin,): number of days before the period that were simulated with every input
+    prediction: np.ndarray  # (basin, day, target), NaN where not valid
+    states: dict  # of arrays (basin, day, unit): h and c, with gates also i, f, g, o; empty if not asked for
 
 
 class ForcingDays:
-    """On how many days of a period basins have all forcing, counted while they are simulated.
-
-    Parameters
-    ----------
-    basins : list of str
-    start, end : str
-        First and last day of the period.
-    """
+    """On how many days from `start` to `end` the basins have all forcing, counted while they are simulated."""
 
     def __init__(self, basins, start, end):
         self.basins, self.start, self.end = basins, start, end
@@ -108,16 +78,13 @@ class ForcingDays:
         return words
 
 
-def basins_at_once(model, data, start, end, memory_mb=96, spinup_days=SPINUP_DAYS):
-    """How many basins `simulate` processes in one batch; without states the LSTM still holds its states and gates."""
-    size = max(1, math.floor(memory_mb * 2**20 / (len(data.dates(start, end, spinup_days)) * model.units * 4 * 8)))
+def basins_at_once(model, data, dates):
+    """How many basins are processed in one batch; without states the LSTM still holds its states and gates."""
+    size = max(1, math.floor(BATCH_BYTES / (len(dates) * model.units * 4 * 8)))
     return math.ceil(len(data.basins) / math.ceil(len(data.basins) / size))
 
 
-def simulate(
-    model, data, start, end, states=False, gates=False, memory_mb=96, progress=None, spinup_days=SPINUP_DAYS,
-    begin=None, at_once=0,
-):  # fmt: skip
+def simulate(model, data, start, end, states=False, gates=False, progress=None, begin=None, at_once=None):
     """Run a model over every basin's whole sequence from zero states or given ones, in batches of basins.
 
     Parameters
@@ -125,28 +92,25 @@ def simulate(
     model : ConceptLSTM
     data : windows.Prepared
     start, end : str or datetime64[D]
-        First and last day of the period. Up to `spinup_days` days before it are simulated too and cut off.
+        First and last day of the period. Up to SPINUP_DAYS days before it are simulated too and cut off.
     states, gates : bool
         Give hidden and cell states, and the four gates, as well.
-    memory_mb : int, default 96
-        Size of what one batch may hold, which sets its number of basins.
     progress : str, optional
         Label of a progress bar.
-    spinup_days : int, default 365
     begin : array (2, basin, unit), optional
         h and c at the end of the day before `start`, from `state_files.read_state`; there is no spin-up then.
-    at_once : int, default 0
-        Number of basins in a batch, in place of what `memory_mb` allows.
+    at_once : int, optional
+        Number of basins in a batch; if not given, as many as BATCH_BYTES allow.
 
     Yields
     ------
     Simulated
     """
-    dates = data.dates(start, end, spinup_days if begin is None else 0)
+    dates = data.dates(start, end, SPINUP_DAYS if begin is None else 0)
     before = int((dates < parse_day(start)).sum())
     attributes = data.attributes.to_numpy(np.float32)
     runner = StateModel(model, gates=gates) if states or gates or begin is not None else model
-    basins, size = len(data.basins), at_once or basins_at_once(model, data, start, end, memory_mb, spinup_days)
+    basins, size = len(data.basins), at_once or basins_at_once(model, data, dates)
     h, c = np.zeros((2, basins, model.units), np.float32) if begin is None else begin
     for first in tqdm(range(0, basins, size), desc=progress, disable=None if progress else True, unit="batch"):
         part = slice(first, min(first + size, basins))

@@ -1,8 +1,4 @@
-"""State files: h and c of every basin at the end of one day, netCDF, from which a simulation begins without spin-up.
-
-write_state(path, data, day, h, c, model, origin)
-h, c = read_state(path, model, data, first_day)
-"""
+"""State files: h and c of every basin at the end of one day, netCDF, from which a simulation begins without spin-up."""
 
 import hashlib
 
@@ -17,25 +13,12 @@ def identity(model):
     """What a state belongs to: digests of a ConceptLSTM's trained weights and of the statistics of its inputs."""
     scales = model.forcing_scale, model.attribute_scale, model.target_scale
     parts = {"model": model.trainable_weights, "statistics": [w for scale in scales for w in scale.weights]}
-    return {
-        name: hashlib.sha256(b"".join(np.asarray(w).tobytes() for w in weights)).hexdigest()[:16]
-        for name, weights in parts.items()
-    }
+    content = {name: b"".join(np.asarray(w).tobytes() for w in weights) for name, weights in parts.items()}
+    return {name: hashlib.sha256(whole).hexdigest()[:16] for name, whole in content.items()}
 
 
 def write_state(path, data, day, h, c, model, origin):
-    """Write the states at the end of a day.
-
-    Parameters
-    ----------
-    path : path of the ``.nc``
-    data : windows.Prepared
-    day : datetime64[D]
-    h, c : array (basin, unit)
-    model : libs_tf.ConceptLSTM
-    origin : dict
-        Global attributes: the run, the member's seed.
-    """
+    """Write the states h and c (basin, unit) at the end of a day; `origin` is a dict of global attributes."""
     origin = {"title": f"State of an LSTM at the end of {day}", **origin, **identity(model)}
     with replacing(path) as temporary, netcdf.create(temporary, data, np.array([day]), origin) as file:
         netcdf.add_index(file, "unit", list(range(1, model.units + 1)), "number of the cell state, from 1")
@@ -45,27 +28,13 @@ def write_state(path, data, day, h, c, model, origin):
 
 
 def read_state(path, model, data, first_day):
-    """The states from which a period begins.
+    """The states h and c from which a period begins, for the basins of `data` in their order.
 
-    Parameters
-    ----------
-    path : path
-    model : libs_tf.ConceptLSTM
-        It must be the one that the states were written with.
-    data : windows.Prepared
-        Its basins must be in the file.
-    first_day : datetime64[D]
-        The state must be that of the day before.
+    The file must be one that `write_state` wrote with this model for the day before `first_day` (datetime64[D]).
 
     Returns
     -------
     array (2, basin, unit), float32
-        h and c, in the order of the basins of `data`.
-
-    Raises
-    ------
-    InputError
-        If the file is none, or of another model, other statistics or another day, or lacks a basin or a number.
     """
     try:
         with xr.open_dataset(path, engine="netcdf4") as file:
@@ -77,15 +46,11 @@ def read_state(path, model, data, first_day):
     for name, digest in identity(model).items():
         if made.get(name) != digest:
             whose = f"run {made.get('run', 'unknown')}, seed {made.get('seed', 'unknown')}"
-            raise InputError(
-                f"{path} holds states of another {name} ({whose}; {made.get(name)}, here {digest}): write them anew "
-                "with this run and seed."
-            )
+            words = f"{path} holds states of another {name} ({whose}; {made.get(name)}, here {digest})"
+            raise InputError(f"{words}: write them anew with this run and seed.")
     if np.datetime64(day) + 1 != first_day:
-        raise InputError(
-            f"{path} holds the state at the end of {day}, the period begins on {first_day}: give the state of "
-            f"{first_day - 1}, or begin the period on {np.datetime64(day) + 1}."
-        )
+        words = f"{path} holds the state at the end of {day}, the period begins on {first_day}: give the state of"
+        raise InputError(f"{words} {first_day - 1}, or begin the period on {np.datetime64(day) + 1}.")
     if absent := [basin for basin in data.basins if basin not in basins]:
         raise InputError(f"{path} lacks the basins {some(absent)}: name those it holds with --basins.")
     values = values[:, basins.get_indexer(data.basins)].astype(np.float32)

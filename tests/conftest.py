@@ -1,9 +1,11 @@
 """Fixtures: a small synthetic demo and a run trained on it, made once per test session, and copies to harm."""
 
+import functools
 import json
 import os
 import runpy
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,6 +60,18 @@ def run_dir(tmp_path_factory, settings):
     return path
 
 
+def started(settings, **environment):
+    """LSTM_train.py as a process, with these settings as options."""
+    words = [sys.executable, "LSTM_train.py"]
+    for name, value in vars(settings).items():
+        if isinstance(value, tuple):
+            words += [f"--{name.replace('_', '-')}", *map(str, value)]
+        elif value is not None and value is not False:
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(words, cwd=ROOT, env=os.environ | environment, text=True, **pipes)
+
+
 @pytest.fixture
 def data(demo, tmp_path):
     """A copy of the small demo that a test may harm."""
@@ -83,8 +97,7 @@ def command(monkeypatch, capsys):
             runpy.run_path(str(ROOT / script), run_name="__main__")
         except SystemExit as stop:
             code = stop.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
+        return code, *capsys.readouterr()
 
     return run
 
@@ -125,13 +138,10 @@ def edit(path, part, value):
     """Set part `a.b.c` of a JSON file; `...` takes it out."""
     content = json.loads(path.read_text(encoding="utf-8"))
     *outer, last = part.split(".")
-    inner = content
-    for name in outer:
-        inner = inner[name]
+    inner = functools.reduce(dict.__getitem__, outer, content)
+    inner[last] = value
     if value is ...:
         del inner[last]
-    else:
-        inner[last] = value
     path.write_text(json.dumps(content), encoding="utf-8")
 
 

@@ -19,7 +19,7 @@ import LSTM_probe
 import LSTM_test
 import LSTM_train
 from running import runs, settings
-from writing.files import InputError
+from writing.files import InputError, read_json
 
 RESULTS = "test_2006-10-01_2007-09-30"
 
@@ -35,10 +35,10 @@ def refused_by(path, words, *scripts):
 
 
 def test_it_holds_what_the_other_scripts_need(run_dir, demo):
-    content = json.loads((run_dir / "settings.json").read_text(encoding="utf-8"))
+    content = read_json(run_dir / "settings.json")
     assert content["format"] == settings.FORMAT and content["settings"]["hidden_size"] == 6
     assert content["versions"]["keras"] and content["git_commit"]
-    normalisation = json.loads((run_dir / "normalisation.json").read_text(encoding="utf-8"))
+    normalisation = read_json(run_dir / "normalisation.json")
     dataset = hydrodata.load_dataset(demo, concepts=content["settings"]["concepts"])
     train = dataset.sel(date=slice("2002-10-01", "2005-09-30"))
     for part, name in (("inputs", "prcp"), ("targets", "streamflow"), ("targets", "swe")):
@@ -63,8 +63,7 @@ def test_it_holds_what_the_other_scripts_need(run_dir, demo):
     "option, value, words",
     [
         *(("hidden_size", value, "hidden_size must be a whole number, not") for value in ("6", 6.5, True)),
-        ("hidden_size", 5, "does not hold the weights that settings.json describes"),
-        ("hidden_size", -1, "does not hold the weights that settings.json describes"),
+        *(("hidden_size", value, "does not hold the weights that settings.json describes") for value in (5, -1)),
         *(("data_dir", value, "data_dir must be a text") for value in (["x"], None)),
         ("forcing", {"a": 1}, "forcing must be several values, each a text"),
         *(("test_period", value, "test_period must be 2 values, each a text")
@@ -78,9 +77,7 @@ def test_it_holds_what_the_other_scripts_need(run_dir, demo):
 )  # fmt: skip
 def test_an_option_of_another_kind_is_named_with_its_file(copy, option, value, words):
     edit(copy / "settings.json", f"settings.{option}", value)
-    refused_by(copy, words, LSTM_test)
-    if "must be" in words:
-        refused_by(copy, f"{copy / 'settings.json'}: {words}")
+    refused_by(copy, f"{copy / 'settings.json'}: {words}" if "must be" in words else words, LSTM_test)
 
 
 @pytest.mark.parametrize(
@@ -108,9 +105,9 @@ def test_one_value_where_several_belong_is_taken_as_one(copy, settings, monkeypa
     chosen = LSTM_train.from_command_line(["--resume", "--run-dir", str(copy)])
     assert (chosen.seed, chosen.forcing, chosen.basins) == ((1,), ("daymet",), ("96000001",))
     assert isinstance(chosen.learning_rate, float)
-    monkeypatch.setitem(LSTM_train.PRESETS, "demo", settings("x", basins="list.csv", seed=3, concepts=["a", "b"]))
+    monkeypatch.setitem(LSTM_train.PRESETS, "demo", settings("x", basins="list.csv", concepts=["a", "b"]))
     chosen = LSTM_train.from_command_line([])
-    assert (chosen.basins, chosen.seed, chosen.concepts) == (("list.csv",), (3,), ("a", "b"))
+    assert (chosen.basins, chosen.concepts) == (("list.csv",), ("a", "b"))
     monkeypatch.setitem(LSTM_train.PRESETS, "demo", settings("x", train_period="2002-10-01"))
     with pytest.raises(InputError, match="Preset demo in LSTM_train.py: train_period must be 2 values, each a text"):
         LSTM_train.from_command_line([])
@@ -136,26 +133,20 @@ def test_json_that_holds_something_else(copy, name, content):
     refused_by(copy, f"{name} is not readable JSON")
 
 
-def test_another_format_and_settings_that_are_none(copy):
-    edit(copy / "settings.json", "settings", [])
-    refused_by(copy, "settings.json holds no settings")
-    edit(copy / "settings.json", "format", 99)
-    refused_by(copy, "run format 99")
-
-
 @pytest.mark.parametrize(
-    "part, value, words",
+    "name, part, value, words",
     [
-        ("targets", ..., "'targets'"),
-        ("targets", {}, "its targets are not streamflow, soil1, swe"),
-        ("inputs", ["prcp"], "not what a training writes"),
-        ("inputs.prcp", [0, float("nan")], "not all inputs are finite numbers"),
-        ("inputs.prcp", [0], "not what a training writes"),
-        ("inputs.prcp", ..., "give it the same data as in training"),
+        ("settings", "settings", [], "settings.json holds no settings"),
+        ("settings", "format", 99, "run format 99"),
+        ("normalisation", "targets", ..., "'targets'"),
+        ("normalisation", "targets", {}, "its targets are not streamflow, soil1, swe"),
+        ("normalisation", "inputs", ["prcp"], "not what a training writes"),
+        ("normalisation", "inputs.prcp", [0], "not what a training writes"),
+        ("normalisation", "inputs.prcp", ..., "give it the same data as in training"),
     ],
 )
-def test_statistics_that_are_none(copy, part, value, words):
-    edit(copy / "normalisation.json", part, value)
+def test_another_format_and_statistics_that_are_none(copy, name, part, value, words):
+    edit(copy / f"{name}.json", part, value)
     refused_by(copy, words, LSTM_test)
 
 
@@ -200,16 +191,16 @@ def test_data_that_changed_are_no_longer_those_of_the_run(copy, data, settings):
 
 
 def test_rounding_is_no_change_of_the_data(copy, settings):
-    mean, std = json.loads((copy / "normalisation.json").read_text())["inputs"]["prcp"]
+    mean, std = read_json(copy / "normalisation.json")["inputs"]["prcp"]
     edit(copy / "normalisation.json", "inputs.prcp", [mean * (1 + 1e-7), std * (1 - 1e-7)])
     LSTM_train.main(settings(copy, resume=True))  # nothing is left to do
     statistics = runs.read_normalisation(copy, settings("x").concepts)
     assert runs.same_statistics(statistics, statistics | {"inputs": statistics["inputs"]})
-    for other in ({"prcp": [mean * 1.00001, std]}, {"prcp": [mean, std * 1.00001]}):
-        assert not runs.same_statistics(statistics, statistics | {"inputs": statistics["inputs"] | other})
-    assert not runs.same_statistics(statistics, statistics | {"period": ["2002-10-01", "2005-09-29"]})
-    swapped = dict(reversed(statistics["inputs"].items()))
-    assert not runs.same_statistics(statistics, statistics | {"inputs": swapped})
+    inputs = statistics["inputs"]
+    for other in ({"inputs": inputs | {"prcp": [mean * 1.00001, std]}}, {"period": ["2002-10-01", "2005-09-29"]},
+                  {"inputs": inputs | {"prcp": [mean, std * 1.00001]}},
+                  {"inputs": dict(reversed(inputs.items()))}):  # fmt: skip
+        assert not runs.same_statistics(statistics, statistics | other)
 
 
 @pytest.mark.parametrize("name", [RESULTS, "states_2006-10-01_2007-09-30", "seed_1"])
@@ -239,14 +230,17 @@ class Payload:
         return Path.touch, (self.canary,)
 
 
-@pytest.mark.parametrize("harm, words", [(np.nan, "weights that are not finite"), (None, "does not hold the weights")])
-def test_weights_that_are_not_those_of_the_model(copy, harm, words):
-    run = runs.load_run(copy)
-    model = run.model(1) if harm else runs.build_model(run.settings | {"hidden_size": 5}, run.normalisation, 1)
-    if harm:
-        model.set_weights([weights * harm for weights in model.get_weights()])
+def write_zip(path, members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def test_weights_that_are_no_numbers(copy):
+    model = runs.load_run(copy).model(1)
+    model.set_weights([weights * np.nan for weights in model.get_weights()])
     runs.write_model(copy / "seed_1" / "model.keras", model)
-    refused_by(copy, words, LSTM_test)
+    refused_by(copy, "weights that are not finite", LSTM_test)
 
 
 def test_model_files_that_are_something_else(copy, tmp_path):
@@ -256,8 +250,7 @@ def test_model_files_that_are_something_else(copy, tmp_path):
     assert canary.exists()  # so the canary works
     canary.unlink()
     pickled = io.BytesIO()
-    with zipfile.ZipFile(pickled, "w") as archive:
-        archive.writestr("model.weights.h5", poison)
+    write_zip(pickled, {"model.weights.h5": poison})
     for content in (b"not a zip", poison, pickled.getvalue(), path.read_bytes()[:-100]):
         path.write_bytes(content)
         refused_by(copy, f"{path} does not hold the weights", LSTM_test)
@@ -274,9 +267,7 @@ def test_nothing_but_weights_is_read_from_a_model_file(copy, run_dir, tmp_path):
         members = {name: archive.read(name) for name in archive.namelist()}
     members |= {"config.json": json.dumps(config), "metadata.json": json.dumps(call), "../canary": b""}
     members["assets/model.pkl"] = pickle.dumps(Payload(canary))
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
+    write_zip(path, members)
     before = set(tmp_path.rglob("*"))
     LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), out_dir=str(tmp_path / "out")))
     assert same_weights(copy, run_dir)

@@ -1,6 +1,8 @@
 """Scores and states that are written: the numbers, which days and basins they are of, and what is said about them."""
 
+import contextlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,8 +22,7 @@ PERIOD = ("2006-10-01", "2007-09-30")
 RESULTS = "test_2006-10-01_2007-09-30"
 BASINS = ("96000001", "97000002", "98000003", "99000004")
 SOIL, SWE = "volumetric_soil_water_layer_1_mean", "snow_depth_water_equivalent_mean"
-TEST_DAY, TRAIN_DAY = (int((np.datetime64(day) - np.datetime64("2001-10-01")).astype(int))
-                       for day in ("2007-02-01", "2004-02-01"))  # fmt: skip
+TRAIN_DAY, TEST_DAY = 853, 1949  # 2004-02-01 and 2007-02-01, in days from 2001-10-01
 
 
 def table(path, *index):
@@ -31,7 +32,8 @@ def table(path, *index):
 @pytest.fixture(scope="module")
 def tested(run_dir, tmp_path_factory):
     out = tmp_path_factory.mktemp("scores")
-    LSTM_test.main(LSTM_test.Settings(run_dir=str(run_dir), out_dir=str(out)))
+    with (out / "printed.txt").open("w") as printed, contextlib.redirect_stdout(printed):
+        LSTM_test.main(LSTM_test.Settings(run_dir=str(run_dir), out_dir=str(out)))
     return out
 
 
@@ -78,8 +80,7 @@ def test_snow_is_summarised_only_where_there_is_snow(tested, run_dir):
 
 @pytest.mark.parametrize("unit, factor", [("mm", 1), ("cm", 10), ("m of water", 1000), ("inch", 25.4), ("kg/m2", 1)])
 def test_the_limit_for_snow_is_5_mm_in_every_unit(unit, factor):
-    about = {"streamflow": {"units": "mm/day", "long_name": "streamflow"},
-             "swe": {"units": unit, "long_name": "x", "snow": "name"}}  # fmt: skip
+    about = {"streamflow": {"units": "mm/day"}, "swe": {"units": unit, "snow": "name"}}
     data = windows.Prepared(["a", "b"], [], list(about), about, None, None, [], np.array([]), np.array([]))
     means = pd.DataFrame({"mean_swe": np.array([4.9, 5.1]) / factor}, ["a", "b"])
     scored = simulation.scored_basins(means, data)
@@ -89,9 +90,8 @@ def test_the_limit_for_snow_is_5_mm_in_every_unit(unit, factor):
     assert parse_concept(f"swe=a/{{basin}}.csv:water[{unit}]").snow == "name"
 
 
-def test_a_run_says_which_targets_are_snow_and_counts_the_days(copy, capsys):
-    LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), metrics="NSE"))
-    out = capsys.readouterr().out
+def test_a_run_says_which_targets_are_snow_and_counts_the_days(tested):
+    out = (tested / "printed.txt").read_text()
     assert "swe is snow, as its name says: it counts where its training-period mean exceeds 5 mm." in out
     assert "soil1 is snow" not in out and "soil1 1,460" in out
     assert "\n2006-10-01 to 2007-09-30: all forcing on 1,460 of 1,460 basin-days\n\n4 basins, 2006-10-01 to" in out
@@ -129,31 +129,29 @@ def test_nothing_observed_is_an_error_and_a_missing_spin_up_is_named(copy, data,
     assert not list(copy.glob("test_*/series.nc"))
     LSTM_test.main(LSTM_test.Settings(**chosen, period=("2002-01-01", "2002-12-31")))
     assert "; less than 365 days of spin-up before it in 4 basins: 96000001" in capsys.readouterr().out
+    run, days = runs.load_run(copy), ("2002-01-01", "2002-12-31")
+    parts = list(simulation.simulate(run.model(1), run.data(*days), *days))
+    assert [int(days) for part in parts for days in part.spinup] == [92] * 4  # from 2001-10-01 on
 
 
-def test_what_is_synthetic_stands_in_the_run(copy, data):
-    for path in data.rglob("demo.json"):
-        path.unlink()
-    LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), data_dir=str(data), metrics="NSE"))
+def test_attributes_far_from_the_training_are_told_in_a_line_and_synthetic_stays_synthetic(copy, data, capsys):
+    next(data.rglob("demo.json")).unlink()
+    path = next(data.rglob("camels_topo.txt"))
+    topography = pd.read_csv(path, sep=";", dtype=str, index_col="gauge_id")
+    topography.loc[BASINS[1], "elev_mean"] = "9000"
+    topography.to_csv(path, sep=";")
+    LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), data_dir=str(data), basins=BASINS[1], metrics="NSE"))
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "elev_mean" in line]
+    low, high = json.loads((copy / "normalisation.json").read_text())["attribute_range"]["elev_mean"]
+    assert line == f"Note: elev_mean of basins {BASINS[1]} is far outside the training range {low:g} to {high:g}."
     with xr.open_dataset(copy / RESULTS / "series.nc") as series:
         assert series.attrs["comment"] == "synthetic catchments, not observations"
 
 
-def test_attributes_far_from_those_of_the_training_are_told_in_a_line(copy, data, capsys):
-    for path in data.rglob("camels_topo.txt"):
-        topography = pd.read_csv(path, sep=";", dtype=str)
-        topography.loc[topography["gauge_id"] == BASINS[1], "elev_mean"] = "9000"
-        topography.to_csv(path, sep=";", index=False)
-    LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), data_dir=str(data), basins=BASINS[1], metrics="NSE"))
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "elev_mean" in line]
-    low, high = json.loads((copy / "normalisation.json").read_text())["attribute_range"]["elev_mean"]
-    assert line == (f"Note: elev_mean of basins {BASINS[1]} is far outside the training range {low:g} to {high:g}.")
-
-
 def test_poor_data_train_to_finite_numbers_and_scores_say_why_they_are_missing(settings, data, tmp_path, capsys):
     few, dry, still, without = BASINS
-    change(file_of(data, "streamflow", few), 4, "-999", lambda n: n not in (TRAIN_DAY, TEST_DAY))
-    change(file_of(data, "streamflow", few), 5, "M", lambda n: n not in (TRAIN_DAY, TEST_DAY))
+    for field, value in ((4, "-999"), (5, "M")):
+        change(file_of(data, "streamflow", few), field, value, lambda n: n not in (TRAIN_DAY, TEST_DAY))
     for basin, flow in ((dry, "0.00"), (still, "25.00")):
         change(file_of(data, "streamflow", basin), 4, flow)
         change(file_of(data, "streamflow", basin), 5, "A")
@@ -162,11 +160,10 @@ def test_poor_data_train_to_finite_numbers_and_scores_say_why_they_are_missing(s
     change(file_of(data, "forcing", without), 5, "-999", lambda n: n % 50 == 0)
     change(file_of(data, "forcing", still), 6, "NaN", lambda n: n % 70 == 0)
     LSTM_train.main(settings(tmp_path / "run", data_dir=str(data), seed=(1,), epochs=2))
-    report = capsys.readouterr().out.splitlines()[0]
-    forcing = -(-2191 // 50) + -(-2191 // 70)
-    assert f"daymet: {forcing} values missing in 2 basins" in report, report
-    assert f"streamflow: {2191 - 2} values missing in 1 basins" in report
-    assert "soil1: 1 of 4 basins without a value" in report
+    report = capsys.readouterr().out.splitlines()
+    assert "  prcp: 44 days missing in 1 basins" in report and "  srad: 32 days missing in 1 basins" in report, report
+    assert "  streamflow: 2,189 days missing in 1 basins" in report
+    assert "  soil1: no value in 1 of 4 basins" in report
     history = pd.read_csv(tmp_path / "run" / "seed_1" / "history.csv")
     assert np.isfinite(history.drop(columns=["val_NSE_streamflow"])).all(axis=None)
 
@@ -181,32 +178,15 @@ def test_poor_data_train_to_finite_numbers_and_scores_say_why_they_are_missing(s
     assert "FHV: the highest 2 % of the observations sum to zero" in notes["streamflow", dry]
     assert notes["streamflow", still].startswith("no NSE, KGE, alpha-NSE, beta-NSE, FLV, r: the observations are const")
     assert "no FHV: 2 % of the valid days is less than one day" in notes["streamflow", few]
+    assert "no NSE, KGE, alpha-NSE, beta-NSE, FLV, r: the observations are constant" in notes["streamflow", few]
     assert np.isfinite(scores.loc[("streamflow", few), "RMSE"])
-    assert notes["soil1", without] == (
-        "no NSE, KGE, alpha-NSE, beta-NSE, r, RMSE: no day has both an observation and a simulation"
-    )
-    metrics = scores.drop(columns=["member", "note"])
-    for name in ("streamflow", "soil1"):  # no score is missing without a reason, none has a reason without missing
-        wanted = ["NSE", "KGE", "alpha-NSE", "beta-NSE", "r", "RMSE", *(("FHV", "FLV") if name == "streamflow" else ())]
-        missing = metrics.loc[name, wanted].isna().any(axis=1)
+    wanted = ["NSE", "KGE", "alpha-NSE", "beta-NSE", "r", "RMSE"]
+    assert notes["soil1", without] == f"no {', '.join(wanted)}: no day has both an observation and a simulation"
+    for name, more in (("streamflow", ["FHV", "FLV"]), ("soil1", [])):  # a score is missing where there is a reason
+        missing = scores.loc[name, wanted + more].isna().any(axis=1)
         assert (missing == (notes[name] != "")).all(), scores.loc[name]
     summary = table(tmp_path / "run" / RESULTS / "summary.csv", "target", "metric")
     assert summary.loc[("streamflow", "NSE"), "basins"] == 1 and summary.loc[("soil1", "NSE"), "basins"] == 3
-    LSTM_output_Cn.main(LSTM_output_Cn.Settings(run_dir=str(tmp_path / "run")))
-    states = pd.read_csv(tmp_path / "run" / "states_2006-10-01_2007-09-30" / f"Cn_{few}.csv")
-    assert np.isfinite(states.drop(columns="date")).all(axis=None)
-
-
-def test_a_test_period_with_a_single_observation(run_dir, data, tmp_path):
-    for basin in BASINS:
-        change(file_of(data, "streamflow", basin), 4, "-999", lambda n, b=basin: b != BASINS[0] or n != TEST_DAY)
-    chosen = {"data_dir": str(data), "out_dir": str(tmp_path / "out"), "metrics": ("NSE", "RMSE")}
-    LSTM_test.main(LSTM_test.Settings(run_dir=str(run_dir), **chosen))
-    flow = table(tmp_path / "out" / "scores.csv", "target", "member", "basin").loc[("streamflow", "mean of members")]
-    assert flow["NSE"].isna().all() and np.isfinite(flow.loc[BASINS[0], "RMSE"])
-    assert "the observations are constant" in flow.loc[BASINS[0], "note"]
-    assert (flow["note"].iloc[1:].str.contains("no day has both")).all()
-    assert (tmp_path / "out" / "nse_map.png").exists()
 
 
 # Cell states
@@ -255,7 +235,7 @@ def test_netcdf_holds_the_same_states_and_their_gates(dumped):
         (LSTM_output_Cn, {"save_state": True, "format": "page"}, "--save-state goes with --format csv or netcdf"),
         (LSTM_output_Cn, {"units_shown": 0}, "--units-shown must be above 0"),
         (LSTM_output_Cn, {"format": "xlsx"}, "format must be one of csv, netcdf, page, not 'xlsx'"),
-        (LSTM_output_Cn, {"data_dir": "nowhere"}, "nowhere"),
+        (LSTM_output_Cn, {"data_dir": "nowhere"}, str(Path("nowhere").resolve())),
     ],
 )
 def test_options_that_cannot_be_used(run_dir, script, options, words):

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import itertools
 import json
 import os
 import pickle
@@ -10,17 +11,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import zipfile
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, same_weights
-from test_run_directory import Payload
+from conftest import ROOT, same_weights, started
+from test_run_directory import Payload, write_zip
 
 import hydrodata_tf as hydrodata
 import libs_tf
@@ -31,8 +31,6 @@ from reading import windows
 from running import runs
 from writing import files, plots
 from writing.files import InputError
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def ends_with(capsys, main, settings, *words):
@@ -45,6 +43,13 @@ def ends_with(capsys, main, settings, *words):
         assert word in error, error
 
 
+def python(code, cwd=ROOT, **environment):
+    """Start Python with this code, or a script."""
+    words = [sys.executable, *([code] if code.endswith(".py") else ["-c", code])]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    return subprocess.Popen(words, cwd=cwd, env=environment, text=True, stdout=-1, stderr=-1)
+
+
 def unfinished(folder):
     return list(folder.rglob(".unfinished_*"))
 
@@ -53,7 +58,7 @@ def unfinished(folder):
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_weights(run_dir, settings, tmp_path, monkeypatch):
-    draw, epochs = windows.training_windows, []
+    draw, epochs, run = windows.training_windows, [], tmp_path / "run"
 
     def stop_in_second_epoch(*args, **options):
         epochs.append(args)
@@ -64,50 +69,36 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(run_dir, settin
 
     monkeypatch.setattr(windows, "training_windows", stop_in_second_epoch)
     with pytest.raises(KeyboardInterrupt, match="Go on with: python LSTM_train.py --resume --run-dir"):
-        LSTM_train.main(settings(tmp_path / "run", seed=(1,)))
+        LSTM_train.main(settings(run, seed=(1,)))
     monkeypatch.undo()
-    with pytest.raises(InputError, match="already holds a run: add --resume"):
-        LSTM_train.main(settings(tmp_path / "run", seed=(1,)))
-    with pytest.raises(InputError, match="already holds a run of all basins"):
-        LSTM_train.main(settings(tmp_path / "run", folds=2))
-    with pytest.raises(InputError, match="other settings .*window"):
-        LSTM_train.main(settings(tmp_path / "run", seed=(1,), window=100, resume=True))
-    LSTM_train.main(settings(tmp_path / "run", seed=(1,), resume=True))
-    assert same_weights(run_dir, tmp_path / "run")
-    kept, again = (pd.read_csv(p / "seed_1" / "history.csv") for p in (run_dir, tmp_path / "run"))
-    pd.testing.assert_frame_equal(kept.drop(columns="seconds"), again.drop(columns="seconds"))
-    before = (tmp_path / "run" / "seed_1" / "model.keras").read_bytes()
-    (tmp_path / "run").rename(tmp_path / "moved")
+    for words, changes in (("already holds a run: add --resume", {}),
+                           ("already holds a run of all basins", {"folds": 2}),
+                           ("other settings .*window", {"window": 100, "resume": True})):  # fmt: skip
+        with pytest.raises(InputError, match=words):
+            LSTM_train.main(settings(run, seed=(1,), **changes))
+    LSTM_train.main(settings(run, seed=(1,), resume=True))
+    assert same_weights(run_dir, run)
+    kept, again = (pd.read_csv(p / "seed_1" / "history.csv").drop(columns="seconds") for p in (run_dir, run))
+    pd.testing.assert_frame_equal(kept, again)
+    before = (run / "seed_1" / "model.keras").read_bytes()
+    run.rename(tmp_path / "moved")
     LSTM_train.main(settings(tmp_path / "moved", seed=(1,), resume=True))  # nothing is left to do
     assert (tmp_path / "moved" / "seed_1" / "model.keras").read_bytes() == before
-
-
-def start(settings):
-    """LSTM_train.py with these settings as a process."""
-    words = [sys.executable, "LSTM_train.py"]
-    for name, value in vars(settings).items():
-        option = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            words += [option] * value
-        elif value is not None:
-            words += [option, *(map(str, value) if isinstance(value, tuple) else [str(value)])]
-    return subprocess.Popen(words, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
 def test_a_training_killed_at_random_moments_ends_with_the_same_weights(settings, tmp_path):
     """SIGKILL while reading, in an epoch and while saving. KILLS=10 in the environment tries ten moments, else two."""
     kills = int(os.environ.get("KILLS", 2))
-    epochs = 40 * kills  # more than are done between the kills
+    epochs = 25 * kills  # more than are done between the kills
     chosen = {"seed": (1,), "epochs": epochs, "patience": epochs}
     LSTM_train.main(settings(tmp_path / "never stopped", **chosen))
     killed = settings(tmp_path / "killed", resume=True, **chosen)
-    rng = np.random.default_rng(0)
-    done = []
+    rng, done = np.random.default_rng(0), []
     for kill in range(kills):
-        with start(killed) as process:
+        with started(killed) as process:
             if kill % 3:  # else while it imports and reads
                 next((line for line in process.stdout if line.startswith("epoch")), None)
-            time.sleep(rng.uniform(0, 2))
+            time.sleep(rng.uniform(0, 1))
             process.kill()
         checkpoint = tmp_path / "killed" / "seed_1" / "checkpoint.npz"
         done.append(json.loads(str(np.load(checkpoint)["meta"]))["epoch"] if checkpoint.exists() else 0)
@@ -126,9 +117,8 @@ def test_ctrl_c_while_packages_load_ends_in_a_word(tmp_path):
     heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     script = heard + (ROOT / "LSTM_test.py").read_text(encoding="utf-8")
     (tmp_path / "LSTM_test.py").write_text(script, encoding="utf-8")
-    done = subprocess.run([sys.executable, "LSTM_test.py"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True,
-                          text=True, timeout=300)  # fmt: skip
-    assert (done.stderr, done.stdout, done.returncode) == ("Stopped.\n", "", 130)
+    process = python("LSTM_test.py", tmp_path)
+    assert (*process.communicate(timeout=300), process.returncode) == ("", "Stopped.\n", 130)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without asking them")
@@ -137,8 +127,8 @@ def test_a_process_that_is_asked_to_end_removes_what_it_was_writing(tmp_path):
         "from writing import files; import time\ndef main():\n    with files.replacing('out.csv') as path:\n"
         "        path.write_text('half')\n        print('writing', flush=True)\n        time.sleep(99)\nfiles.cli(main)"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=ENVIRONMENT, stdout=-1, stderr=-1)
-    assert process.stdout.readline().strip() == b"writing" and len(list(tmp_path.iterdir())) == 1
+    process = python(code, tmp_path)
+    assert process.stdout.readline().strip() == "writing" and len(list(tmp_path.iterdir())) == 1
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 143 and not error and not list(tmp_path.iterdir())
@@ -148,7 +138,8 @@ def test_another_number_of_cores_is_told_on_resume(copy, settings, monkeypatch, 
     monkeypatch.setattr(runs, "CORES", libs_tf.CORES + 1)
     LSTM_train.main(settings(copy, resume=True, seed=(1,)))
     note = f"Note: {copy / 'seed_1' / 'checkpoint.npz'} was written on {libs_tf.CORES} cores, here are"
-    assert any(line.startswith(note) for line in capsys.readouterr().out.splitlines())
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith(note) for line in lines) and any("going on after epoch 3" in line for line in lines)
 
 
 # Two processes at once
@@ -157,22 +148,16 @@ def test_another_number_of_cores_is_told_on_resume(copy, settings, monkeypatch, 
 def test_one_of_two_trainings_begins_a_run_and_one_trains_a_member(refused, copy, tmp_path, settings):
     data = hydrodata.open_data(settings("x").data_dir, basins=["96000001"])
     training = windows.training_set(data, "2002-10-01", "2003-09-30")
-    outcome = []
 
     def begin(size):
-        options = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(settings("x")).items()}
         try:
-            runs.create_run(tmp_path / "new", options | {"hidden_size": size}, training, resume=False)
-            outcome.append(size)
+            runs.create_run(tmp_path / "new", {"hidden_size": size}, training, resume=False)
+            return size
         except InputError as problem:
-            outcome.append(str(problem))
+            return str(problem)
 
-    threads = [threading.Thread(target=begin, args=(size,)) for size in (5, 6, 7, 8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(outcome) == 4
+    with ThreadPoolExecutor(4) as threads:
+        outcome = list(threads.map(begin, (5, 6, 7, 8)))
     (begun,) = [one for one in outcome if isinstance(one, int)]
     assert json.loads((tmp_path / "new" / "settings.json").read_text())["settings"]["hidden_size"] == begun
     assert all("already holds a run" in one for one in outcome if one != begun)
@@ -182,48 +167,27 @@ def test_one_of_two_trainings_begins_a_run_and_one_trains_a_member(refused, copy
         pass
 
 
-def test_a_lock_ends_with_its_process(tmp_path):
-    hold = "from writing import files; import pathlib, time\nwith files.locked(pathlib.Path('lock'), 'x'):\n"
-    hold += "    print('held', flush=True)\n    time.sleep(99)"
-    with subprocess.Popen([sys.executable, "-c", hold], cwd=tmp_path, env=ENVIRONMENT, stdout=-1) as holder:
-        assert holder.stdout.readline().strip() == b"held"
-        with pytest.raises(InputError, match="busy"), files.locked(tmp_path / "lock", "busy"):
-            pass
-        holder.kill()
-    with files.locked(tmp_path / "lock", "busy"):
-        pass
-
-
 # Disks
-
-
-@contextlib.contextmanager
-def no_space(limit=100):
-    """No file can grow beyond `limit` bytes, by the operating system: what a full disk is to a program."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture
 def full_disk(monkeypatch):
-    """Function (file name, count): from its count-th time on, that file cannot be written for want of space."""
+    """Function (file name, count): from its count-th time on, that file cannot grow, by the operating system."""
+    resource, replacing = pytest.importorskip("resource"), files.replacing
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill(name, count=1):
-        monkeypatch.undo()
-        left = [count]
-        replacing = files.replacing
+        times = itertools.count(1)
 
         @contextlib.contextmanager
         def limited(path):
-            left[0] -= Path(path).name == name
-            full = Path(path).name == name and left[0] <= 0
-            with replacing(path) as temporary, no_space() if full else contextlib.nullcontext():
-                yield temporary
+            full = Path(path).name == name and next(times) >= count
+            with replacing(path) as temporary:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]) if full else before)
+                try:
+                    yield temporary
+                finally:
+                    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
         for module in (files, runs, plots, LSTM_test, LSTM_output_Cn):
             monkeypatch.setattr(module, "replacing", limited)
@@ -294,15 +258,12 @@ def test_a_failed_write_keeps_what_was_there(tmp_path):
     with pytest.raises(ZeroDivisionError), files.replacing(tmp_path / "kept.json") as temporary:
         temporary.write_text("half")
         raise ZeroDivisionError
-    assert files.read_json(tmp_path / "kept.json") == {"a": 1} and len(list(tmp_path.iterdir())) == 1
-
-
-def test_other_errors_while_writing_stay_what_they_are(tmp_path):
-    """Only what the disk or netCDF's library says becomes a sentence; a fault in the program shows itself."""
+    # Only what the disk or netCDF's library says becomes a sentence; a fault in the program stays what it is.
     for error in (RuntimeError("a fault"), FileNotFoundError(errno.ENOENT, "No such file", "other.txt")):
         with pytest.raises(type(error)) as raised, files.replacing(tmp_path / "x.nc"):
             raise error
-        assert raised.value is error and not list(tmp_path.iterdir())
+        assert raised.value is error
+    assert files.read_json(tmp_path / "kept.json") == {"a": 1} and len(list(tmp_path.iterdir())) == 1
 
 
 # Screens
@@ -317,36 +278,31 @@ def test_other_errors_while_writing_stay_what_they_are(tmp_path):
         ("files.cli(open, 'none.txt')", (2, "", "No such file or directory: none.txt.\n")),
         ("def main():\n    raise MemoryError\nfiles.cli(main)", (2, "", "Not enough memory: MemoryError.\n")),
         ("def main():\n    raise KeyboardInterrupt\nfiles.cli(main)", (130, "", "Stopped.\n")),
+        ("files.cli(lambda: 1 / 0)", (1, "", "Traceback")),
     ],
 )
-def test_a_script_ends_in_one_sentence(code, expected):
-    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run([sys.executable, "-c", f"from writing import files\n{code}"], env=environment,
-                          capture_output=True, text=True)  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == expected
-
-
-def test_a_fault_of_the_program_shows_itself():
-    code = "from writing import files\nfiles.cli(lambda: 1 / 0)"
-    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 1 and "Traceback" in done.stderr and "ZeroDivisionError" in done.stderr
+def test_a_script_ends_in_one_sentence_and_a_fault_of_the_program_in_a_traceback(code, expected):
+    process = python(f"from writing import files\n{code}", PYTHONIOENCODING="ascii")
+    out, error = process.communicate()
+    assert (process.returncode, out, error[:9] if expected[0] == 1 else error) == expected
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_screen_that_takes_nothing():
     words = [sys.executable, "-c", "from writing import files\nfiles.cli(lambda: print('x'))"]
     with open("/dev/full", "w") as full:
-        done = subprocess.run(words, env={**ENVIRONMENT, "PYTHONUNBUFFERED": ""}, stdout=full, stderr=-1, text=True)
+        buffered = os.environ | {"PYTHONUNBUFFERED": ""}
+        done = subprocess.run(words, cwd=ROOT, env=buffered, stdout=full, stderr=-1, text=True)
     assert done.returncode == 2 and done.stderr.startswith("No space left on device"), done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("backend", ["banana", "torch"])
-def test_a_backend_that_is_not_there(run_dir, backend):
-    done = subprocess.run([sys.executable, "LSTM_test.py"], cwd=ROOT, env={**ENVIRONMENT, "KERAS_BACKEND": backend},
-                          capture_output=True, text=True)  # fmt: skip
-    assert done.returncode == 2 and "set KERAS_BACKEND to tensorflow or jax" in done.stderr, done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_backend_that_is_not_there(backend):
+    process = python("LSTM_test.py", KERAS_BACKEND=backend)
+    _, error = process.communicate()
+    assert process.returncode == 2 and "set KERAS_BACKEND to tensorflow or jax" in error, error
+    assert "Traceback" not in error
 
 
 # Checkpoints
@@ -377,16 +333,11 @@ def test_checkpoints_that_were_harmed_are_refused_and_run_nothing(copy, settings
         if isinstance(harmed, bytes):
             path.write_bytes(harmed)
         else:
-            with zipfile.ZipFile(path, "w") as archive:
-                for member, content in harmed.items():
-                    archive.writestr(member, content)
-        model = runs.load_run(copy).model(1)
-        LSTM_train.compile_model(
-            settings(copy), model, runs.load_run(copy).normalisation, dict.fromkeys(model.targets, 1)
-        )
-        with pytest.raises(
-            InputError, match="is not a checkpoint of this model .*: remove it to train this member anew"
-        ):
+            write_zip(path, harmed)
+        run = runs.load_run(copy)
+        model = run.model(1)
+        LSTM_train.compile_model(settings(copy), model, run.normalisation, dict.fromkeys(model.targets, 1))
+        with pytest.raises(InputError, match="is not a checkpoint of this model .*: remove it to train this member"):
             runs.read_checkpoint(path, model)
             pytest.fail(name)
     assert not canary.exists()

@@ -23,10 +23,10 @@ class InputError(ValueError):
 
 
 def cli(part, *arguments, **options):
-    """Run a part of a script and return what it returns; an error that the user can act on ends the script.
+    """Run a part of a script and return what it returns; an error that the user can act on ends it in one sentence.
 
-    It ends in one sentence: with exit code 2, of Ctrl-C 130; SIGTERM, as batch systems send it, ends it with 143. From
-    the first part on that also holds between the parts, where packages take seconds to load.
+    With exit code 2, of Ctrl-C 130; SIGTERM, as batch systems send it, ends the script with 143. From the first part on
+    that also holds between the parts, where packages take seconds to load.
     """
     sys.excepthook = _end
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half written is removed
@@ -109,10 +109,7 @@ def reason(error) -> str:
 def replacing(path):
     """Give a temporary path beside `path`; it becomes `path` when the block ends well, else it is removed.
 
-    Raises
-    ------
-    OSError
-        If the disk is full or the folder cannot be written; it names `path`.
+    An OSError, of a full disk or a folder that cannot be written, names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,13 +117,14 @@ def replacing(path):
     try:
         yield temporary
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # netCDF's library knows only RuntimeError
-        if isinstance(error, RuntimeError) and not str(error).startswith("NetCDF"):
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):
             raise
-        if getattr(error, "filename", None) not in (None, str(temporary)):
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from None
+    except RuntimeError as error:  # netCDF's library knows no other kind
+        if not str(error).startswith("NetCDF"):
             raise
-        code, words = getattr(error, "errno", None), getattr(error, "strerror", None)
-        raise OSError(code or errno.EIO, words or str(error), str(path)) from None
+        raise OSError(errno.EIO, str(error), str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -135,10 +133,7 @@ def replacing(path):
 def locked(path, busy, wait=0):
     """Hold the file `path` as a lock that ends with this process, however that ends.
 
-    Raises
-    ------
-    InputError
-        With the words `busy`, if another process still holds it after `wait` seconds.
+    If another process still holds it after `wait` seconds, that is an InputError with the words `busy`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path)

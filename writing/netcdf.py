@@ -23,19 +23,9 @@ UNITS = ("mm", "cm", "m", "mm/day", "m3/m3", "W/m2", "Pa", "kPa", "degC", "K", "
 
 @contextlib.contextmanager
 def create(path, data, dates, origin):
-    """Open a new netCDF file that has the basins and dates of a result.
+    """Open a new netCDF file (netCDF4.Dataset) that has the basins of `data` and the dates (datetime64[D]) of a result.
 
-    Parameters
-    ----------
-    path : path
-    data : windows.Prepared
-    dates : array (day,) of datetime64[D]
-    origin : dict
-        Global attributes that say what made the file, ``title`` among them.
-
-    Yields
-    ------
-    netCDF4.Dataset
+    `origin` holds the global attributes that say what made the file, ``title`` among them.
     """
     with netCDF4.Dataset(path, "w") as file:
         file.createDimension("basin", len(data.basins))
@@ -55,19 +45,9 @@ def create(path, data, dates, origin):
 
 
 def add_series(file, name, about, long_name, before=(), after=()):
-    """Lay out a variable (basin, date), with further dimensions before or after them; basin by basin compressed.
+    """Lay out a variable (basin, date), with dimensions before or after them that are there; basin by basin compressed.
 
-    Parameters
-    ----------
-    file : netCDF4.Dataset
-        From `create`.
-    name : str
-    about : dict
-        ``units`` and ``long_name`` of what the variable holds.
-    long_name : str
-        What it is, such as "swe, observed".
-    before, after : sequence of str
-        Names of dimensions that are there.
+    `about` holds ``units`` and ``long_name`` of what is observed or simulated, `long_name` says which: "swe, observed".
     """
     dimensions = (*before, "basin", "date", *after)
     whole = ("date", *after)  # what is written and read in one piece
