@@ -151,3 +151,19 @@ def same_weights(one, other, seed=1):
 
     pairs = zip(*(load_run(path).model(seed).get_weights() for path in (one, other)), strict=True)
     return all((a == b).all() for a, b in pairs)
+
+
+@pytest.fixture
+def camels(tmp_path):
+    """A small CAMELS-US folder written by hand."""
+    from small_files import make_camels
+
+    return make_camels(tmp_path / "camels")
+
+
+@pytest.fixture
+def caravan(tmp_path):
+    """A small Caravan folder written by hand."""
+    from small_files import make_caravan
+
+    return make_caravan(tmp_path / "caravan")

@@ -12,8 +12,7 @@ import pytest
 import xarray as xr
 
 from small_files import (  # isort: skip
-    GAUGES, caravan_frame, flow_path, flow_rows, forcing_path, forcing_text, load, make_camels, make_caravan,
-    refused, write, write_caravan,
+    GAUGES, caravan_frame, flow_path, flow_rows, forcing_path, forcing_text, load, refused, write, write_caravan,
 )  # fmt: skip
 
 import hydrodata_tf as hd
@@ -21,16 +20,6 @@ from reading import concepts, folders, look, text_files
 
 ROOT = Path(__file__).resolve().parent.parent
 SWE = "swe=swe/{number}.csv:uaz_swe"
-
-
-@pytest.fixture
-def camels(tmp_path):
-    return make_camels(tmp_path / "camels")
-
-
-@pytest.fixture
-def caravan(tmp_path):
-    return make_caravan(tmp_path / "caravan")
 
 
 # Folders

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from small_files import (  # isort: skip
-    GAUGES, REAL, SMALL, caravan_frame, load, make_camels, make_caravan, needs_real, refused, write, write_caravan,
+    GAUGES, REAL, SMALL, caravan_frame, load, needs_real, refused, write, write_caravan,
 )  # fmt: skip
 
 import hydrodata_tf as hd
@@ -18,16 +18,6 @@ from reading import attributes
 
 ROOT = Path(__file__).resolve().parent.parent
 SWE = "swe=swe/{number}.csv:uaz_swe"
-
-
-@pytest.fixture
-def camels(tmp_path):
-    return make_camels(tmp_path / "camels")
-
-
-@pytest.fixture
-def caravan(tmp_path):
-    return make_caravan(tmp_path / "caravan")
 
 
 # Ids and basin lists
