@@ -99,7 +99,7 @@ def main(settings: Settings):
             forcing.count(part, part.basins)
             yield part
 
-    write = write_page if settings.format == "page" else write_states
+    write = page_of_states if settings.format == "page" else write_states
     written = write(out, run, seed, model, data, (start, end), settings, simulated)
     print(forcing.report(spinup_days=0) if settings.begin_with else forcing.report())
     print(written)
@@ -116,7 +116,7 @@ def write_states(out, run, seed, model, data, period, settings, simulated):
             path = stack.enter_context(replacing(out / "Cn.nc"))
             title = "Cell states of an LSTM and what its probe reads in them"
             file = stack.enter_context(netcdf.create(path, data, dates, {"title": title, **origin}))
-            describe(file, data, model.units, settings.gates)
+            lay_out_states(file, data, model.units, settings.gates)
             write = functools.partial(write_netcdf, file, data)
         for part in simulated("cell states", states=True, gates=settings.gates):
             write(part)
@@ -134,7 +134,7 @@ def write_states(out, run, seed, model, data, period, settings, simulated):
     return f"Cell states of {len(data.basins)} basins, {' to '.join(period)}, in {out}"
 
 
-def write_page(out, run, seed, model, data, period, settings, simulated):
+def page_of_states(out, run, seed, model, data, period, settings, simulated):
     """One HTML file of the run for a browser."""
     path, made = out / "Cn.html", runs.origin(run)
     commit, _, changes = made.pop("git_commit").partition("+")
@@ -146,7 +146,7 @@ def write_page(out, run, seed, model, data, period, settings, simulated):
     return f"{what}. Open in a browser: {path}"
 
 
-def describe(file, data, number, gates):
+def lay_out_states(file, data, number, gates):
     """Lay out the netCDF file: cell and hidden states, the gates if asked for, and each target."""
     netcdf.add_index(file, "unit", list(range(1, number + 1)), "number of the cell state, from 1")
     for name, words in LONG_NAMES.items():

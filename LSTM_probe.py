@@ -123,16 +123,16 @@ def main(settings: Settings):
     origin = {"title": f"Linear probes on the cell states of {run.path.name}, seed {seed}",
               "fit_period": " to ".join(fit_period), **runs.origin(run)}  # fmt: skip
     with replacing(out / "probe.nc") as path, netcdf.create(path, data, dates, origin) as file:
-        readings = fit(settings, run, seed, model, joint, data, concepts, (fit_period, period), file, out)
+        readings = fit_probes(settings, run, seed, model, joint, data, concepts, (fit_period, period), file, out)
         statistics, forcing = statistics_of_states(model, data, period)
         print(forcing.report())
         print(f"\n{len(data.basins)} basins; fitted on {' to '.join(fit_period)}, scored on {' to '.join(period)}.")
-        scores, summary, cell_states = score(data, readings, statistics, counted, settings.draw)
+        scores, summary, cell_states = score_probes(data, readings, statistics, counted, settings.draw)
         curves = intervene(settings, model, data, period, days, readings, statistics, fitted, counted, out)
         report.write_results(file, data, readings.readers, scores, cell_states, curves)
     for name, table in (("scores", scores), ("summary", summary), ("units", cell_states)):
         write_csv(out / f"{name}.csv", table, index=False)
-    report.figures(out, data, scores, summary, curves, counted)
+    report.draw_probes(out, data, scores, summary, curves, counted)
     if settings.independent_data:
         report.show_independent_data(out, *independent, counted, settings.draw)
     if settings.exchange_states:
@@ -144,7 +144,7 @@ def main(settings: Settings):
     print(f"\nTables, series and figures in {out}")
 
 
-def fit(settings, run, seed, model, joint, data, concepts, spans, file, out):
+def fit_probes(settings, run, seed, model, joint, data, concepts, spans, file, out):
     """Fit the probes of every reader in the first span, write what they read in the second: probes.Readings."""
     models = {REAL: (model, data)}
     if settings.compare:
@@ -154,7 +154,7 @@ def fit(settings, run, seed, model, joint, data, concepts, spans, file, out):
         models[f"cell states of {other.path.name}"] = other_model, other_data
     models[UNTRAINED] = runs.build_model(run.settings, run.normalisation, seed), data  # this member's initial weights
     readers = [REAL, SPARSE, *([JOINT] if joint else []), *list(models)[1:], TODAY, WEATHER, SHIFTED, SEASON]
-    report.describe(file, data, readers)
+    report.lay_out_readings(file, data, readers)
 
     def keep(reader, concept, basins, reading):
         file[f"{concept}_reading"][readers.index(reader), basins] = reading
@@ -163,20 +163,20 @@ def fit(settings, run, seed, model, joint, data, concepts, spans, file, out):
     readings = probes.Readings(data.targets[1:], readers, fold, *dates, keep, folder=out)
     for reader, (lstm, series) in models.items():
         more = {"extra": (SPARSE, SHIFTED), "joint": joint} if reader == REAL else {}
-        readings.add(reader, *(states(lstm, series, span, reader) for span in spans), **more)
+        readings.add(reader, *(cell_states_of(lstm, series, span, reader) for span in spans), **more)
     for reader, windows in ((TODAY, ()), (WEATHER, WINDOWS)):
-        readings.add(reader, *(weather(model, data, span, windows) for span in spans))
-    readings.add_season(weather(model, data, spans[1], ()))
+        readings.add(reader, *(weather_features(model, data, span, windows) for span in spans))
+    readings.add_season(weather_features(model, data, spans[1], ()))
     return readings
 
 
-def states(model, data, period, label):
+def cell_states_of(model, data, period, label):
     """The cell states of a model over a period, basins in batches."""
     for part in simulate(model, data, *period, states=True, progress=label):
         yield Batch(part.basins, part.states["c"], part.observed[..., 1:], part.valid)
 
 
-def weather(model, data, period, windows):
+def weather_features(model, data, period, windows):
     """What the model is given: normalised forcing of the day and its trailing means, with the catchment attributes."""
     dates = data.dates(*period, spinup_days=max(windows, default=0))
     begin = len(dates) - len(data.dates(*period))
@@ -192,7 +192,7 @@ def weather(model, data, period, windows):
         yield Batch(basins, features, targets[:, begin:, 1:], valid[:, begin:])
 
 
-def score(data, readings, statistics, counted, draw):
+def score_probes(data, readings, statistics, counted, draw):
     """Score every reader and show it: the scores, their summary, and what each cell state carries."""
     scores = readings.scores(data.basins, counted, f"mean below {SNOW_MM:g} mm: not in the summary")
     summary = report.summary_table(scores, draw)

@@ -117,7 +117,7 @@ def main(settings: Settings):
               f"exceeds {SNOW_MM:g} mm.")  # fmt: skip
     write_csv(out / "scores.csv", scores, index=False)
     write_csv(out / "summary.csv", summary)
-    figures(out, data, nse, members[-1], note=f"{members[-1]}, {start} to {end}")
+    draw_scores(out, data, nse, members[-1], note=f"{members[-1]}, {start} to {end}")
     print(f"\nScores, series and figures in {out}")
     period = f" --period {start} {end}" if settings.period else ""
     print(f"Look inside: python LSTM_output_Cn.py --run-dir {group.runs[0].path}{period} --format page")
@@ -157,7 +157,7 @@ def summary_of(scores, counted, data, members):
     return pd.concat(summaries, names=["target", "member", "metric"])
 
 
-def figures(out, data, nse, shown, note):
+def draw_scores(out, data, nse, shown, note):
     """The distribution of NSE, hydrographs of a good, a median and a bad basin, and a map where places are known."""
     plots.score_distribution(nse, "NSE", out / "nse_distribution.png", note=note)
     order = np.argsort(nse["streamflow"])[: np.isfinite(nse["streamflow"]).sum()]

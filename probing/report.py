@@ -34,7 +34,7 @@ def with_interval(median, low, high, digits=".2f"):
     return f"{median:{digits}}" + ("" if np.isnan(low) else f" [{low:{digits}} {high:{digits}}]")
 
 
-def describe(file, data, readers):
+def lay_out_readings(file, data, readers):
     """Lay out probe.nc (from `netcdf.create`): the concepts as observed and as each reader reads them."""
     netcdf.add_index(file, "reader", readers, "what is read, or the control")
     for name in data.targets[1:]:
@@ -258,7 +258,7 @@ def quartiles(curves, data):
     return pd.concat(tables)
 
 
-def figures(out, data, scores, summary, curves, counted):
+def draw_probes(out, data, scores, summary, curves, counted):
     """Real against controls, skill per basin, series in three basins, responses."""
     for split, file in ((PERIOD, "controls_other_period.png"), (BASINS, "controls_other_basins.png")):
         table = summary[summary["split"] == split]

@@ -54,7 +54,7 @@ class Simulated:
     valid: np.ndarray  # (basin, day) of bool: whether every input is there
     spinup: np.ndarray  # (basin,): number of days before the period that were simulated with every input
     prediction: np.ndarray  # (basin, day, target), NaN where not valid
-    states: dict  # of arrays (basin, day, unit): h and c, with gates also i, f, g, o; empty if not asked for
+    states: dict  # of arrays (basin, day, cell state): h and c, with gates also i, f, g, o; empty if not asked for
 
 
 class ForcingDays:
@@ -97,7 +97,7 @@ def simulate(model, data, start, end, states=False, gates=False, progress=None, 
         Give hidden and cell states, and the four gates, as well.
     progress : str, optional
         Label of a progress bar.
-    begin : array (2, basin, unit), optional
+    begin : array (2, basin, cell state), optional
         h and c at the end of the day before `start`, from `state_files.read_state`; there is no spin-up then.
     at_once : int, optional
         Number of basins in a batch; if not given, as many as BATCH_BYTES allow.

@@ -18,7 +18,7 @@ def identity(model):
 
 
 def write_state(path, data, day, h, c, model, origin):
-    """Write the states h and c (basin, unit) at the end of a day; `origin` is a dict of global attributes."""
+    """Write the states h and c (basin, cell state) at the end of a day; `origin` is a dict of global attributes."""
     origin = {"title": f"State of an LSTM at the end of {day}", **origin, **identity(model)}
     with replacing(path) as temporary, netcdf.create(temporary, data, np.array([day]), origin) as file:
         netcdf.add_index(file, "unit", list(range(1, model.units + 1)), "number of the cell state, from 1")
@@ -34,7 +34,7 @@ def read_state(path, model, data, first_day):
 
     Returns
     -------
-    array (2, basin, unit), float32
+    array (2, basin, cell state), float32
     """
     try:
         with xr.open_dataset(path, engine="netcdf4") as file:

@@ -70,6 +70,16 @@ def test_every_file_is_short_says_what_it_is_and_leaves_text_and_notes_to_one_pl
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
+def test_a_public_name_means_one_thing():
+    seen = {}
+    for name, text in TEXTS.items():
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                seen.setdefault(node.name, []).append(name)
+    # Every script has its settings and its main function.
+    assert {name for name, files in seen.items() if len(files) > 1} <= {"Settings", "main"}
+
+
 def test_every_promise_is_held_by_a_test_that_is_there():
     tests = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py")}
     named = re.findall(r"`(test_\w+|tests/\w+\.py)", (ROOT / "docs" / "promises.md").read_text(encoding="utf-8"))
