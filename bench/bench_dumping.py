@@ -19,8 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tyro
-from machine import ROOT, DataSettings, LSTM_train, machine, make_demo_data, run_command
+from machine import ROOT, DataSettings, machine, make_demo_data, run_command
 from tqdm import tqdm
+
+import LSTM_train
 
 
 @dataclass

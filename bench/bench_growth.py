@@ -22,8 +22,10 @@ from pathlib import Path
 
 import pandas as pd
 import tyro
-from machine import DEMO, ROOT, DataSettings, LSTM_train, machine, make_demo_data, run_command
+from machine import DEMO, ROOT, DataSettings, machine, make_demo_data, run_command
 from tqdm import tqdm
+
+import LSTM_train
 
 
 @dataclass
@@ -67,7 +69,7 @@ def measure(settings, basins, hidden, folder):
     train = [sys.executable, ROOT / "LSTM_train.py", "--run-dir", run_dir, "--data-dir", settings.data_dir]
     train += ["--forcing", settings.forcing, "--basins", folder / "basins.txt", "--concepts", *settings.concepts]
     train += ["--hidden-size", hidden, "--batch-size", settings.batch_size, "--epochs", 2]
-    periods = DEMO if settings.data_dir == DEMO.data_dir else LSTM_train.PRESETS["camels"]
+    periods = LSTM_train.PRESETS["demo" if settings.data_dir == DEMO else "camels"]
     for name in ("train", "valid", "test"):
         train += [f"--{name}-period", *getattr(periods, f"{name}_period")]
     _, train_memory = alone(run_command, [str(word) for word in train])

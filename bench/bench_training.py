@@ -32,8 +32,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tyro
-from machine import DEMO, LSTM_train, machine, peak_gb
+from machine import machine, peak_gb
 from tqdm import tqdm
+
+import LSTM_train
 
 ONE_DAY, ALL_DAYS = "PyTorch, one target day per sample", "PyTorch, all days as targets"
 FIRST = 3  # batches before the clock counts: they compile
@@ -252,5 +254,7 @@ def main(settings):
 
 if __name__ == "__main__":
     named = any(word.startswith(("--data-dir", "--data_dir")) for word in sys.argv)
-    default = {} if named else {f.name: getattr(DEMO, f.name) for f in fields(LSTM_train.Settings)}
+    default = (
+        {} if named else {f.name: getattr(LSTM_train.PRESETS["demo"], f.name) for f in fields(LSTM_train.Settings)}
+    )
     main(tyro.cli(Settings, description=__doc__, default=Settings(**{**default, "run_dir": "", "epochs": 1})))

@@ -14,18 +14,16 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-import LSTM_train  # noqa: E402  (its presets)
-
-DEMO = LSTM_train.PRESETS["demo"]
+DEMO = "demo"  # the data folder of LSTM_train.py's preset, which is not imported here: it brings TensorFlow's memory
 
 
 @dataclass
 class DataSettings:
     """Which catchments a benchmark takes; the options of a script begin with these."""
 
-    data_dir: str = DEMO.data_dir
+    data_dir: str = DEMO
     """CAMELS-US folder; the demo is made if it is not there."""
-    forcing: str = DEMO.forcing[0]
+    forcing: str = "daymet"
     """Forcing product."""
     basins: tuple[str, ...] = ()
     """Basin ids, or one file that lists them; all basins of the data folder if empty."""
@@ -33,7 +31,7 @@ class DataSettings:
 
 def make_demo_data(data_dir):
     """Make the demo catchments if the data folder is theirs and they are not there."""
-    if data_dir == DEMO.data_dir:
+    if data_dir == DEMO:
         from reading.demo_data import make_demo
 
         make_demo(data_dir)
