@@ -64,7 +64,6 @@ class Settings:
 if __name__ == "__main__":  # before the packages below, which take seconds to load
     settings = cli(tyro.cli, Settings, description=__doc__)
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +87,6 @@ AT_ONCE = 20  # basins whose weather is held in memory together
 
 def main(settings: Settings):
     settings = checked_settings(Settings, vars(settings), "Settings")
-    logging.getLogger("tensorflow").setLevel("ERROR")  # it warns that several models are compiled, as they must be
     run = runs.load_run(settings.run_dir)
     seed = run.pick(settings.seed)
     period = settings.period or run.settings["test_period"]

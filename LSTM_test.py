@@ -47,9 +47,10 @@ import pandas as pd
 import xarray as xr
 
 import cn_loss
+from reading.concepts import is_snow
 from running.groups import load_group
 from running.settings import checked_settings
-from running.simulation import SNOW_MM, ForcingDays, is_snow, scored_basins
+from running.simulation import SNOW_MM, ForcingDays, scored_basins
 from writing import netcdf, plots
 from writing.files import replacing, some, write_csv
 

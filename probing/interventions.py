@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from libs_tf import StateModel
 from probing.probes import median_interval
+from reading.concepts import is_snow
 from reading.windows import parse_day
-from running.simulation import is_snow, simulate
+from running.simulation import simulate
 from writing.files import InputError
 
 HORIZONS = (1, 7, 30, 90)  # days over which the response to a change of the states is averaged

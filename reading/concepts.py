@@ -35,11 +35,6 @@ class Concept(NamedTuple):
     def label(self) -> str:
         return KNOWN[self.column].label if self.column in KNOWN else self.column
 
-    @property
-    def snow_amount(self) -> bool:
-        """Whether it is an amount of snow, a length, which is never below zero."""
-        return bool(self.snow) and millimetres(self.units) is not None
-
 
 def _why_snow(name, column, units) -> str:
     """What says that a concept is snow, as `Concept.snow`; never its file's path."""
@@ -64,6 +59,14 @@ def conversion(units, wanted) -> float:
 def millimetres(units) -> float | None:
     """How many mm a unit of snow is ('cm of water': 10), or None if it is no length."""
     return MM_PER_UNIT.get(units.partition(" of ")[0].strip())
+
+
+def is_snow(about) -> bool:
+    """Whether a variable is an amount of snow, whose unit is a length; `about` has its "snow" (as Concept) and "units".
+
+    Such a dict is `data.about[name]` of a data set, or a Concept's `_asdict()`.
+    """
+    return bool(about.get("snow")) and millimetres(about["units"]) is not None
 
 
 _TAKEN = {*FORCING, *CARAVAN_FORCING, "streamflow", "attributes", "attribute", "basin", "date", "lat", "lon",
@@ -143,7 +146,8 @@ def read_concepts(path, concepts, others=()) -> pd.DataFrame:
 
     Daily, float32; `.attrs` as `read_columns` gives them.
     """
-    snow = [concept.column for concept in concepts if concept.snow_amount and concept.factor > 0]
+    # An amount of snow is never below zero.
+    snow = [concept.column for concept in concepts if is_snow(concept._asdict()) and concept.factor > 0]
     read = read_columns(path, [*others, *(concept.column for concept in concepts)], snow)
     series = {concept.name: read[concept.column] * np.float32(concept.factor) for concept in concepts}
     frame = pd.DataFrame({name: read[name] for name in others} | series, index=read.index)

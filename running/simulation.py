@@ -7,18 +7,13 @@ import numpy as np
 from tqdm import tqdm
 
 from libs_tf import StateModel
-from reading.concepts import millimetres
+from reading.concepts import is_snow, millimetres
 from reading.windows import parse_day, parse_period
 from writing.files import some
 
 SPINUP_DAYS = 365  # simulated before a period and not scored, so that the states forget their zero start
 BATCH_BYTES = 96 * 2**20  # what the states and gates of one batch of basins may take
 SNOW_MM = 5.0  # a basin with less mean snow than this has no snow score
-
-
-def is_snow(about):
-    """Whether a target, described by `data.about[name]`, is an amount of snow, whose unit is a length."""
-    return bool(about.get("snow")) and millimetres(about["units"]) is not None
 
 
 def scored_basins(table, data):

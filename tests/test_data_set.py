@@ -138,7 +138,7 @@ def test_snow_is_what_name_column_or_unit_says():
         ("cover=a/{basin}.csv:snow_cover[%]", "column", False),
     ):
         concept = hd.parse_concept(text)
-        assert (concept.snow, concept.snow_amount) == (says, amount)
+        assert (concept.snow, concepts.is_snow(concept._asdict())) == (says, amount)
 
 
 def test_lengths_of_water_are_converted_and_nothing_else_is():

@@ -14,7 +14,7 @@ import LSTM_output_Cn
 import LSTM_test
 import LSTM_train
 from reading import windows
-from reading.concepts import parse_concept
+from reading.concepts import is_snow, parse_concept
 from running import runs, simulation
 from writing.files import InputError
 
@@ -85,8 +85,8 @@ def test_the_limit_for_snow_is_5_mm_in_every_unit(unit, factor):
     means = pd.DataFrame({"mean_swe": np.array([4.9, 5.1]) / factor}, ["a", "b"])
     scored = simulation.scored_basins(means, data)
     assert scored["swe"].tolist() == [False, True] and scored["streamflow"].all()
-    assert simulation.is_snow(about["swe"]) and not simulation.is_snow(about["streamflow"])
-    assert not simulation.is_snow({"units": "%", "snow": "name"})
+    assert is_snow(about["swe"]) and not is_snow(about["streamflow"])
+    assert not is_snow({"units": "%", "snow": "name"})
     assert parse_concept(f"swe=a/{{basin}}.csv:water[{unit}]").snow == "name"
 
 
