@@ -55,6 +55,11 @@ class Settings:
 
     forcing_noise: float = 0.0
     """Standard deviation of Gaussian noise on the normalised forcing while training."""
+    attribute_noise: float = 0.0
+    """Standard deviation of Gaussian noise on the normalised catchment attributes while training, drawn once a window:
+    for basins unlike those trained on."""
+    weight_dropout: float = 0.0
+    """Share of the LSTM's recurrent weights dropped while training, drawn once a step."""
 
     # Training
     epochs: int = 30
@@ -64,7 +69,7 @@ class Settings:
     window: int = 365
     """Days per window."""
     warmup_days: int = 0
-    """Days simulated before each window and not scored, so that its first days have a past too."""
+    """Days simulated before each window, not scored and without gradient, so that its first days have a past too."""
     learning_rate: float = 0.01
     """Adam's largest learning rate: a rise over the first twentieth of the steps, then half a cosine down to zero."""
     streamflow_weight: float = 0.7
@@ -272,16 +277,17 @@ def check(settings):
     option = {name: f"--{name.replace('_', '-')}" for name in vars(settings)}
     given = vars(settings)
     above = ("hidden_size", "epochs", "batch_size", "window", "learning_rate", "clip_norm", "patience")
-    least = ("warmup_days", "forcing_noise", "streamflow_weight", "concept_weight", "probe_penalty")
+    least = ("warmup_days", "streamflow_weight", "concept_weight", "probe_penalty")
+    up_to_one, below_one = ("forcing_noise", "attribute_noise", "root_flow_share"), ("dropout", "weight_dropout")
     seeds = " ".join(map(str, settings.seed))
     rules = [
         *((given[name] > 0, f"{option[name]} must be above 0, not {given[name]}.") for name in above),
         *((given[name] >= 0, f"{option[name]} must not be below 0, not {given[name]}.") for name in least),
         (settings.streamflow_weight or (settings.concepts and settings.concept_weight),
          "Nothing would be learned: give --streamflow-weight or --concept-weight a value above 0."),
-        (settings.forcing_noise <= 1, f"--forcing-noise must not be above 1, not {settings.forcing_noise}."),
-        (0 <= settings.root_flow_share <= 1, f"--root-flow-share must be from 0 to 1, not {settings.root_flow_share}."),
-        (0 <= settings.dropout < 1, f"--dropout must be at least 0 and below 1, not {settings.dropout}."),
+        *((0 <= given[name] <= 1, f"{option[name]} must be from 0 to 1, not {given[name]}.") for name in up_to_one),
+        *((0 <= given[name] < 1, f"{option[name]} must be at least 0 and below 1, not {given[name]}.")
+          for name in below_one),
         (settings.folds == 0 or settings.folds > 1, f"--folds must be 0 or at least 2, not {settings.folds}."),
         (settings.concepts or settings.train_only != "probe", "--train-only probe needs --concepts."),
         (settings.seed and len(set(settings.seed)) == len(settings.seed)

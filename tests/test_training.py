@@ -240,14 +240,14 @@ def test_probe_columns_go_by_the_names_of_the_concepts(run_dir):
           (("hidden_size", 0), ("epochs", -1), ("batch_size", 0), ("window", -1), ("learning_rate", float("nan")),
            ("clip_norm", 0.0), ("patience", 0))),
         *(({name: value}, f"--{name.replace('_', '-')} must not be below 0, not {value}.") for name, value in
-          (("warmup_days", -1), ("forcing_noise", -0.1), ("streamflow_weight", float("nan")),
+          (("warmup_days", -1), ("streamflow_weight", float("nan")),
            ("concept_weight", -1.0), ("probe_penalty", -1.0))),
         ({"streamflow_weight": 0, "concept_weight": 0}, "Nothing would be learned"),
         ({"streamflow_weight": 0, "concepts": ()}, "Nothing would be learned"),
-        ({"forcing_noise": 1.5}, "--forcing-noise must not be above 1, not 1.5."),
-        ({"root_flow_share": -0.1}, "--root-flow-share must be from 0 to 1, not -0.1."),
-        ({"root_flow_share": 1.1}, "--root-flow-share must be from 0 to 1, not 1.1."),
-        *(({"dropout": value}, f"--dropout must be at least 0 and below 1, not {value}.") for value in (-0.1, 1.0)),
+        *(({name: value}, f"--{name.replace('_', '-')} must be from 0 to 1, not {value}.")
+          for name in ("forcing_noise", "attribute_noise", "root_flow_share") for value in (-0.1, 1.1)),
+        *(({name: value}, f"--{name.replace('_', '-')} must be at least 0 and below 1, not {value}.")
+          for name in ("dropout", "weight_dropout") for value in (-0.1, 1.0)),
         *(({"seed": value}, "--seed takes different whole numbers from 0 to 4294967295, not")
           for value in ((), (1, 1), (-1,), (2**32,))),
         *(({"folds": value}, f"--folds must be 0 or at least 2, not {value}.") for value in (1, -2)),
