@@ -15,7 +15,7 @@ WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or
 # What earlier versions did not have, as it was then.
 BEFORE = {
     "start_from": None, "train_only": "all", "folds": 0, "root_flow_share": 0.0, "attribute_noise": 0.0,
-    "weight_dropout": 0.0,
+    "weight_dropout": 0.0, "validate_every": 1,
 }  # fmt: skip
 
 
