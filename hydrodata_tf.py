@@ -232,6 +232,11 @@ def open_data(
     arrays, first_days, lengths, found = zip(*kept, strict=True)
     found = dict(zip(order, found, strict=True))
     _check_found(data_dir, products, found)
+    for concept in concepts:
+        if files_in := {units for one in found.values() if (units := one.get("converted", {}).get(concept.name))}:
+            note(
+                f"Concept {concept.name}: in {' or '.join(sorted(files_in))} in the files, turned into {concept.units}."
+            )
     if not unobserved:
         _check_observed(data_dir, found, concepts, concepts_of)
     observed = [_observed(one, ["streamflow", *names]) for one in found.values()]
@@ -308,6 +313,7 @@ def _read_basin(basin, products, files, concepts_of, variables):
         frames += [read_streamflow(path, basin, area_m2) for path in files[len(products) : len(products) + 1]]
     for path, concepts in concepts_of.items():
         frames.append(read_concepts(path, concepts, own if path == files[0] else ()))
+        found.setdefault("converted", {}).update(frames[-1].attrs["converted"])
     if own:
         found["absent"] = [name for name in own if name in frames[0].attrs["absent"]]
         found["pet"] = [name for name in frames[0].attrs["found"] if name in PET_NAMES]

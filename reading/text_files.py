@@ -13,6 +13,7 @@ import io
 import itertools
 import re
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -224,7 +225,8 @@ def _days(path, lines, year, month, day) -> np.ndarray:
     ok &= (whole == parts).all(axis=0) & (days.astype("datetime64[M]") == months)
     if not ok.all():
         i = int(np.argmin(ok))
-        raise InputError(f"{path}, line {lines[i]}: there is no date {year[i]:g}-{month[i]:g}-{day[i]:g}.")
+        place = path if lines is None else f"{path}, line {lines[i]}"
+        raise InputError(f"{place}: there is no date {year[i]:g}-{month[i]:g}-{day[i]:g}.")
     return days
 
 
@@ -254,8 +256,9 @@ def _daily(path, days, columns, lines=None, snow=()) -> pd.DataFrame:
 
     if (back := np.diff(days).astype(int) < 1).any():
         row = int(np.argmax(back)) + 1
-        what = "is repeated" if days[row] in days[:row] else "is out of order"
-        raise InputError(f"{place(row)}: the date {days[row]} {what}; sort the file by date.")
+        repeated = days[row] in days[:row]
+        what = "is repeated; give one value a day" if repeated else "is out of order; sort the file by date"
+        raise InputError(f"{place(row)}: the date {days[row]} {what}.")
     for row in (0, -1):
         if not YEARS[0] <= days[row].astype(object).year <= YEARS[1]:
             raise InputError(f"{place(row)}: {days[row]} is not in the years {YEARS[0]} to {YEARS[1]}.")
@@ -378,16 +381,18 @@ def read_columns(path, columns=None, snow=()) -> pd.DataFrame:
     Index date (every day from the first to the last); float32, NaN where missing, NaN throughout for a column that the
     file lacks. 'potential_evaporation_sum' is also found under its newer names (PET_NAMES). Columns that are amounts of
     `snow` are never below zero. `.attrs`: absent, the columns it lacks; names, those it has; found, the columns under
-    the file's names; units; negative, the number of streamflow values below zero.
+    the file's names; units; file_units, those that a netCDF file gives; negative, the number of streamflow values below
+    zero.
     """
     netcdf = Path(path).suffix.lower() in (".nc", ".nc4")
-    names, found, days, series, lines = (_read_netcdf if netcdf else _read_csv)(path, columns)
+    names, found, days, series, lines, file_units = (_read_netcdf if netcdf else _read_csv)(path, columns)
     frame = _daily(path, days, series, lines, [found[name] for name in snow if name in found])
     columns = names if columns is None else list(dict.fromkeys(columns))
     frame = frame.set_axis(list(found), axis=1).reindex(columns=columns)
     units = {name: KNOWN[name].units if name in KNOWN else "as in file" for name in columns}
     absent = [name for name in columns if name not in found]
     frame.attrs |= {"absent": absent, "names": names, "found": list(found.values()), "units": units}
+    frame.attrs["file_units"] = {name: units for name, of in found.items() if (units := file_units.get(of))}
     return frame
 
 
@@ -409,7 +414,7 @@ def _found(columns, names) -> dict[str, str]:
 
 
 def _read_csv(path, columns):
-    """Names of the columns but the date; those found; days; values by the file's name; the lines."""
+    """Names of the columns but the date; those found; days; values by the file's name; the lines; units in the file."""
     raw = text_of(path)
     names, separator = head_of(raw)
     date = next((i for i, name in enumerate(names) if name.lower() in ("date", "time", "datetime")), None)
@@ -426,7 +431,7 @@ def _read_csv(path, columns):
     series = {name: numbers_of(path, text[position]) for name, position in where.items()}
     if names[-1] in series and _last_may_be_cut(raw, 1, separator):
         series[names[-1]][-1] = np.nan
-    return others, found, _days_of_dates(path, text[date]), series, text.index
+    return others, found, _days_of_dates(path, text[date]), series, text.index, {}
 
 
 def _read_netcdf(path, columns):
@@ -434,18 +439,53 @@ def _read_netcdf(path, columns):
     import xarray as xr
 
     try:
-        with NETCDF, xr.open_dataset(path, engine="netcdf4") as file:
-            date = next((d for d in ("date", "time") if d in file.dims and d in file.coords), None)
-            if date is None:
-                raise InputError(f"{path}: no date dimension.")
-            days = file[date].values.astype("datetime64[D]")
+        with NETCDF, xr.open_dataset(path, engine="netcdf4", decode_times=False) as file:
+            times = {d: file[d] for d in file.dims if d in file.coords and " since " in str(file[d].attrs.get("units"))}
+            if len(times) != 1:
+                raise InputError(f"{path}: no date dimension, with units such as days since 2000-01-01, or several.")
+            ((date, time),) = times.items()
+            file = file.squeeze([d for d, size in file.sizes.items() if d != date and size == 1], drop=True)
+            days = _days_of_times(path, time)
             names = [str(name) for name, v in file.data_vars.items() if v.dims == (date,) and v.dtype.kind in "fiu"]
             found = _found(columns, names)
-            series = {name: file[name].values.astype(float) for name in found.values()}
+            series = {name: _valid(file[name]) for name in found.values()}
+            units = {name: str(file[name].attrs.get("units", "")).strip() for name in found.values()}
     except InputError:
         raise
     except Exception as problem:  # the netCDF library's exceptions are of many kinds
         raise InputError(f"{path} cannot be read as netCDF ({reason(problem)[:80]}); fetch it again.") from None
-    if len(days) == 0 or np.isnat(days).any():
+    return names, found, days, series, None, units
+
+
+def _days_of_times(path, time) -> np.ndarray:
+    """Days of the times of a netCDF file, in the zone that they are given in: a time is often a rounding error before
+    midnight, and noon is its day."""
+    import xarray as xr
+
+    units = re.sub(
+        r"(.* since \d+-\d+-\d+(?:[T ]+\d+:[\d:.]+)?) *(?:Z|UTC|GMT|[+-]\d+:?\d*)", r"\1", time.attrs["units"]
+    )
+    times = xr.decode_cf(xr.Dataset(coords={"time": ("time", time.values, time.attrs | {"units": units})}))[
+        "time"
+    ].values
+    if len(times) == 0 or pd.isna(times).any():
         raise InputError(f"{path}: days without a date, or no day at all; fetch it again.")
-    return names, found, days, series, None
+    if times.dtype.kind == "M":
+        return (times + np.timedelta64(1, "m")).astype("datetime64[D]")
+    times = times + timedelta(minutes=1)  # of another calendar, in which some days of ours are not, or others are
+    return _days(path, None, *np.array([(t.year, t.month, t.day) for t in times], float).T)
+
+
+def _valid(variable) -> np.ndarray:
+    """Numbers of a netCDF variable, NaN where missing or outside valid_range (or valid_min and valid_max)."""
+    about, packed, values = variable.attrs, variable.encoding, variable.values.astype(float)
+    given = [about[name] for name in ("valid_range", "valid_min", "valid_max") if name in about]
+    if given:
+        ends = np.array(
+            about.get("valid_range", (about.get("valid_min", -np.inf), about.get("valid_max", np.inf))), float
+        )
+        if all(np.asarray(one).dtype.kind in "iu" for one in given):  # of the numbers as they are packed
+            ends = np.sort(ends * packed.get("scale_factor", 1) + packed.get("add_offset", 0))
+        low, high = ends + 1e-6 * np.abs(ends) * (-1, 1)  # not what is rounded alone
+        values[(values < low) | (values > high)] = np.nan
+    return values
