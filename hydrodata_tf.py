@@ -18,13 +18,16 @@ import numpy as np
 import pandas as pd
 
 from reading import windows
-from reading.attributes import attribute_folder, climate_indices, load_attributes, write_attributes
 from reading.concepts import CARAVAN_FORCING, Concept, concept_files, parse_concept, read_concepts
 from reading.tables import basin_id, read_attribute_table, read_basins
 from writing.files import InputError, note, some
 
+from reading.attributes import (  # isort: skip
+    ATTRIBUTES, attribute_folder, attributes_in, caravan_attributes, climate_indices,
+    load_attributes as load_attributes, write_attributes,
+)  # fmt: skip
 from reading.folders import (  # isort: skip
-    PRODUCTS, caravan_files, files_with_area, folder_with, forcing_files, streamflow_files, visible,
+    PRODUCTS, caravan_files, files_with_area, folder_with, forcing_files, streamflow_files,
 )  # fmt: skip
 from reading.text_files import (  # isort: skip
     FORCING, KNOWN, PET, PET_NAMES, forcing_head, read_columns, read_forcing, read_streamflow, whole,
@@ -487,22 +490,19 @@ def _attributes_for(data_dir, data, attributes, climate_period):
     if str(attributes) == "climate":
         return _climate(data, climate_period)
     if str(attributes) == "auto" and data.forcing == "caravan":
-        root = folder_with("timeseries", data_dir) / "attributes"
-        sets = visible(root.glob("*"))
-        paths = [path for folder in sets for path in visible(folder.glob("attributes_caravan_*.csv"))]
-        tables = [table for path in paths if len(table := read_attribute_table(path, basins))]
-        if not tables:
-            instead = "give a table, or attributes climate or none"
-            raise InputError(f"{root}: no attributes_caravan file holds {some(basins)}; {instead}.")
-        table = pd.concat(tables)
-        table = table[~table.index.duplicated(keep="last")].reindex(basins)
-        reason = f"No attributes_caravan file in {root} holds it whole (give a table, climate or none)"
-        return table, dict.fromkeys(table.index[table.isna().any(axis=1)], reason)
-    if str(attributes) == "auto":
-        return load_attributes(data_dir, basins), {}
-    if not Path(attributes).is_file():
+        source = folder_with("timeseries", data_dir) / "attributes"
+        table = caravan_attributes(source, basins)
+    elif str(attributes) == "auto":
+        source, table = data_dir, attributes_in(data_dir, basins, ATTRIBUTES)
+    elif not Path(attributes).is_file():
         raise InputError(f"Attributes {str(attributes)!r}: no such file; give a table, auto, climate or none.")
-    return load_attributes(attributes, basins, None), {}
+    else:
+        source, table = attributes, attributes_in(attributes, basins, None)
+    lacking = table.isna()
+    instead = "; give a table, climate or none" if str(attributes) == "auto" else ""
+    reasons = {b: f"No {lacking.columns[lacking.loc[b]][0]} in the attributes of {source}{instead}"
+               for b in table.index[lacking.any(axis=1)]}  # fmt: skip
+    return table, reasons
 
 
 def _climate(data, period):

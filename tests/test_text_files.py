@@ -271,6 +271,8 @@ def test_csv_layouts(tmp_path, text):
         ("date,x\n2001-01-01,1,2\n", "line 2: 3 fields instead of 2"),
         ("date,x\n2001-01-01,1\n2001", "line 3: 1 fields instead of 2"),
         ("date,x\n2001-01-01\n2001-01-02,1,2\n", "line 2: 1 fields instead of 2"),
+        ('"date","x"\n"2001-01-01","1,5"\n', "line 2: '1,5' is not a number .with a decimal point"),
+        ('"date";"x"\n"2001-01-01";"1,5"\n', "line 2: '1,5' is not a number"),
         ("date,x\n2001-01-01,1e300\n", "line 2: x 1e.300 is not between"),
         ("date,y\n2001-01-01,1\n", "no column x; it has y"),
         ("date,x,x\n2001-01-01,1,2\n", "the column x stands twice"),
