@@ -27,8 +27,8 @@ class Settings:
     data_dir: str = "camels_us"
     """CAMELS-US folder or, with --forcing caravan, a Caravan folder."""
     forcing: tuple[str, ...] = ("daymet",)
-    """Forcing product: daymet, maurer, maurer_extended, nldas, nldas_extended, or caravan. Of several of CAMELS-US the
-    model gets all inputs: prcp_daymet, prcp_maurer and so on."""
+    """Forcing product: daymet, maurer, maurer_extended, nldas, nldas_extended, the name of a folder of your own csv
+    files, or caravan. Of several, but for caravan, the model gets all inputs: prcp_daymet, prcp_maurer and so on."""
     basins: tuple[str, ...] = ()
     """Basin ids, or one file that lists them; if empty, all basins of the data folder that can be used."""
     attributes: str = "auto"

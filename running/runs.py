@@ -102,10 +102,12 @@ class Run:
         return data
 
     def check_inputs(self, data):
-        """Refuse data with other inputs than those of the training; put their attributes in the model's order."""
+        """Refuse data with other inputs than those of the training, or without one of its attributes; take these alone,
+        in the model's order."""
         inputs, attributes = (list(self.normalisation[kind]) for kind in ("inputs", "attributes"))
+        has = attributes if set(attributes) <= set(data.attributes) else data.attributes.columns
         for kind, names, known in (("inputs", data.inputs, inputs),
-                                   ("attributes", sorted(data.attributes.columns), sorted(attributes))):  # fmt: skip
+                                   ("attributes", sorted(has), sorted(attributes))):  # fmt: skip
             if names != known:
                 words = f"The data have the {kind} {some(names, 8)}, the run {self.path} was trained with"
                 raise InputError(f"{words} {some(known, 8)}: give it the same data as in training.")
