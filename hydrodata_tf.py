@@ -293,7 +293,7 @@ def _files(data_dir, products, basins, concepts, unobserved):
     files_of = {basin: [files[basin] for files in main.values()] for basin in order}
     areas = {}
     for basin in set(order) & set(flows):
-        without_area = all(path.suffix == ".csv" for path in files_of[basin])
+        without_area = all(path.suffix != ".txt" for path in files_of[basin])
         files_of[basin].append(flows[basin])
         if without_area and flows[basin].suffix == ".txt":
             areas = areas or files_with_area(data_dir)
@@ -509,7 +509,11 @@ def _climate(data, period):
     """Climate indices of each basin from its forcing in the training period, and the basins without any."""
     if period is None:
         raise InputError("Attributes 'climate' need climate_period; give the training period.")
-    (start, end), dates, caravan = period, data.dates(*period), data.forcing == "caravan"
+    try:
+        (start, end), dates, caravan = period, data.dates(*period), data.forcing == "caravan"
+    except InputError as problem:
+        words = "Attributes 'climate' are computed from the forcing of the training period"
+        raise InputError(f"{words}; give a table instead. {problem}") from None
     rows, reasons = {}, {}
     for b, basin in enumerate(data.basins):
         forcing, _ = data.read([b], dates)

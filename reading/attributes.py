@@ -94,7 +94,8 @@ def attribute_folder(data_dir: Path) -> Path:
     places = dict.fromkeys([own if (own / name).is_file() else data_dir, *below])
     if folder := only_folder(name, data_dir, list(places)):
         return folder
-    raise InputError(f"{data_dir}: no camels_attributes_v2.0/camels_clim.txt; unpack the CAMELS attributes there.")
+    instead = "unpack the CAMELS attributes there, or give a table, climate or none (--attributes)"
+    raise InputError(f"{data_dir}: no camels_attributes_v2.0/camels_clim.txt; {instead}.")
 
 
 def climate_indices(precipitation, temperature, dates, pet=None) -> dict[str, float]:

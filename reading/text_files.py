@@ -95,8 +95,11 @@ MISSING = ("", "NA", "NaN", "nan", "null", "NULL", "none", "None", "-nan")
 # What other data sets write for missing; named where it is impossible, else nobody can tell it from a number.
 FILL_VALUES = (-99, -99.9, -999.9, -9999.9, -32768, -99999, -999999, 99999, 999999, 1e20)
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-# 1980-01-31 or 1980/1/31, with a time of day and UTC as its zone behind it
-DATE = r"^([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})(?:[T ][0-9:.]+(?:Z|[+-]00:?00)?)?$"
+# 1980-01-31 or 1980/1/31, with a time of day behind it, and UTC as its zone, of midnight any zone
+DATE = (r"^([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})"
+        r"(?:[T ][0-9:.]+(?:Z|[+-]00:?00)?|[T ]00:00(?::00(?:\.0+)?)?[+-][0-9]{2}:?[0-9]{2})?$")  # fmt: skip
+OTHER_FORMS = {b"\xff\xfe": "UTF-16; save it as csv (UTF-8)", b"\xfe\xff": "UTF-16; save it as csv (UTF-8)",
+               b"\x1f\x8b": "packed with gzip; unpack it"}  # fmt: skip
 BLANKS = " \t"  # not the no-break space
 
 
@@ -106,6 +109,8 @@ def text_of(path) -> bytes:
         raw = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
+    if raw[:2] in OTHER_FORMS:
+        raise InputError(f"{path} is {OTHER_FORMS[raw[:2]]}.")
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     if b"\r" in raw:  # looked for first: replacing goes through megabytes byte by byte
         raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -336,7 +341,7 @@ def forcing_head(path, raw=None) -> tuple[dict, list[str]]:
 def read_forcing(path) -> pd.DataFrame:
     """What `hydrodata_tf.load_forcing` gives, from `<id>_lump_*_forcing_leap.txt`: four lines of header, then columns
     separated by any run of blanks and tabs; or from a csv of one's own with date and the columns of FORCING."""
-    if Path(path).suffix == ".csv":
+    if Path(path).suffix.lower() == ".csv":
         return whole(read_columns(path, FORCING), path)
     raw = text_of(path)
     head, names = forcing_head(path, raw)
@@ -356,7 +361,7 @@ def read_streamflow(path, basin, area_m2) -> pd.DataFrame:
 
     NaN where the flow is -999, below zero (counted in `.attrs["negative"]`) or flagged M; `basin` is the file's id.
     """
-    if Path(path).suffix == ".csv":
+    if Path(path).suffix.lower() == ".csv":
         return whole(read_columns(path, ["streamflow"]), path)
     names = ["station", "year", "month", "day", "flow", "flag"]
     text = read_lines(path, text_of(path), 0, None, names, dtype={"flag": object})
