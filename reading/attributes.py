@@ -72,8 +72,9 @@ def caravan_attributes(root: Path, basins) -> pd.DataFrame:
         if (of := path.parent.name) in tables:
             there = {*tables[of], *head_of(text_of(path))[0]}
             tables[of] = tables[of].reindex(columns=[name for name in names if name in there])
+    differ = [name for name in names if any(name + NEWER not in table for table in tables.values())]
     for of, table in tables.items():
-        if renamed := {name + NEWER: name for name in names if name not in table and name + NEWER in table}:
+        if renamed := {name + NEWER: name for name in differ if name not in table and name + NEWER in table}:
             note(f"Attributes of {of}: {some(renamed, 8)} taken as {some(renamed.values(), 8)}, as other sets name it.")
             tables[of] = table.rename(columns=renamed)
     lacking = {name: [of for of, table in tables.items() if name not in table] for name in names}

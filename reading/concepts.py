@@ -195,4 +195,5 @@ def _times(path, concept, units) -> float:
         return conversion(units, wanted)
     except InputError:
         words = f"{path}: {concept.column} is in {units}, which cannot be turned into {concept.units}"
-        raise InputError(f"{words}: write [{units}], or a factor such as {concept.column}*70[mm].") from None
+        instead = f"write [{units}], or the factor between them, {concept.column}*FACTOR[{concept.units}]"
+        raise InputError(f"{words}; {instead}.") from None

@@ -93,7 +93,8 @@ OTHER_UNITS = {
 
 MISSING = ("", "NA", "NaN", "nan", "null", "NULL", "none", "None", "-nan")
 # What other data sets write for missing; named where it is impossible, else nobody can tell it from a number.
-FILL_VALUES = (-99, -99.9, -999.9, -9999.9, -32768, -99999, -999999, 99999, 999999, 1e20)
+FILL_VALUES = (-99, -99.9, -999.9, -9999.9, -32768, -99999, -999999, 99999, 999999, 1e20,
+               9.969209968386869e36)  # the last is what the netCDF library writes  # fmt: skip
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 # 1980-01-31 or 1980/1/31, with a time of day behind it, and UTC as its zone, of midnight any zone
 DATE = (r"^([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})"

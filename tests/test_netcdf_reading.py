@@ -148,7 +148,7 @@ def test_units_of_the_file_are_turned_into_those_asked_for(tmp_path, units, aske
     [("K", "mm"), ("m3 m-3", "mm"), ("mm", "degC"), ("bananas", "mm"), ("1", "%"), ("K", "degC"), ("m of snow", "mm")],
 )
 def test_units_that_cannot_be_converted_are_refused(tmp_path, units, asked):
-    sentence = f"a.nc: x is in .* cannot be turned into {asked}: write .*, or a factor such as x.70.mm."
+    sentence = f"a.nc: x is in .* cannot be turned into {asked}; write .*, or the factor between them, x.FACTOR"
     refused(sentence, read, daily(tmp_path / "a.nc", units=units), f"k={{basin}}.nc:x[{asked}]")
 
 

@@ -221,6 +221,8 @@ def test_attributes_of_sets_of_different_versions(caravan, tmp_path, capsys):
     ]
     alone = load(caravan, tmp_path, basins=["lamah_1145"], **options)
     assert alone["attribute"].values.tolist() == ["pet_mean_ERA5_LAND", "pet_mean_FAO_PM", "p_mean"]
+    write(camels, "gauge_id,pet_mean,pet_mean_ERA5_LAND\ncamels_01022500,1,2.25\n")  # what has one name stays under it
+    assert load(caravan, tmp_path, **options)["attribute"].values.tolist() == ["pet_mean_ERA5_LAND"]
     write(lamah, "gauge_id,area\nlamah_1145,3.25\n")
     refused("no attribute stands in all of camels, lamah; give a table", load, caravan, tmp_path, **options)
 
