@@ -221,12 +221,12 @@ def test_probe_columns_go_by_the_names_of_the_concepts(run_dir):
     targets = {name: scale[name] for name in ("streamflow", "swe", "new", "soil1")}
     model, theirs = runs.build_model(run.settings, {**run.normalisation, "targets": targets}, seed=9), run.model(2)
     kernel, bias = model.probe.get_weights()
-    run.give_weights(model, 2)
+    run.give_weights(model, 2, {"swe": 1.0, "soil1": 1.0})
     expected, their_bias = theirs.probe.get_weights()
     got, got_bias = model.probe.get_weights()
     np.testing.assert_array_equal(got, np.stack([expected[:, 1], kernel[:, 1], expected[:, 0]], axis=1))
     np.testing.assert_array_equal(got_bias, [their_bias[1], bias[1], their_bias[0]])
-    run.give_weights(model, 77)  # a member that the run does not have starts from its first
+    run.give_weights(model, 77, {})  # a member that the run does not have starts from its first
     np.testing.assert_array_equal(model.runoff.kernel.numpy(), run.model(1).runoff.kernel.numpy())
 
 
