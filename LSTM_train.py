@@ -55,6 +55,11 @@ class Settings:
 
     forcing_noise: float = 0.0
     """Standard deviation of Gaussian noise on the normalised forcing while training."""
+    attribute_noise: float = 0.0
+    """Standard deviation of Gaussian noise on the normalised catchment attributes while training, drawn once a window:
+    for basins unlike those trained on."""
+    weight_dropout: float = 0.0
+    """Share of the LSTM's recurrent weights dropped while training, drawn once a step."""
 
     # Training
     epochs: int = 30
@@ -64,7 +69,7 @@ class Settings:
     window: int = 365
     """Days per window."""
     warmup_days: int = 0
-    """Days simulated before each window and not scored, so that its first days have a past too."""
+    """Days simulated before each window, not scored and without gradient, so that its first days have a past too."""
     learning_rate: float = 0.01
     """Adam's largest learning rate: a rise over the first twentieth of the steps, then half a cosine down to zero."""
     streamflow_weight: float = 0.7
@@ -79,6 +84,9 @@ class Settings:
     """Largest norm of the gradient of one step, over all weights together."""
     patience: int = 15
     """Stop after this many epochs without a better validation score."""
+    validate_every: int = 1
+    """Epochs from one look at the validation period to the next, which costs time; the last epoch is always looked at.
+    The best weights are those of an epoch that was looked at: with --validate-every as large as --epochs, the last."""
     start_from: str | None = None
     """Run directory whose settings, weights and statistics this run begins with. A concept that it does not know gets a
     new column of the probe."""
@@ -314,17 +322,29 @@ def check(settings):
 
     option = {name: f"--{name.replace('_', '-')}" for name in vars(settings)}
     given = vars(settings)
-    above = ("hidden_size", "epochs", "batch_size", "window", "learning_rate", "clip_norm", "patience")
-    least = ("warmup_days", "forcing_noise", "streamflow_weight", "concept_weight", "probe_penalty")
+    above = (
+        "hidden_size",
+        "epochs",
+        "batch_size",
+        "window",
+        "learning_rate",
+        "clip_norm",
+        "patience",
+        "validate_every",
+    )
+    least = ("warmup_days", "streamflow_weight", "concept_weight", "probe_penalty")
+    up_to_one, below_one = ("forcing_noise", "attribute_noise", "root_flow_share"), ("dropout", "weight_dropout")
     seeds = " ".join(map(str, settings.seed))
     rules = [
         *((given[name] > 0, f"{option[name]} must be above 0, not {given[name]}.") for name in above),
         *((given[name] >= 0, f"{option[name]} must not be below 0, not {given[name]}.") for name in least),
         (settings.streamflow_weight or (settings.concepts and settings.concept_weight),
          "Nothing would be learned: give --streamflow-weight or --concept-weight a value above 0."),
-        (settings.forcing_noise <= 1, f"--forcing-noise must not be above 1, not {settings.forcing_noise}."),
-        (0 <= settings.root_flow_share <= 1, f"--root-flow-share must be from 0 to 1, not {settings.root_flow_share}."),
-        (0 <= settings.dropout < 1, f"--dropout must be at least 0 and below 1, not {settings.dropout}."),
+        *((0 <= given[name] <= 1, f"{option[name]} must be from 0 to 1, not {given[name]}.") for name in up_to_one),
+        *((0 <= given[name] < 1, f"{option[name]} must be at least 0 and below 1, not {given[name]}.")
+          for name in below_one),
+        (settings.patience >= min(settings.validate_every, settings.epochs),
+         f"--patience {settings.patience} would stop before --validate-every {settings.validate_every} has looked."),
         (settings.folds == 0 or settings.folds > 1, f"--folds must be 0 or at least 2, not {settings.folds}."),
         (settings.concepts or settings.train_only != "probe", "--train-only probe needs --concepts."),
         (settings.seed and len(set(settings.seed)) == len(settings.seed)
@@ -372,16 +392,15 @@ def train_member(settings, team, seed, training, valid, base):
         losses = train_epoch(settings, team, model, training, seed, epoch)
         if judged is not model:
             judged.set_weights(model.get_weights())
-        scores = median_nse(judged, team, valid, settings.valid_period, training.basins)
-        if not np.isfinite(list(scores.values())).any():
-            days = " to ".join(settings.valid_period)
-            raise InputError(f"No basin has a score from {days}: choose another --valid-period.")
-        score = sum(weights[name] * max(value, -1.0) for name, value in scores.items() if np.isfinite(value))
+        scores, score = dict.fromkeys(valid.targets, np.nan), -np.inf
+        if epoch % settings.validate_every == 0 or epoch == settings.epochs:
+            scores = median_nse(judged, team, valid, settings.valid_period, training.basins)
+            score = validation_score(scores, weights, settings.valid_period)
         seconds, rate = time.perf_counter() - began, float(model.optimizer.learning_rate)
         row = {"epoch": epoch, **losses, **{f"val_NSE_{name}": v for name, v in scores.items()}}
         history.append(row | {"learning_rate": rate, "seconds": seconds})
         print(f"{epoch:5d} {seconds:8.1f} {losses['loss']:8.4f}  " +
-              "  ".join(f"{name} {v:.3f}" for name, v in scores.items()), flush=True)  # fmt: skip
+              "  ".join(f"{name} {v:.3f}" for name, v in scores.items() if np.isfinite(score)), flush=True)  # fmt: skip
         better = score > best["score"]
         best = {"score": score, "epoch": epoch} if better else best
         if team.first:
@@ -393,6 +412,13 @@ def train_member(settings, team, seed, training, valid, base):
     if team.first:
         plots.history(pd.DataFrame(history), folder / "history.png")
     print(f"Seed {seed}: best weights from epoch {best['epoch']}, in {folder / 'model.keras'}")
+
+
+def validation_score(scores, weights, period):
+    """One number of the NSE of all targets, weighted as in the loss; a target below -1 counts as -1."""
+    if not np.isfinite(list(scores.values())).any():
+        raise InputError(f"No basin has a score from {' to '.join(period)}: choose another --valid-period.")
+    return sum(weights[name] * max(value, -1.0) for name, value in scores.items() if np.isfinite(value))
 
 
 def begin_with_constants(model, training):

@@ -350,7 +350,7 @@ def training_windows(training, window, batch_size, warmup_days, rng, share=(0, 1
         Scored days per window.
     batch_size : int
     warmup_days : int
-        Days before a window that are simulated and not scored (fewer where the record begins).
+        Days before a window that are simulated and not scored; NaN where the record has not begun.
     rng : numpy.random.Generator
         Gives each basin its phase (in the order of the sorted ids, so the list's order changes nothing) and shuffles.
     share : (index, count), default (0, 1)
@@ -359,9 +359,10 @@ def training_windows(training, window, batch_size, warmup_days, rng, share=(0, 1
     Yields
     ------
     (x, y)
-        x: forcing (batch, warmup + window, input) and attributes (batch, attribute) in their units, basin_std (batch,
-        target) in the target's; y: (batch, warmup + window, target), NaN where not scored. Windows shorter than full
-        are padded with NaN at the end, the last batch with windows that are NaN throughout: all batches have one shape.
+        x: forcing (batch, window, input) and attributes (batch, attribute) in their units, with warm-up days also
+        before (batch, warmup, input), and basin_std (batch, target) in the target's; y: (batch, window, target), NaN
+        where not scored. Windows shorter than full are padded with NaN at the end, the last batch with windows that are
+        NaN throughout: all batches have one shape.
     """
     data, (index, count) = training.data, share
     basin_std = training.basins[[f"std_{name}" for name in data.targets]]
@@ -372,10 +373,12 @@ def training_windows(training, window, batch_size, warmup_days, rng, share=(0, 1
         rows = table[at : at + batch_size][index * size : (index + 1) * size]
         days = np.full((size, warmup_days + window, len(data.inputs) + len(data.targets)), np.nan, np.float32)
         for one, (basin, begin, scored, end) in zip(days, rows, strict=False):
-            one[: end - begin] = data.days(basin, training.first_day + begin, end - begin)
-            one[: scored - begin, len(data.inputs) :] = np.nan
+            ahead = warmup_days - (scored - begin)  # days of the warm-up before the record's first
+            one[ahead : ahead + end - begin] = data.days(basin, training.first_day + begin, end - begin)
         forcing, y = split(days, len(data.inputs))
-        x = {"forcing": forcing}
+        x, y = {"forcing": forcing[:, warmup_days:]}, y[:, warmup_days:]
+        if warmup_days:
+            x["before"] = forcing[:, :warmup_days]
         for name, values in by_basin.items():
             x[name] = np.zeros((size, values.shape[1]), np.float32)
             x[name][: len(rows)] = values[rows[:, 0]]

@@ -219,8 +219,9 @@ def build_model(settings, normalisation, seed):
     """A new model of the size that the settings ask for, with initial weights drawn from `seed`."""
     keras.utils.set_random_seed(seed)
     targets, forcing, attributes = (list(normalisation[kind]) for kind in ("targets", "inputs", "attributes"))
-    noise = {"dropout": settings["dropout"], "forcing_noise": settings["forcing_noise"], "seed": seed}
-    model = ConceptLSTM(settings["hidden_size"], targets, forcing, attributes, **noise, name="concept_lstm")
+    chosen = {name: settings[name] for name in ("dropout", "forcing_noise", "attribute_noise", "weight_dropout")}
+    chosen |= {"attribute_range": normalisation["attribute_range"], "seed": seed}
+    model = ConceptLSTM(settings["hidden_size"], targets, forcing, attributes, **chosen, name="concept_lstm")
     model.build()
     model.set_statistics(normalisation)
     return model

@@ -13,8 +13,11 @@ from writing.files import InputError, read_json
 
 FORMAT = 2  # of the run directory
 WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "nothing"}
-# What version 0.2.0 did not have, as it was then.
-BEFORE = {"start_from": None, "train_only": "all", "folds": 0, "root_flow_share": 0.0}
+# What earlier versions did not have, as it was then.
+BEFORE = {
+    "start_from": None, "train_only": "all", "folds": 0, "root_flow_share": 0.0, "attribute_noise": 0.0,
+    "weight_dropout": 0.0, "validate_every": 1,
+}  # fmt: skip
 
 
 @dataclass
@@ -31,6 +34,8 @@ class UsedSettings:
     hidden_size: int
     dropout: float
     forcing_noise: float
+    attribute_noise: float
+    weight_dropout: float
     folds: int
 
 
