@@ -155,6 +155,26 @@ def from_words(kind, **described):
     return chosen
 
 
+def refuse_other_settings(run_dir, settings):
+    """Refuse options (dict) of a training other than those with which a run, or the first of its folds, was begun.
+
+    Nothing is refused if there is no run yet.
+    """
+
+    def values(option):
+        return list(option) if isinstance(option, list | tuple) else [option]
+
+    for path in (Path(run_dir), Path(run_dir) / "fold_1"):
+        if (path / "settings.json").exists():
+            before = read_settings(path)["settings"]
+            # The first two change how a run is made, not what comes out; seeds are added, and folders may move.
+            names = sorted(set(settings) - {"resume", "distribute", "seed", "run_dir", "data_dir"})
+            if changed := [name for name in names if values(before.get(name)) != values(settings[name])]:
+                words = f"{path} was trained with other settings ({', '.join(changed)})"
+                raise InputError(f"{words}: resume with the same ones, or name another --run-dir.")
+            return
+
+
 def stored_settings(run_dir, kind):
     """The options of the training in a run directory or in its first fold, as `kind`; None if it holds no run."""
     for path in (Path(run_dir), Path(run_dir) / "fold_1"):
