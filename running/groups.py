@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from reading.concepts import parse_concept, times_of
+from reading.windows import digest
 from running.learned import learned_days, learned_words
 from running.runs import load_run, origin
 from running.settings import run_folders
@@ -51,7 +52,9 @@ class Group:
         first = self.runs[0].path
         if len(self.runs) == 1:
             return first
-        return first.parent if self.folds else first.parent / f"mean_of_{'_'.join(run.path.name for run in self.runs)}"
+        names = [run.path.name for run in self.runs]
+        many = "_".join(names) if sum(map(len, names)) < 100 else f"{len(names)}_runs_{digest(names)[:6]}"
+        return first.parent if self.folds else first.parent / f"mean_of_{many}"
 
     def origin(self, learned_from=""):
         """What made an output file, as `runs.origin`, of all runs together."""

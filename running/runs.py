@@ -127,8 +127,8 @@ class Run:
         for kind, names, known in (("inputs", data.inputs, inputs),
                                    ("attributes", sorted(data.attributes.columns), sorted(attributes))):  # fmt: skip
             if names != known:
-                words = f"The data have the {kind} {some(names, 8)}, the run {self.path} was trained with"
-                raise InputError(f"{words} {some(known, 8)}: give it the same data as in training.")
+                words = f"The data have the {kind} {some(names, 8) or 'none'}, the run {self.path} was trained with"
+                raise InputError(f"{words} {some(known, 8) or 'none'}: give it the same data as in training.")
         data.attributes = data.attributes[attributes]
         for name, (low, high) in self.normalisation["attribute_range"].items():
             values, reach = data.attributes[name], high - low
