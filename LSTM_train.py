@@ -15,7 +15,7 @@ from typing import Literal
 
 import tyro
 
-from running.settings import checked_settings, stored_settings
+from running.settings import checked_settings, refuse_other_settings, stored_settings
 from writing.files import InputError, cli
 
 
@@ -155,22 +155,31 @@ PRESETS = {  # what they do not name is as above
 def from_command_line(words):
     """Settings from the words of a command: a preset's name, if the first word is one, then options.
 
-    With --resume or --start-from the settings kept in that run directory take the place of the preset's.
+    With --resume or --start-from the settings kept in that run directory take the place of the preset's. A run that is
+    not there is begun by --resume if the words say what to train.
     """
-    preset, words = (words[0], words[1:]) if words and words[0] in PRESETS else ("demo", words)
+    named = words[0] if words and words[0] in PRESETS else ""
+    preset, words = named or "demo", words[bool(named) :]
     described = {"description": __doc__, "prog": f"LSTM_train.py {preset}", "args": words}
-    chosen = checked_settings(Settings, vars(PRESETS[preset]), f"Preset {preset} in LSTM_train.py")
-    chosen = tyro.cli(Settings, default=chosen, **described)
-    if not (chosen.resume or chosen.start_from):
+    default = checked_settings(Settings, vars(PRESETS[preset]), f"Preset {preset} in LSTM_train.py")
+    chosen = tyro.cli(Settings, default=default, **described)
+    if named and chosen.start_from:
+        raise InputError(f"With --start-from the settings of {chosen.start_from} hold: leave out the preset {named}.")
+    if not (chosen.resume or chosen.start_from) or named:  # with --resume they are compared with those of the run
         return chosen
-    stored = stored_settings(chosen.run_dir if chosen.resume else chosen.start_from, Settings)
-    if stored is None and chosen.resume:
-        return chosen
-    if stored is None:
-        raise InputError(f"There is no run directory {chosen.start_from}: name another with --start-from.")
-    stored.run_dir = chosen.run_dir  # it may have been moved
-    if not chosen.resume:
+    stored = stored_settings(chosen.run_dir, Settings) if chosen.resume else None
+    if stored is None and chosen.start_from:
+        stored = stored_settings(chosen.start_from, Settings)
+        if stored is None:
+            raise InputError(f"There is no run directory {chosen.start_from}: name another with --start-from.")
         stored.train_only, stored.folds = "all", 0
+    if stored is None:
+        how = ("run_dir", "seed", "data_dir", "resume", "distribute")
+        if all(value == vars(default)[name] for name, value in vars(chosen).items() if name not in how):
+            words = f"There is no run in {chosen.run_dir} to go on with: name another --run-dir"
+            raise InputError(f"{words}, or begin it with a preset or the options that say what is trained.")
+        return chosen
+    stored.run_dir = chosen.run_dir  # it may have been moved
     return tyro.cli(Settings, default=stored, **described)
 
 
@@ -195,9 +204,10 @@ from libs_tf import keras
 from reading import windows
 from reading.demo_data import make_demo
 from running import parallel, runs
+from running.learned import learned_days, learned_words
 from running.simulation import scored_basins, simulate
 from writing import plots
-from writing.files import write_csv
+from writing.files import command, note, some, write_csv
 
 EPSILON = 0.1  # of the loss: this share of a target's overall standard deviation is added to every basin's own
 
@@ -207,7 +217,18 @@ def main(settings: Settings):
     check(settings)
     team = parallel.join(settings.distribute)
     with parallel.working(team):
-        train(settings, team)
+        try:
+            train(settings, team)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"Stopped. {way_on(settings)}") from None
+
+
+def way_on(settings):
+    """What to type after a stop."""
+    if stored_settings(settings.run_dir, Settings):
+        return f"Go on with: {command('LSTM_train.py', '--resume', '--run-dir', settings.run_dir)}"
+    typed = sys.argv[1:] if Path(sys.argv[0]).name == "LSTM_train.py" else ["…"]
+    return f"The run was not yet begun; begin it again with: {command('LSTM_train.py', *typed)}"
 
 
 def train(settings, team):
@@ -220,8 +241,7 @@ def train(settings, team):
     data = hydrodata.open_data(
         settings.data_dir,
         forcing=settings.forcing,
-        # Sorted, so that the order of a basin list changes no number.
-        basins=sorted(hydrodata.read_basins(settings.basins)) if settings.basins else None,
+        basins=basins_of(settings),
         attributes=settings.attributes,
         concepts=settings.concepts,
         climate_period=settings.train_period,
@@ -232,20 +252,62 @@ def train(settings, team):
     print(data.report)
     for reason, number in collections.Counter(data.left_out.values()).items():
         print(f"{number} basins left out. {reason} (left_out.csv in the run directory names them).")
-    base = runs.load_run(settings.start_from) if settings.start_from else None
-    if base:
-        base.check_inputs(data)
+    check_validation(data, settings.valid_period)
+    base = begun_with(settings, data)
     if settings.folds > len(data.basins):
         raise InputError(f"--folds {settings.folds} needs as many basins, not {len(data.basins)}.")
     if settings.folds and (Path(settings.run_dir) / "settings.json").exists():
-        raise InputError(f"{settings.run_dir} already holds a run of all basins: name another --run-dir.")
+        words = f"{settings.run_dir} holds a run of its own, which is not divided into folds"
+        raise InputError(f"{words}: name the folder of the folds, or another, with --run-dir.")
     if not settings.folds:
         train_run(settings, team, data, base)
     for fold, kept in enumerate(kept_in_folds(settings.folds, len(data.basins)), start=1):
         print(f"Fold {fold} of {settings.folds}: {len(kept)} basins")
         of_fold = replace(settings, run_dir=str(Path(settings.run_dir) / f"fold_{fold}"))
         train_run(of_fold, team, data.select(kept), base)
-    print(f"Next: python LSTM_test.py --run-dir {settings.run_dir}")
+    print(f"Next: {command('LSTM_test.py', '--run-dir', settings.run_dir)}")
+
+
+def basins_of(settings):
+    """The basins to be read, sorted, so that the order of a list changes no number; None: all that can be used.
+
+    A run that goes on keeps its own, whatever its list or the data folder hold by now.
+    """
+    if settings.resume and (Path(settings.run_dir) / "basins.csv").exists() and not settings.folds:
+        return sorted(runs.load_basins(Path(settings.run_dir), []).index)
+    return sorted(hydrodata.read_basins(settings.basins)) if settings.basins else None
+
+
+def check_validation(data, period):
+    """Refuse a validation period in which nothing can be scored, before an epoch is trained for it."""
+    dates, what = data.dates(*period), "a score"
+    if not data.has_forcing(*period):
+        what = "all forcing on any day"
+    # It stops at the first basin that has two different values of a target.
+    elif any(pd.DataFrame(data.read([b], dates)[1][0]).nunique().gt(1).any() for b in range(len(data.basins))):
+        return
+    raise InputError(f"No basin has {what} from {' to '.join(period)}: choose another --valid-period.")
+
+
+def begun_with(settings, data):
+    """The run that a training starts from, or None: what it learned from is said, basins of folds it may not know."""
+    if not settings.start_from:
+        return None
+    if not Path(settings.start_from).exists():
+        words = f"There is no run directory {settings.start_from}, with which {settings.run_dir} begins"
+        raise InputError(f"{words}: put it back, or name another with --start-from.")
+    base = runs.load_run(settings.start_from)
+    base.check_inputs(data)
+    base.note_changes(data, settings.concepts)
+    known = learned_days(base.lessons, data.basins)
+    if settings.folds and known.any():
+        which = f"{(known > 0).sum()} of the {len(known)} basins ({some(known.index[known > 0])})"
+        raise InputError(f"{base.path} learned from {which}, which no fold could score as ungauged: leave out "
+                         "--start-from, or name other --basins.")  # fmt: skip
+    for option in ("valid_period", "test_period"):
+        if words := learned_words(base.lessons, data.basins, *getattr(settings, option)):
+            note(f"--{option.replace('_', '-')}: {words}")
+    return base
 
 
 def kept_in_folds(folds, basins):
@@ -258,20 +320,17 @@ def train_run(settings, team, data, base):
     """Begin or resume one run directory and train its members."""
     training = windows.training_set(data, *settings.train_period, settings.warmup_days)
     if base:
-        training = replace(training, normalisation=base.statistics_with(training.normalisation))
+        shared = base.shared_concepts(settings.concepts)
+        training = replace(training, normalisation=base.statistics_with(training.normalisation, shared))
     valid = data.select(range(len(data.basins))[team.index :: team.count])
     apart = ("resume", "distribute")  # these change how a run is made, not what comes out
     options = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items() if k not in apart}
     if team.first:
-        runs.create_run(settings.run_dir, options, training, resume=settings.resume)
+        runs.create_run(settings.run_dir, options, training, settings.resume, base.lessons if base else ())
     team.wait()
     for seed in settings.seed:
         with runs.only_training(settings.run_dir, seed) if team.first else contextlib.nullcontext():
-            try:
-                train_member(settings, team, seed, training, valid, base)
-            except KeyboardInterrupt:
-                words = f"Stopped. Go on with: python LSTM_train.py --resume --run-dir {settings.run_dir}"
-                raise KeyboardInterrupt(words) from None
+            train_member(settings, team, seed, training, valid, base)
 
 
 def check(settings):
@@ -315,6 +374,8 @@ def check(settings):
     for holds, sentence in rules:
         if not holds:
             raise InputError(sentence)
+    if settings.resume:
+        refuse_other_settings(settings.run_dir, given)
 
 
 def train_member(settings, team, seed, training, valid, base):
@@ -328,7 +389,7 @@ def train_member(settings, team, seed, training, valid, base):
         model = build_model()
         begin_with_constants(model, training)
         if base:
-            base.give_weights(model, seed)
+            base.give_weights(model, seed, base.shared_concepts(settings.concepts))
         model.lstm.trainable, model.runoff.trainable = settings.train_only == "all", settings.train_only != "probe"
         compile_model(settings, model, training.normalisation, weights)
         if (folder / "checkpoint.npz").exists():

@@ -73,6 +73,26 @@ def plain(units) -> str:
     return " ".join([SPELLINGS.get(first.lower(), first), *others])
 
 
+def times_of(old, new, then="in training", now="here") -> float | None:
+    """Factor that turns numbers of the concept `old` into those of `new`, which has its name; None if it is of another
+    column: then they are two things.
+
+    InputError if units cannot be converted, or contradict the factors; `then` and `now` say where each is meant.
+    """
+    if new.column != old.column:
+        return None
+    try:
+        times = conversion(old.units, new.units)
+    except InputError as error:
+        raise InputError(f"{new.name} is in {new.units} {now}, in {old.units} {then}. {error}") from None
+    if new.template == old.template and not np.isclose(new.factor / old.factor, times, rtol=1e-6):
+        raise InputError(
+            f"{new.name} is {new.column} times {new.factor:g} in {new.units} {now}, and times {old.factor:g} in "
+            f"{old.units} {then}, which cannot both be right: write it as {then}."
+        )
+    return times
+
+
 def millimetres(units) -> float | None:
     """How many mm a unit of snow is ('cm of water': 10), or None if it is no length."""
     return MM_PER_UNIT.get(units.partition(" of ")[0].strip())

@@ -3,6 +3,8 @@
 It needs none of the packages that take long to load, so that a script can read its command line before them.
 """
 
+import itertools
+import re
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +104,75 @@ def read_settings(path):
         raise InputError(f"{file} holds no settings; restore it or train again.")
     content["settings"] = BEFORE | content["settings"]
     return content
+
+
+def fold_folders(run_dir):
+    """The runs of a folder that holds the folds of a training, in their order; none if it is a run itself, or no such
+    folder."""
+    path = Path(run_dir)
+    if (path / "settings.json").exists():
+        return []
+    folds = (fold for fold in path.glob("fold_*") if re.fullmatch("fold_[1-9][0-9]*", fold.name))
+    return sorted(folds, key=lambda fold: int(fold.name.removeprefix("fold_")))
+
+
+def run_folder(run_dir):
+    """The path of a run directory; InputError if there is none, or the folds of a training."""
+    path = Path(run_dir)
+    if not path.is_dir():
+        raise InputError(f"There is no run directory {path}: train one with LSTM_train.py, or name another.")
+    if folds := fold_folders(path):
+        words = f"{path} holds the {len(folds)} folds of a training, which LSTM_test.py scores together"
+        raise InputError(f"{words}: here name one of them, such as {folds[0]}, with --basins that it never saw.")
+    return path
+
+
+def run_folders(run_dirs):
+    """The paths of runs that are scored together, each another with its own name, and whether they are the folds of
+    one folder."""
+    paths = [Path(run_dir) for run_dir in run_dirs]
+    if folds := fold_folders(paths[0]) if len(paths) == 1 else []:
+        return folds, True
+    if not paths:
+        raise InputError("--run-dir names no run directory.")
+    for path, other in itertools.combinations(paths, 2):
+        if path.resolve() == other.resolve():
+            raise InputError(f"{path} and {other} are one run: name it once.")
+        if path.name == other.name:
+            raise InputError(f"{path} and {other} have one name, by which their members are called: rename one.")
+    return [run_folder(path) for path in paths], False
+
+
+def from_words(kind, **described):
+    """The options of a script, a dataclass, from its command line; a run named in them that is none is refused."""
+    import tyro
+
+    chosen = tyro.cli(kind, **described)
+    asked = [chosen.run_dir, *filter(None, [getattr(chosen, "compare", None)])]
+    paths = map(run_folder, asked) if isinstance(chosen.run_dir, str) else run_folders(chosen.run_dir)[0]
+    for path in paths:
+        read_settings(path)
+    return chosen
+
+
+def refuse_other_settings(run_dir, settings):
+    """Refuse options (dict) of a training other than those with which a run, or the first of its folds, was begun.
+
+    Nothing is refused if there is no run yet.
+    """
+
+    def values(option):
+        return list(option) if isinstance(option, list | tuple) else [option]
+
+    for path in (Path(run_dir), Path(run_dir) / "fold_1"):
+        if (path / "settings.json").exists():
+            before = read_settings(path)["settings"]
+            # The first two change how a run is made, not what comes out; seeds are added, and folders may move.
+            names = sorted(set(settings) - {"resume", "distribute", "seed", "run_dir", "data_dir"})
+            if changed := [name for name in names if values(before.get(name)) != values(settings[name])]:
+                words = f"{path} was trained with other settings ({', '.join(changed)})"
+                raise InputError(f"{words}: resume with the same ones, or name another --run-dir.")
+            return
 
 
 def stored_settings(run_dir, kind):

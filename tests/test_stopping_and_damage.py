@@ -43,9 +43,9 @@ def ends_with(capsys, main, settings, *words):
         assert word in error, error
 
 
-def python(code, cwd=ROOT, **environment):
-    """Start Python with this code, or a script."""
-    words = [sys.executable, *([code] if code.endswith(".py") else ["-c", code])]
+def python(code, *options, cwd=ROOT, **environment):
+    """Start Python with this code, or a script with options."""
+    words = [sys.executable, *([code, *map(str, options)] if code.endswith(".py") else ["-c", code])]
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
     return subprocess.Popen(words, cwd=cwd, env=environment, text=True, stdout=-1, stderr=-1)
 
@@ -68,11 +68,11 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(run_dir, settin
             yield batch
 
     monkeypatch.setattr(windows, "training_windows", stop_in_second_epoch)
-    with pytest.raises(KeyboardInterrupt, match="Go on with: python LSTM_train.py --resume --run-dir"):
+    with pytest.raises(KeyboardInterrupt, match="^Stopped. Go on with: .*python LSTM_train.py --resume --run-dir"):
         LSTM_train.main(settings(run, seed=(1,)))
     monkeypatch.undo()
     for words, changes in (("already holds a run: add --resume", {}),
-                           ("already holds a run of all basins", {"folds": 2}),
+                           ("holds a run of its own, which is not divided", {"folds": 2}),
                            ("other settings .*window", {"window": 100, "resume": True})):  # fmt: skip
         with pytest.raises(InputError, match=words):
             LSTM_train.main(settings(run, seed=(1,), **changes))
@@ -84,6 +84,18 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(run_dir, settin
     run.rename(tmp_path / "moved")
     LSTM_train.main(settings(tmp_path / "moved", seed=(1,), resume=True))  # nothing is left to do
     assert (tmp_path / "moved" / "seed_1" / "model.keras").read_bytes() == before
+
+
+def test_a_training_that_was_stopped_while_text_was_read_is_begun_again(command, settings, tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hydrodata, "open_data", stopped)
+    words = ["camels", "--data-dir", "my data", "--run-dir", tmp_path / "new run"]
+    code, _, error = command("LSTM_train.py", *words)
+    said = f"LSTM_train.py camels --data-dir 'my data' --run-dir '{tmp_path / 'new run'}'\n"
+    assert code == 130 and error.startswith("Stopped. The run was not yet begun; begin it again with: ")
+    assert error.endswith(said.replace("'", '"') if os.name == "nt" else said) and not (tmp_path / "new run").exists()
 
 
 def test_a_training_killed_at_random_moments_ends_with_the_same_weights(settings, tmp_path):
@@ -110,14 +122,14 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_weights(settings
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
-def test_ctrl_c_while_packages_load_ends_in_a_word(tmp_path):
+def test_ctrl_c_while_packages_load_ends_in_a_word(run_dir, tmp_path):
     # A package that is loaded after the command line is read, in the midst of which Ctrl-C comes; a shell that starts
     # tests in the background leaves it ignored.
     (tmp_path / "cn_loss.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n", encoding="utf-8")
     heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     script = heard + (ROOT / "LSTM_test.py").read_text(encoding="utf-8")
     (tmp_path / "LSTM_test.py").write_text(script, encoding="utf-8")
-    process = python("LSTM_test.py", tmp_path)
+    process = python("LSTM_test.py", "--run-dir", run_dir, cwd=tmp_path)
     assert (*process.communicate(timeout=300), process.returncode) == ("", "Stopped.\n", 130)
 
 
@@ -127,7 +139,7 @@ def test_a_process_that_is_asked_to_end_removes_what_it_was_writing(tmp_path):
         "from writing import files; import time\ndef main():\n    with files.replacing('out.csv') as path:\n"
         "        path.write_text('half')\n        print('writing', flush=True)\n        time.sleep(99)\nfiles.cli(main)"
     )
-    process = python(code, tmp_path)
+    process = python(code, cwd=tmp_path)
     assert process.stdout.readline().strip() == "writing" and len(list(tmp_path.iterdir())) == 1
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=60)
@@ -297,9 +309,10 @@ def test_a_screen_that_takes_nothing():
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("script", ["LSTM_test.py", "LSTM_probe.py", "LSTM_output_Cn.py"])
 @pytest.mark.parametrize("backend", ["banana", "torch"])
-def test_a_backend_that_is_not_there(backend):
-    process = python("LSTM_test.py", KERAS_BACKEND=backend)
+def test_a_backend_that_is_not_there(run_dir, script, backend):
+    process = python(script, "--run-dir", run_dir, KERAS_BACKEND=backend)
     _, error = process.communicate()
     assert process.returncode == 2 and "set KERAS_BACKEND to tensorflow or jax" in error, error
     assert "Traceback" not in error

@@ -108,7 +108,7 @@ def test_a_share_of_the_loss_is_of_the_root_of_the_flow(run_dir, settings, share
 def test_other_kinds_of_training_run_to_the_end(settings, tmp_path, changes):
     LSTM_train.main(settings(tmp_path / "run", seed=(3,), epochs=1, **changes))
     LSTM_test.main(LSTM_test.Settings(run_dir=str(tmp_path / "run"), metrics="NSE"))
-    LSTM_output_Cn.main(LSTM_output_Cn.Settings(run_dir=str(tmp_path / "run")))
+    LSTM_output_Cn.main(LSTM_output_Cn.Settings(run_dir=str(tmp_path / "run"), format="netcdf", gates=True))
     summary = pd.read_csv(tmp_path / "run" / RESULTS / "summary.csv")
     assert set(summary["target"]) == {"streamflow"} | (set() if "concepts" in changes else {"soil1", "swe"})
 
@@ -232,12 +232,12 @@ def test_probe_columns_go_by_the_names_of_the_concepts(run_dir):
     targets = {name: scale[name] for name in ("streamflow", "swe", "new", "soil1")}
     model, theirs = runs.build_model(run.settings, {**run.normalisation, "targets": targets}, seed=9), run.model(2)
     kernel, bias = model.probe.get_weights()
-    run.give_weights(model, 2)
+    run.give_weights(model, 2, {"swe": 1.0, "soil1": 1.0})
     expected, their_bias = theirs.probe.get_weights()
     got, got_bias = model.probe.get_weights()
     np.testing.assert_array_equal(got, np.stack([expected[:, 1], kernel[:, 1], expected[:, 0]], axis=1))
     np.testing.assert_array_equal(got_bias, [their_bias[1], bias[1], their_bias[0]])
-    run.give_weights(model, 77)  # a member that the run does not have starts from its first
+    run.give_weights(model, 77, {})  # a member that the run does not have starts from its first
     np.testing.assert_array_equal(model.runoff.kernel.numpy(), run.model(1).runoff.kernel.numpy())
 
 
@@ -309,8 +309,13 @@ def test_a_concept_or_a_period_without_any_value(settings, data, tmp_path):
         change(file_of(data, "concept", basin), "volumetric_soil_water_layer_1_mean", "")
     refused("Concept soil1: no value of")
     for basin in basins:
-        change(file_of(data, "streamflow", basin), 4, "-999", lambda n: n > 365 * 4)
+        change(file_of(data, "streamflow", basin), 4, "25.00", lambda n: n > 365 * 4)
+        change(file_of(data, "streamflow", basin), 5, "A", lambda n: n > 365 * 4)
     refused("No basin has a score from 2005-10-01 to 2006-09-30: choose another", concepts=())
+    for basin in basins:
+        change(file_of(data, "forcing", basin), 5, "-999", lambda n: n > 365 * 4)
+    refused("No basin has all forcing on any day from 2005-10-01 to 2006-09-30: choose another", concepts=())
+    assert not list(tmp_path.glob("No *"))  # nothing is left of what was not begun
     for basin in basins:
         change(file_of(data, "streamflow", basin), 4, "-999", lambda n: n > 360)
     refused("4 of 4 basins cannot be used. No streamflow from 2002-10-01 to 2005-09-30: 96000001", concepts=())
