@@ -228,7 +228,7 @@ def test_a_run_goes_on_where_its_base_moved_and_with_no_other_and_keeps_its_basi
 
     with pytest.raises(InputError, match="There is no run directory .*base, with which .*run begins: put it back"):
         go_on()
-    with pytest.raises(InputError, match="run began with another run than .*other: name that one"):
+    with pytest.raises(InputError, match="run was not begun with --start-from .*other: leave it out, or"):
         go_on("--start-from", str(other))
     go_on("--start-from", str(moved), "--seed", "2")
     assert runs.load_run(run).seeds == [1, 2] and list(runs.load_run(run).basins.index) == ["96000001", "97000002"]
