@@ -15,7 +15,7 @@ from typing import Literal
 
 import tyro
 
-from running.settings import checked_settings, refuse_other_settings, stored_settings
+from running.settings import checked_settings, read_settings, refuse_other_settings, run_folder, stored_settings
 from writing.files import InputError, cli
 
 
@@ -169,9 +169,8 @@ def from_command_line(words):
         return chosen
     stored = stored_settings(chosen.run_dir, Settings) if chosen.resume else None
     if stored is None and chosen.start_from:
+        read_settings(run_folder(chosen.start_from))
         stored = stored_settings(chosen.start_from, Settings)
-        if stored is None:
-            raise InputError(f"There is no run directory {chosen.start_from}: name another with --start-from.")
         stored.train_only, stored.folds = "all", 0
     if stored is None:
         how = ("run_dir", "seed", "data_dir", "resume", "distribute")

@@ -250,7 +250,7 @@ def create_run(run_dir, settings, training, resume, before=()):
         if not (path / "settings.json").exists():
             write_run(path, settings, training, before)
         elif resume:
-            check_resumed(path, settings, training)
+            check_resumed(path, settings, training, before)
         else:
             raise InputError(f"{path} already holds a run: add --resume to go on with it, or name another --run-dir.")
 
@@ -289,17 +289,19 @@ def write_run(path, settings, training, before):
     write_json(path / "settings.json", content)
 
 
-def check_resumed(path, settings, training):
-    """Refuse to go on with a run with other settings or other data."""
+def check_resumed(path, settings, training, before):
+    """Refuse to go on with a run with other settings, other data or begun with another run; keep where they are now."""
     refuse_other_settings(path, settings)
-    content = read_settings(path)
-    before = content["settings"]
+    content, learned_before = read_settings(path), learned.as_json(before)
     load_basins(path, training.normalisation["targets"])
     statistics = read_normalisation(path, settings["concepts"])
     if not same_statistics(statistics, training.normalisation):
         raise InputError(f"The data changed since {path} was begun: resume with the same data, or begin a new run.")
-    if before["data_dir"] != settings["data_dir"]:
-        write_json(path / "settings.json", content | {"settings": before | {"data_dir": settings["data_dir"]}})
+    if content.get("learned_before", learned_before) != learned_before:
+        raise InputError(f"{path} began with another run than {settings['start_from']}: name that one.")
+    moved = content["settings"] | {name: settings[name] for name in ("data_dir", "start_from")}
+    if moved != content["settings"]:
+        write_json(path / "settings.json", content | {"settings": moved})
 
 
 def same_statistics(one, other):
