@@ -468,5 +468,10 @@ def test_snow_is_never_below_zero_whatever_its_column_is_called(tmp_path):
     write(tmp_path / "1022500.csv", text)
     for concept in ("swe={number}.csv:water[mm]", "k={number}.csv:water[cm of snow]"):
         refused("line 3: water -0.1 is not between 0 and", hd.load_concept, concept, "1022500", tmp_path)
+        for fill in ("-99", "-9999.9", "1e20"):
+            write(tmp_path / "1022500.csv", text.replace("-0.1", fill))
+            sentence = f"line 3: water {float(fill):g} is not between .* looks like a fill value".replace("+", ".")
+            refused(sentence, hd.load_concept, concept, "1022500", tmp_path)
+        write(tmp_path / "1022500.csv", text)
     for other in ("temperature_of_snow={number}.csv:water[degC]", "soil={number}.csv:water[mm]"):
         assert hd.load_concept(other, "1022500", tmp_path).iloc[1] == np.float32(-0.1)
