@@ -64,6 +64,7 @@ from cn_loss import METRICS
 from probing import page
 from probing.probes import joint_probes
 from running import runs
+from running.outside import Outside
 from running.settings import checked_settings
 from running.simulation import ForcingDays, scored_basins, simulate
 from running.state_files import read_state, write_state
@@ -91,17 +92,20 @@ def main(settings: Settings):
     print(data.report)
     dates = data.dates(start, end)
     begin = read_state(settings.begin_with, model, data, dates[0]) if settings.begin_with else None
-    forcing = ForcingDays(data.basins, start, end)
+    forcing, found = ForcingDays(data.basins, start, end), Outside(data.basins)
+    found.compare([(run, data)], start, end)
 
     def simulated(label, **asked):
         """The parts of a simulation of the period, their days with forcing counted."""
         for part in simulate(model, data, start, end, progress=label, begin=begin, **asked):
             forcing.count(part, part.basins)
+            found.count([part], part.basins)
             yield part
 
     write = page_of_states if settings.format == "page" else write_states
     written = write(out, run, seed, model, data, (start, end), settings, simulated)
     print(forcing.report(spinup_days=0) if settings.begin_with else forcing.report())
+    found.note_runaways()
     print(written)
 
 

@@ -76,6 +76,7 @@ from probing.probes import JOINT, REAL, SEASON, SHIFTED, SPARSE, TODAY, UNTRAINE
 from reading.concepts import parse_concept
 from reading.windows import parse_day, parse_period
 from running import runs
+from running.outside import Outside
 from running.settings import checked_settings
 from running.simulation import SNOW_MM, ForcingDays, scored_basins, simulate
 from writing import netcdf
@@ -113,6 +114,7 @@ def main(settings: Settings):
     if settings.exchange_states:
         exchange_days = interventions.exchange_days(settings.exchange_states, settings.exchange_day, names, dates)
     print(data.report)
+    Outside(data.basins).compare([(run, data)], *period)
     if len(data.basins) < 2:
         raise InputError("Probes need at least two basins: their penalty is chosen by leaving basins out.")
     fitted, counted = judge(data, fit_period, period)
@@ -161,16 +163,19 @@ def fit_probes(settings, run, seed, model, joint, data, concepts, spans, file, o
     readings = probes.Readings(data.targets[1:], readers, fold, *dates, keep, folder=out)
     for reader, (lstm, series) in models.items():
         more = {"extra": (SPARSE, SHIFTED), "joint": joint} if reader == REAL else {}
-        readings.add(reader, *(cell_states_of(lstm, series, span, reader) for span in spans), **more)
+        found = Outside(data.basins)
+        readings.add(reader, *(cell_states_of(lstm, series, span, reader, found) for span in spans), **more)
+        found.note_runaways(f" ({reader})")
     for reader, windows in ((TODAY, ()), (WEATHER, WINDOWS)):
         readings.add(reader, *(weather_features(model, data, span, windows) for span in spans))
     readings.add_season(weather_features(model, data, spans[1], ()))
     return readings
 
 
-def cell_states_of(model, data, period, label):
-    """The cell states of a model over a period, basins in batches."""
+def cell_states_of(model, data, period, label, found):
+    """The cell states of a model over a period, basins in batches; `found` (Outside) takes in those that run away."""
     for part in simulate(model, data, *period, states=True, progress=label):
+        found.count([part], part.basins)
         yield Batch(part.basins, part.states["c"], part.observed[..., 1:], part.valid)
 
 

@@ -49,6 +49,7 @@ import xarray as xr
 import cn_loss
 from reading.concepts import is_snow
 from running.groups import load_group
+from running.outside import Outside
 from running.settings import checked_settings
 from running.simulation import SNOW_MM, ForcingDays, scored_basins
 from writing import netcdf, plots
@@ -70,6 +71,8 @@ def main(settings: Settings):
     models = [[run.model(seed) for seed in run.seeds] for run in group.runs]
     for report in dict.fromkeys(one.report for one in several):
         print(report)
+    found = Outside(data.basins)
+    found.compare(group.simulated(several), start, end)
     if new := [basin for basin in data.basins if group.folds and basin not in group.basins.index]:
         print(f"In none of the folds: {some(new)}. Scored by the mean of all {len(group.runs)} runs, none of which saw "
               "them in training.")  # fmt: skip
@@ -88,6 +91,7 @@ def main(settings: Settings):
         begin = settings.begin_with
         for basins, parts in group.simulate_members(models, several, start, end, begin, "simulating"):
             forcing.count(parts[0], basins)
+            found.count(parts, basins)
             simulated = [one.prediction for one in parts]
             simulated += [np.mean(simulated, axis=0)] * (len(parts) > 1)
             for k, name in enumerate(data.targets):
@@ -107,8 +111,10 @@ def main(settings: Settings):
 
     order = pd.MultiIndex.from_product([data.targets, members, data.basins], names=["target", "member", "basin"])
     scores = pd.concat(scores).set_index(order.names).reindex(order).reset_index()
+    scores["note"] = ["; ".join(filter(None, [of, *found.said[b]])) for of, b in scores[["note", "basin"]].to_numpy()]
     summary = summary_of(scores, counted, data, members)
     print(forcing.report(spinup_days=0) if begin else forcing.report())
+    found.note_runaways()
     units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
     print(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
     print(summary.to_string(float_format=lambda value: f"{value:.3f}"))

@@ -61,6 +61,12 @@ class Group:
                 )
         return dates[0]
 
+    def simulated(self, several):
+        """Each run with the data (windows.Prepared) of the basins that it simulates, from those of all basins."""
+        for run, data in zip(self.runs, several, strict=True):
+            yield run, data.select([b for b, basin in enumerate(data.basins)
+                                    if not (self.folds and basin in run.basins.index)])  # fmt: skip
+
     def simulate_members(self, models, several, start, end, begin_with=(), progress=None):
         """Simulate every member in batches of basins; of folds a member is the mean of its runs that may be used.
 
@@ -91,12 +97,14 @@ class Group:
             for m, (model, data) in enumerate(pairs):
                 state = read_state(begin_with[m], model, data, first_day) if begin_with else None
                 label = None if m else progress
-                simulations.append(simulate(model, data, start, end, progress=label, begin=state, at_once=at_once))
+                simulations.append(simulate(model, data, start, end, progress=label, begin=state, at_once=at_once,
+                                            watch=True))  # fmt: skip
             for parts in zip(*simulations, strict=True):
                 if self.folds:  # the members of one seed after another, each of as many runs
                     seeds = len(models[0])
                     means = [np.mean([part.prediction for part in parts[m::seeds]], axis=0) for m in range(seeds)]
-                    parts = [replace(parts[0], prediction=mean) for mean in means]
+                    ran = np.any([part.runaway for part in parts], axis=0)
+                    parts = [replace(parts[0], prediction=mean, runaway=ran) for mean in means]
                 yield np.array(positions)[parts[0].basins], list(parts)
 
 

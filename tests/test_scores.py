@@ -1,7 +1,6 @@
 """Scores and states that are written: the numbers, which days and basins they are of, and what is said about them."""
 
 import contextlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -134,17 +133,10 @@ def test_nothing_observed_is_an_error_and_a_missing_spin_up_is_named(copy, data,
     assert [int(days) for part in parts for days in part.spinup] == [92] * 4  # from 2001-10-01 on
 
 
-def test_attributes_far_from_the_training_are_told_in_a_line_and_synthetic_stays_synthetic(copy, data, capsys):
+def test_what_a_run_on_synthetic_catchments_gives_stays_synthetic(copy, data):
     next(data.rglob("demo.json")).unlink()
-    path = next(data.rglob("camels_topo.txt"))
-    topography = pd.read_csv(path, sep=";", dtype=str, index_col="gauge_id")
-    topography.loc[BASINS[1], "elev_mean"] = "9000"
-    topography.to_csv(path, sep=";")
     LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), data_dir=str(data), basins=BASINS[1], metrics="NSE"))
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "elev_mean" in line]
-    low, high = json.loads((copy / "normalisation.json").read_text())["attribute_range"]["elev_mean"]
-    assert line == f"Note: elev_mean of basins {BASINS[1]} is far outside the training range {low:g} to {high:g}."
-    with xr.open_dataset(copy / RESULTS / "series.nc") as series:
+    with xr.open_dataset(next(copy.glob("test_*/series.nc"))) as series:
         assert series.attrs["comment"] == "synthetic catchments, not observations"
 
 
