@@ -195,7 +195,7 @@ def score_probes(data, readings, statistics, counted, draw):
     scores = readings.scores(data.basins, counted, f"mean below {SNOW_MM:g} mm: not in the summary")
     summary = report.summary_table(scores, draw)
     cell_states = report.cell_state_table(readings, statistics, counted)
-    report.show_scores(summary, counted)
+    report.show_scores(summary, counted, data)
     report.show_cell_states(cell_states)
     return scores, summary, cell_states
 

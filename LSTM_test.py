@@ -24,7 +24,7 @@ class Settings:
     """Run directory that LSTM_train.py wrote, or several whose simulations are averaged."""
     period: tuple[str, str] | None = None
     """First and last day to score; the test period stored with the run if not given."""
-    metrics: tuple[str, ...] = ("NSE", "KGE", "alpha-NSE", "beta-NSE", "FHV", "FLV", "r", "RMSE")
+    metrics: tuple[str, ...] = ("NSE", "KGE", "r", "alpha-NSE", "beta-NSE", "RMSE", "FHV", "FLV")
     """Any of NSE, KGE, KGE2012, MSE, RMSE, r, alpha-NSE, beta-NSE, log-NSE, PBIAS, FHV, FLV, FMS."""
     basins: tuple[str, ...] = ()
     """Basin ids, or one file that lists them; the run's basins if empty. Basins it was not trained on are welcome; of
@@ -53,6 +53,7 @@ from running.settings import checked_settings
 from running.simulation import SNOW_MM, ForcingDays, scored_basins
 from writing import netcdf, plots
 from writing.files import replacing, some, write_csv
+from writing.screen import show, show_table
 
 FLOW_METRICS = ("log-NSE", "FHV", "FLV", "FMS")  # made for flow duration curves: not for soil water or snow
 MEAN = "mean of members"
@@ -110,9 +111,9 @@ def main(settings: Settings):
     summary = summary_of(scores, counted, data, members)
     print(forcing.report(spinup_days=0) if begin else forcing.report())
     units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
-    print(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
-    print(summary.to_string(float_format=lambda value: f"{value:.3f}"))
-    print("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
+    show(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
+    show_table(cn_loss.shown_summary(summary), float_format="{:.3f}".format, na_rep="–")
+    show("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
     for name in filter(lambda name: is_snow(data.about[name]), data.targets):
         print(f"{name} is snow, as its {data.about[name]['snow']} says: it counts where its training-period mean "
               f"exceeds {SNOW_MM:g} mm.")  # fmt: skip
