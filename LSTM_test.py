@@ -175,7 +175,8 @@ def draw_scores(out, data, nse, shown, note):
                 lines = {"observed": one[f"{name}_observed"].values, line: one[f"{name}_simulated"].values}
                 tables.append(pd.DataFrame(about | lines))
     if tables:
-        plots.series(pd.concat(tables), {runoff: plots.SIMULATED, reading: plots.PROBED}, out / "hydrographs.png")
+        colours = plots.target_colours(data.targets)
+        plots.series(pd.concat(tables), {runoff: colours, reading: colours}, out / "hydrographs.png")
     lon, lat = data.place["lon"].to_numpy(), data.place["lat"].to_numpy()
     if np.isfinite(lon + lat).any():
         plots.score_map(lon, lat, nse["streamflow"], "NSE", out / "nse_map.png")

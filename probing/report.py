@@ -25,15 +25,19 @@ SHOWN_SCORES = {
     "deseasonalised": ("score", PERIOD, "NSE deseasonalised"), "more": ("selectivity", PERIOD, "NSE anomaly"),
     "others": ("median", BASINS, "NSE"), "others (a)": ("median", BASINS, "NSE anomaly"),
 }  # fmt: skip
-# Each reader has its colour in every figure; another run's cell states have that of simulations.
-COLOURS = dict(zip((REAL, JOINT, UNTRAINED, WEATHER, SHIFTED, SEASON, SPARSE, TODAY),
-                   (plots.PROBED, "#CC79A7", "#009E73", "#56B4E9", "#666666", "#E69F00", "#8B4513", "#999933"),
-                   strict=True))  # fmt: skip
+# How each reader is drawn: what is read in cell states in the colour of the concept, controls in greys.
+GREYS = ("#444444", "#AAAAAA")
+STYLES = {
+    REAL: {"linewidth": 1.6}, SPARSE: {"linestyle": ":"}, JOINT: {"linestyle": "--"},
+    UNTRAINED: {"color": GREYS[0]}, WEATHER: {"color": GREYS[0], "linestyle": "--"},
+    TODAY: {"color": GREYS[1], "linestyle": "--"}, SHIFTED: {"color": GREYS[1]},
+    SEASON: {"color": GREYS[0], "linestyle": ":"},
+}  # fmt: skip
 
 
-def colours_of(readers):
-    """The colour of each reader, in their order."""
-    return {reader: COLOURS.get(reader, plots.SIMULATED) for reader in readers}
+def styles_of(readers):
+    """How each reader is drawn, in their order; the cell states of another run are none of STYLES."""
+    return {reader: STYLES.get(reader, {"linestyle": "-."}) for reader in readers}
 
 
 def number(value):
@@ -162,7 +166,7 @@ def show_verdicts(changes):
         show_table(pd.DataFrame(rows).T.rename_axis(columns=kind))
 
 
-def show_independent_data(out, name, values, counted, draw):
+def show_independent_data(out, name, values, counted, colours, draw):
     """Table and figure of how near each reader is to data that no model learned, beside the data learned."""
     with xr.open_dataset(out / "probe.nc") as file:
         days, learned, readings = probes.days_of_year(file["date"].values), file[f"{name}_observed"], {}
@@ -183,7 +187,11 @@ def show_independent_data(out, name, values, counted, draw):
     show_nearness(name, units, rows)
     real = readings[REAL].filter(like="r deseasonalised")
     pairs = {pair.split()[-1].replace("-", " and ").replace("reading", "read"): real[pair].to_numpy() for pair in real}
-    plots.score_distribution(pairs, "r", out / "independent_data.png", note=f"{name}, without the day-of-year means")
+    styles = {"read and learned": {"color": colours[name], "linestyle": "-"},
+              "read and independent": {"color": colours[name], "linestyle": "--"},
+              "learned and independent": {"color": plots.OBSERVED, "linestyle": "-"}}  # fmt: skip
+    note = f"{name}, without the day-of-year means"
+    plots.score_distribution(pairs, "r", out / "independent_data.png", note, styles)
 
 
 def show_nearness(name, units, rows):
@@ -209,7 +217,7 @@ def show_nearness(name, units, rows):
     )
 
 
-def show_exchange(out, curves, data, draw):
+def show_exchange(out, curves, data, colours, draw):
     """Table and figure of what follows when two years exchange their states; see `interventions.exchange_years`."""
     table = response_table(curves, data, draw)
     shown = {}
@@ -228,7 +236,8 @@ def show_exchange(out, curves, data, draw):
     )
     show_table(pd.DataFrame(shown).T)
     write_csv(out / "exchange.csv", table, index=False)
-    plots.interventions(quartiles({c.kind: c for c in curves if c.kind != YEARS}, data), out / "exchange.png")
+    shown = quartiles({c.kind: c for c in curves if c.kind != YEARS}, data)
+    plots.interventions(shown, colours, out / "exchange.png")
 
 
 def write_results(file, data, readers, scores, cell_states, curves):
@@ -292,24 +301,24 @@ def quartiles(curves, data):
     return pd.concat(tables)
 
 
-def draw_probes(out, data, scores, summary, curves, counted):
+def draw_probes(out, data, scores, summary, curves, counted, colours):
     """Real against controls, skill per basin, series in three basins, responses."""
     for split, file in ((PERIOD, "controls_other_period.png"), (BASINS, "controls_other_basins.png")):
         table = summary[summary["split"] == split]
         note = f"probes scored in {split}; medians, 95 % intervals"
-        plots.probe_controls(table, colours_of(table["reader"].unique()), out / file, note)
+        plots.probe_controls(table, colours, styles_of(table["reader"].unique()), out / file, note)
     kept = scores[(scores["split"] == PERIOD) & (scores["note"] == "")]
-    shown = colours_of(reader for reader in kept["reader"].unique() if reader not in (SPARSE, TODAY))
+    shown = styles_of(reader for reader in kept["reader"].unique() if reader not in (SPARSE, TODAY))
     for metric, file in (("NSE anomaly", "skill_anomaly.png"), ("NSE deseasonalised", "skill_deseasonalised.png")):
-        plots.probe_distributions(kept, metric, shown, out / file)
-    draw_series(out, data, kept[kept["reader"] == REAL], counted)
+        plots.probe_distributions(kept, metric, colours, shown, out / file)
+    draw_series(out, data, kept[kept["reader"] == REAL], counted, colours)
     for kind, file in ((SHORTEST, "interventions.png"), (TOGETHER, "interventions_together.png")) if curves else ():
         titles = {f"{c.concept} +{c.rise:.3g} {data.about[c.concept]['units']}, {c.season} days": c
                   for c in latest(curves) if c.kind == kind}  # fmt: skip
-        plots.interventions(quartiles(titles, data), out / file)
+        plots.interventions(quartiles(titles, data), colours, out / file)
 
 
-def draw_series(out, data, scores, counted):
+def draw_series(out, data, scores, counted, colours):
     """Observed concepts and what is read in states and weather, in a good, a median and a bad basin."""
     names = data.targets[1:]
     skill = scores.groupby("basin")["NSE anomaly"].mean().reindex(data.basins).to_numpy()
@@ -328,5 +337,5 @@ def draw_series(out, data, scores, counted):
                 read = file[f"{name}_reading"][:, b]
                 lines = {f"read in: {reader}": read.sel(reader=reader).values for reader in (REAL, WEATHER)}
                 tables.append(pd.DataFrame(about | lines))
-    colours = {f"read in: {reader}": COLOURS[reader] for reader in (REAL, WEATHER)}
-    plots.series(pd.concat(tables), colours, out / "series.png")
+    lines = {f"read in: {REAL}": colours, f"read in: {WEATHER}": GREYS[1]}
+    plots.series(pd.concat(tables), lines, out / "series.png")
