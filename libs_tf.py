@@ -68,7 +68,12 @@ class CellStateLSTM(keras.layers.Layer):
         self.lstm.build((None, None, forcing_shape[-1] + attributes_shape[-1]))
         self.lstm.cell.bias.assign(np.repeat([0, self.forget_bias, 0, 0], self.units))
 
-    def call(self, forcing, attributes, initial_state=None):
+    @property
+    def recurrent_kernel(self):
+        """The weights (units, 4 units) from the hidden states of the day before."""
+        return self.lstm.cell.recurrent_kernel
+
+    def call(self, forcing, attributes, initial_state=None, recurrent_kernel=None):
         """Run the LSTM over whole sequences.
 
         Parameters
@@ -79,6 +84,8 @@ class CellStateLSTM(keras.layers.Layer):
             Normalised catchment attributes, the same on every day.
         initial_state : (h, c), each a tensor (batch, units), optional
             State before the first day; zeros if not given.
+        recurrent_kernel : tensor (units, 4 units), optional
+            In place of the layer's own, for instance with some of its weights dropped.
 
         Returns
         -------
@@ -87,18 +94,21 @@ class CellStateLSTM(keras.layers.Layer):
         """
         zeros = ops.zeros((ops.shape(forcing)[0], self.units), dtype=self.compute_dtype)
         h0, c0 = (zeros, zeros) if initial_state is None else initial_state
+        recurrent = ops.convert_to_tensor(self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel)
         if _fused_kernel_fits(self.compute_dtype):
-            return self._fused(forcing, attributes, h0, c0)
+            return self._fused(forcing, attributes, h0, c0, recurrent)
         if keras.backend.backend() == "jax":
-            return self._scanned(forcing, attributes, h0, c0)
-        return self._recomputed(forcing, attributes, h0, c0)
+            return self._scanned(forcing, attributes, h0, c0, recurrent)
+        return self._recomputed(forcing, attributes, h0, c0, recurrent)
 
-    def _recomputed(self, forcing, attributes, h0, c0):
-        h = self.lstm(_with_attributes(forcing, attributes), initial_state=[h0, c0])
-        gate = self.gates(forcing, attributes, h, h0)
+    def _recomputed(self, forcing, attributes, h0, c0, recurrent):
+        cell, x = self.lstm.cell, _with_attributes(forcing, attributes)
+        weights = [cell.kernel, recurrent, cell.bias], self.lstm.non_trainable_variables
+        h, _ = self.lstm.stateless_call(*weights, x, initial_state=[h0, c0])
+        gate = self.gates(forcing, attributes, h, h0, recurrent)
         return h, _linear_recurrence(gate["f"], gate["i"] * gate["g"], c0)
 
-    def gates(self, forcing, attributes, h, h0=None):
+    def gates(self, forcing, attributes, h, h0=None, recurrent_kernel=None):
         """The four gates of every day, in one matrix product.
 
         Parameters
@@ -107,6 +117,8 @@ class CellStateLSTM(keras.layers.Layer):
             What the layer was called with, and the hidden states that it returned.
         h0 : tensor (batch, units), optional
             Hidden state before the first day; zeros if not given.
+        recurrent_kernel : tensor (units, 4 units), optional
+            What the layer was called with.
 
         Returns
         -------
@@ -115,23 +127,24 @@ class CellStateLSTM(keras.layers.Layer):
         """
         h0 = ops.zeros_like(h[:, 0]) if h0 is None else h0
         cell, n = self.lstm.cell, forcing.shape[-1]
+        recurrent = self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
         h_before = ops.concatenate([h0[:, None], h[:, :-1]], axis=1)
         static = ops.matmul(attributes, cell.kernel[n:]) + cell.bias  # the same on every day
-        z = ops.matmul(forcing, cell.kernel[:n]) + ops.matmul(h_before, cell.recurrent_kernel) + static[:, None]
+        z = ops.matmul(forcing, cell.kernel[:n]) + ops.matmul(h_before, recurrent) + static[:, None]
         return dict(zip("ifgo", _gates(z), strict=True))
 
-    def _scanned(self, forcing, attributes, h0, c0):
+    def _scanned(self, forcing, attributes, h0, c0, recurrent):
         cell, n = self.lstm.cell, forcing.shape[-1]
         static = ops.matmul(attributes, cell.kernel[n:]) + cell.bias
-        x, recurrent = ops.transpose(forcing, (1, 0, 2)), ops.convert_to_tensor(cell.recurrent_kernel)
+        x = ops.transpose(forcing, (1, 0, 2))
         h, c = jax.jit(_recurrence)(x, static, cell.kernel[:n], recurrent, h0, c0)
         return ops.transpose(h, (1, 0, 2)), ops.transpose(c, (1, 0, 2))
 
-    def _fused(self, forcing, attributes, h0, c0):
+    def _fused(self, forcing, attributes, h0, c0, recurrent):
         cell, u = self.lstm.cell, self.units
         # BlockLSTM takes time first and the gates in the order i, g, f, o. (Not BlockLSTMV2: in TensorFlow 2.21 its
         # registered gradient assumes another order of the gates than it has.)
-        i, f, g, o = ops.split(ops.concatenate([cell.kernel, cell.recurrent_kernel, cell.bias[None]]), 4, axis=1)
+        i, f, g, o = ops.split(ops.concatenate([cell.kernel, recurrent, cell.bias[None]]), 4, axis=1)
         weights = ops.concatenate([i, g, f, o], axis=1)
 
         def run(forcing, attributes, h0, c0):
@@ -266,11 +279,14 @@ class Scaling(keras.layers.Layer):
     ----------
     names : sequence of str
         The variables, in the order of the last axis of what it is called with.
+    held : dict name -> (lowest, highest), optional
+        A value outside of this range counts as its nearer edge; None: every value as it is.
     """
 
-    def __init__(self, names, **kwargs):
+    def __init__(self, names, held=None, **kwargs):
         super().__init__(**kwargs)
         self.names = list(names)
+        self.held = None if held is None else {name: list(map(float, held[name])) for name in self.names}
 
     def build(self, shape):
         if shape[-1] != len(self.names):
@@ -285,6 +301,9 @@ class Scaling(keras.layers.Layer):
         self.std.assign(std)
 
     def call(self, values):
+        if self.held:
+            low, high = np.array(list(self.held.values()), np.float32).T
+            values = ops.minimum(ops.maximum(values, low), high)
         return (values - self.mean) / self.std
 
     def restore(self, values):
@@ -292,7 +311,7 @@ class Scaling(keras.layers.Layer):
         return values * self.std + self.mean
 
     def get_config(self):
-        return {**super().get_config(), "names": self.names}
+        return {**super().get_config(), "names": self.names, "held": self.held}
 
 
 @keras.saving.register_keras_serializable(package="hydrology")
@@ -313,21 +332,32 @@ class ConceptLSTM(keras.Model):
         Share of hidden states dropped before the runoff layer while training; the probe sees every cell state.
     forcing_noise : float, default 0.0
         Standard deviation of the Gaussian noise on the normalised forcing while training.
+    attribute_noise : float, default 0.0
+        Standard deviation of the Gaussian noise on the normalised attributes while training, drawn once a sequence.
+    weight_dropout : float, default 0.0
+        Share of the recurrent weights dropped while training, drawn once a step (Merity et al. 2018, arXiv:1708.02182).
+    attribute_range : dict name -> (lowest, highest), optional
+        Each attribute's range in the training basins; one outside of it counts as the edge.
     seed : int, default 0
         Seed of the dropout masks and the noise.
     """
 
-    def __init__(self, units, targets, forcing, attributes, dropout=0.4, forcing_noise=0.0, seed=0, **kwargs):
+    def __init__(
+        self, units, targets, forcing, attributes, dropout=0.4, forcing_noise=0.0, attribute_noise=0.0,
+        weight_dropout=0.0, attribute_range=None, seed=0, **kwargs,
+    ):  # fmt: skip
         super().__init__(**kwargs)
         self.targets = list(targets)
         if self.targets[:1] != ["streamflow"]:
             raise ValueError(f"the first target must be 'streamflow'. Received: targets={self.targets}")
         self.units, self.seed = units, seed
         self.forcing_scale = Scaling(forcing, name="forcing_scale")
-        self.attribute_scale = Scaling(attributes, name="attribute_scale")
+        self.attribute_scale = Scaling(attributes, attribute_range, name="attribute_scale")
         self.target_scale = Scaling(targets, name="target_scale")
         self.lstm = CellStateLSTM(units, name="lstm")
         self.noise = keras.layers.GaussianNoise(forcing_noise, seed=seed, name="noise")
+        self.attribute_noise = keras.layers.GaussianNoise(attribute_noise, seed=seed, name="attribute_noise")
+        self.weight_dropout = keras.layers.Dropout(weight_dropout, seed=seed, name="weight_dropout")
         self.dropout = keras.layers.Dropout(dropout, seed=seed, name="dropout")
         self.runoff = keras.layers.Dense(1, name="runoff")
         self.probe = LinearProbe(len(self.targets) - 1, name="probe") if len(self.targets) > 1 else None
@@ -356,7 +386,8 @@ class ConceptLSTM(keras.Model):
         ----------
         inputs : dict
             ``forcing`` (batch, time, n) and ``attributes`` (batch, m), both in their own units. A day on which any
-            forcing is NaN counts as a day of mean weather.
+            forcing is NaN counts as a day of mean weather. While training there may be ``before`` (batch, days, n), the
+            forcing of the days before: they give the states that the first day begins with, and no gradient.
 
         Returns
         -------
@@ -364,15 +395,25 @@ class ConceptLSTM(keras.Model):
             Streamflow in mm/day first, then the concepts in their units. Negative streamflow becomes 0, but not while
             training, where a flow cut off at zero would have no gradient.
         """
-        h, c = self.lstm(*self.normalise(inputs, training=training))
+        forcing, attributes = self.normalise(inputs, training=training)
+        recurrent = self.weight_dropout(ops.convert_to_tensor(self.lstm.recurrent_kernel), training=training)
+        state = None
+        if "before" in inputs:
+            before = self.normalise_forcing(inputs["before"], training=training)
+            state = [ops.stop_gradient(days[:, -1]) for days in self.lstm(before, attributes, None, recurrent)]
+        h, c = self.lstm(forcing, attributes, state, recurrent)
         return self.read(h, c, training=training)
 
     def normalise(self, inputs, training=False):
-        """Normalised forcing (batch, time, n), with noise while training, and attributes (batch, m)."""
-        forcing = self.forcing_scale(inputs["forcing"])
+        """Normalised forcing (batch, time, n) and attributes (batch, m), with noise while training."""
+        attributes = self.attribute_noise(self.attribute_scale(inputs["attributes"]), training=training)
+        return self.normalise_forcing(inputs["forcing"], training=training), attributes
+
+    def normalise_forcing(self, forcing, training=False):
+        """Normalised forcing (batch, time, n), with noise while training; 0 on days on which any of it is missing."""
+        forcing = self.forcing_scale(forcing)
         known = ops.all(ops.isfinite(forcing), axis=-1, keepdims=True)
-        forcing = self.noise(ops.where(known, forcing, 0.0), training=training)
-        return forcing, self.attribute_scale(inputs["attributes"])
+        return self.noise(ops.where(known, forcing, 0.0), training=training)
 
     def read(self, h, c, training=False):
         """Predictions (batch, time, targets) in their units from hidden and cell states (batch, time, units)."""
@@ -392,8 +433,10 @@ class ConceptLSTM(keras.Model):
 
     def get_config(self):
         names = {"forcing": self.forcing_scale.names, "attributes": self.attribute_scale.names}
-        config = {"units": self.units, "targets": self.targets, **names, "dropout": self.dropout.rate}
-        return {**super().get_config(), **config, "forcing_noise": self.noise.stddev, "seed": self.seed}
+        noise = {"forcing_noise": self.noise.stddev, "attribute_noise": self.attribute_noise.stddev}
+        dropped = {"dropout": self.dropout.rate, "weight_dropout": self.weight_dropout.rate}
+        config = {"units": self.units, "targets": self.targets, **names, **noise, **dropped, "seed": self.seed}
+        return {**super().get_config(), **config, "attribute_range": self.attribute_scale.held}
 
 
 class StateModel(keras.Model):

@@ -62,6 +62,8 @@ class Prepared:
         Basins of the folder that cannot be used, and why.
     synthetic : bool
         Whether the folder says that its catchments are synthetic.
+    observed : DataFrame (basin; target) of int
+        On how many days of its whole record each target is observed.
     """
 
     basins: list
@@ -77,6 +79,7 @@ class Prepared:
     report: str = ""
     left_out: dict = field(default_factory=dict)
     synthetic: bool = False
+    observed: pd.DataFrame | None = None
 
     @property
     def first_day(self):
@@ -125,6 +128,11 @@ class Prepared:
             one[:] = self.days(position, dates[0], len(dates))
         return split(values, len(self.inputs))
 
+    def has_forcing(self, start, end):
+        """Whether any basin has every input on any day from `start` to `end`; InputError as `dates`."""
+        dates = self.dates(start, end)  # the first basin that has such a day ends the search
+        return any(np.isfinite(self.read([b], dates)[0]).all(axis=2).any() for b in range(len(self.basins)))
+
     def in_memory(self, dates):
         """The same basins on these days alone, held in memory."""
         arrays = [self.days(position, dates[0], len(dates)) for position in range(len(self.basins))]
@@ -137,6 +145,7 @@ class Prepared:
         return replace(
             self, basins=basins, arrays=arrays, place=self.place.loc[basins], attributes=self.attributes.loc[basins],
             first_days=self.first_days[positions], lengths=self.lengths[positions],
+            observed=None if self.observed is None else self.observed.loc[basins],
         )  # fmt: skip
 
 
@@ -350,7 +359,7 @@ def training_windows(training, window, batch_size, warmup_days, rng, share=(0, 1
         Scored days per window.
     batch_size : int
     warmup_days : int
-        Days before a window that are simulated and not scored (fewer where the record begins).
+        Days before a window that are simulated and not scored; NaN where the record has not begun.
     rng : numpy.random.Generator
         Gives each basin its phase (in the order of the sorted ids, so the list's order changes nothing) and shuffles.
     share : (index, count), default (0, 1)
@@ -359,9 +368,10 @@ def training_windows(training, window, batch_size, warmup_days, rng, share=(0, 1
     Yields
     ------
     (x, y)
-        x: forcing (batch, warmup + window, input) and attributes (batch, attribute) in their units, basin_std (batch,
-        target) in the target's; y: (batch, warmup + window, target), NaN where not scored. Windows shorter than full
-        are padded with NaN at the end, the last batch with windows that are NaN throughout: all batches have one shape.
+        x: forcing (batch, window, input) and attributes (batch, attribute) in their units, with warm-up days also
+        before (batch, warmup, input), and basin_std (batch, target) in the target's; y: (batch, window, target), NaN
+        where not scored. Windows shorter than full are padded with NaN at the end, the last batch with windows that are
+        NaN throughout: all batches have one shape.
     """
     data, (index, count) = training.data, share
     basin_std = training.basins[[f"std_{name}" for name in data.targets]]
@@ -372,10 +382,12 @@ def training_windows(training, window, batch_size, warmup_days, rng, share=(0, 1
         rows = table[at : at + batch_size][index * size : (index + 1) * size]
         days = np.full((size, warmup_days + window, len(data.inputs) + len(data.targets)), np.nan, np.float32)
         for one, (basin, begin, scored, end) in zip(days, rows, strict=False):
-            one[: end - begin] = data.days(basin, training.first_day + begin, end - begin)
-            one[: scored - begin, len(data.inputs) :] = np.nan
+            ahead = warmup_days - (scored - begin)  # days of the warm-up before the record's first
+            one[ahead : ahead + end - begin] = data.days(basin, training.first_day + begin, end - begin)
         forcing, y = split(days, len(data.inputs))
-        x = {"forcing": forcing}
+        x, y = {"forcing": forcing[:, warmup_days:]}, y[:, warmup_days:]
+        if warmup_days:
+            x["before"] = forcing[:, :warmup_days]
         for name, values in by_basin.items():
             x[name] = np.zeros((size, values.shape[1]), np.float32)
             x[name][: len(rows)] = values[rows[:, 0]]

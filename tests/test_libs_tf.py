@@ -144,8 +144,9 @@ def test_gradients_equal_finite_differences(dtype):
 class Recomputed(CellStateLSTM):
     """The layer on the path that every backend can take."""
 
-    def call(self, forcing, attributes, initial_state):
-        return self._recomputed(forcing, attributes, *initial_state)
+    def call(self, forcing, attributes, initial_state, recurrent_kernel=None):
+        recurrent = self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
+        return self._recomputed(forcing, attributes, *initial_state, ops.convert_to_tensor(recurrent))
 
 
 def values_and_gradients(lstm, arguments, pulls):
@@ -210,6 +211,21 @@ def test_every_path_gives_the_same_states_and_gradients(batch, device, monkeypat
         assert len(got) == len(wanted) == 9
         for name, g, w in zip("h c kernel recurrent bias forcing attributes h0 c0".split(), got, wanted, strict=True):
             np.testing.assert_allclose(g, w, atol=1e-5 * max(1, np.abs(w).max()), err_msg=name)
+
+
+@pytest.mark.parametrize("kind", [CellStateLSTM, Recomputed])
+def test_a_recurrent_kernel_that_is_given_takes_the_place_of_the_layers_own(kind):
+    own, other = kind(UNITS), layer()
+    own.build((None, None, N), (None, M))
+    kernel, recurrent, bias = other.get_weights()
+    own.set_weights([kernel, np.zeros_like(recurrent), bias])
+    zeros, (forcing, attributes) = np.zeros((BATCH, UNITS), "float32"), inputs()
+    h, c = own(forcing, attributes, (zeros, zeros), recurrent)
+    for got, wanted in zip((h, c), other(forcing, attributes), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-5)
+    assert np.array_equal(own.get_weights()[1], np.zeros_like(recurrent))
+    given, wanted = own.gates(forcing, attributes, h, None, recurrent), other.gates(forcing, attributes, h)
+    np.testing.assert_allclose(given["f"], wanted["f"], atol=1e-6)
 
 
 FORCING, ATTRIBUTES = [f"forcing{k}" for k in range(N)], [f"attribute{k}" for k in range(M)]
@@ -293,6 +309,92 @@ def test_noise_of_the_given_size_reaches_the_forcing_in_training_only():
     assert np.abs(np.asarray(model(x, training=True)) - np.asarray(model(x))).mean() > 1e-3
 
 
+def test_noise_of_the_given_size_reaches_the_attributes_in_training_only_and_is_drawn_once_a_window():
+    model = concept_model(attribute_noise=0.5, dropout=0.0)
+    x = {"forcing": np.zeros((2000, 2, N), "float32"), "attributes": np.ones((2000, M), "float32")}
+    np.testing.assert_array_equal(model.normalise(x)[1], x["attributes"])
+    added = np.asarray(model.normalise(x, training=True)[1]) - x["attributes"]
+    assert abs(added.std() - 0.5) < 0.02 and abs(added.mean()) < 0.02
+    seen = []
+    model.lstm.call = lambda forcing, attributes, *others: seen.append(attributes) or [ops.zeros((2000, 2, UNITS))] * 2
+    model(x | {"before": x["forcing"]}, training=True)
+    assert len(seen) == 2 and np.array_equal(*seen) and not np.array_equal(seen[0], x["attributes"])
+
+
+def test_a_share_of_the_recurrent_weights_is_dropped_in_training_only_and_once_a_step():
+    model, seen = concept_model(weight_dropout=0.25, dropout=0.0), []
+    model.lstm.call = lambda x, a, state, recurrent: seen.append(np.array(recurrent)) or [ops.zeros((1, 2, UNITS))] * 2
+    forcing, kernel = np.zeros((1, 2, N), "float32"), model.lstm.recurrent_kernel.numpy()
+    x = {"forcing": forcing, "before": forcing, "attributes": np.ones((1, M), "float32")}
+    model(x)
+    for _ in range(30):
+        model(x, training=True)
+    np.testing.assert_array_equal(seen[0], kernel)
+    masks = np.array(seen[2:]) / kernel
+    np.testing.assert_allclose(np.unique(masks.round(5)), [0, 1 / 0.75], atol=1e-5)
+    assert np.array_equal(masks[0::2], masks[1::2]) and not np.array_equal(masks[0], masks[2])
+    assert abs((masks == 0).mean() - 0.25) < 0.03
+
+
+def training_gradients(model, x):
+    """Gradients of the sum of the predictions, for the LSTM's weights and the forcing of the days before."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            x = {name: tf.convert_to_tensor(values) for name, values in x.items()}
+            tape.watch(x)
+            total = ops.sum(model(x, training=True))
+        return tape.gradient(total, [model.lstm.weights[1].value, x["before"]], unconnected_gradients="zero")
+    import jax
+
+    def total(recurrent, before):
+        weights = [recurrent if v is model.lstm.weights[1] else v.value for v in model.trainable_variables]
+        others = [v.value for v in model.non_trainable_variables]
+        return ops.sum(model.stateless_call(weights, others, x | {"before": before}, training=True)[0])
+
+    return jax.grad(total, argnums=(0, 1))(model.lstm.weights[1].value, x["before"])
+
+
+def test_days_before_a_window_give_its_first_states_and_no_gradient():
+    forcing, attributes = inputs()
+    model = concept_model(dropout=0.0)
+    x = {"forcing": forcing[:, 25:], "before": forcing[:, :25], "attributes": attributes}
+    np.testing.assert_allclose(model(x), model({"forcing": forcing, "attributes": attributes})[:, 25:], atol=1e-5)
+    h, c = (np.array(states[:, 24]) for states in model.lstm(forcing, attributes))
+    recurrent, before = training_gradients(model, x)
+    assert not np.any(before)
+    # The gradient of a window that begins with these states as constants: the layer's own, through its outputs.
+    run = model.lstm.call
+    model.lstm.call = lambda x, a, state, recurrent: run(x, a, (h, c), recurrent)
+    wanted = training_gradients(model, x | {"before": forcing[:, :1]})[0]
+    np.testing.assert_allclose(recurrent, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_an_attribute_outside_of_the_range_counts_as_its_edge_in_the_saved_model_too(tmp_path):
+    forcing, attributes = inputs()
+    ranges = {name: (-0.5, 1.0 + k) for k, name in enumerate(ATTRIBUTES)}
+    held, free = concept_model(attribute_range=ranges), concept_model()
+    attributes = np.clip(attributes, -0.5, 1.0)
+    far = attributes.copy()
+    attributes[0], attributes[-1] = -0.5, [high for _, high in ranges.values()]
+    far[0], far[-1] = -1000.0, 1e30
+    x, outside = {"forcing": forcing, "attributes": attributes}, {"forcing": forcing, "attributes": far}
+    np.testing.assert_array_equal(held(outside), free(x))
+    np.testing.assert_array_equal(held(x), free(x))
+    assert not np.allclose(free(outside), free(x))
+    held.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(again(outside), free(x))
+    # A model as earlier versions saved it knows no range.
+    config = held.get_config()
+    config.pop("attribute_range")
+    before = ConceptLSTM.from_config(config)
+    before.build()
+    before.set_weights(held.get_weights())
+    np.testing.assert_array_equal(before(outside), free(outside))
+
+
 def squared_errors(targets, predictions, basin_std):
     errors = ops.mean(ops.square(targets - predictions), axis=(0, 1))
     return {name: errors[k] for k, name in enumerate(["streamflow", "soil1", "swe"])}
@@ -350,7 +452,8 @@ def test_state_model_continues_from_a_state():
 
 def test_defaults():
     config = ConceptLSTM(UNITS, ["streamflow"], FORCING, []).get_config()
-    wanted = {"units": UNITS, "targets": ["streamflow"], "dropout": 0.4, "forcing_noise": 0.0, "seed": 0}
+    wanted = {"units": UNITS, "targets": ["streamflow"], "dropout": 0.4, "forcing_noise": 0.0, "attribute_noise": 0.0}
+    wanted |= {"weight_dropout": 0.0, "attribute_range": None, "seed": 0}
     assert {name: config[name] for name in wanted} == wanted
     assert CellStateLSTM(UNITS).get_config()["forget_bias"] == 3.0
 

@@ -403,7 +403,8 @@ def run_dir(tmp_path_factory):
                "valid_period": ["2006-01-01", "2006-12-31"]}  # fmt: skip
     for name, concepts in (("joint", [SOIL4, SWE]), ("alone", [])):
         settings = {"data_dir": str(data), "forcing": "daymet", "attributes": "auto", "concepts": concepts,
-                    "hidden_size": 5, "dropout": 0.2, "forcing_noise": 0.0, "seed": [3], **periods}  # fmt: skip
+                    "hidden_size": 5, "dropout": 0.2, "forcing_noise": 0.0, "attribute_noise": 0.0,
+                    "weight_dropout": 0.0, "seed": [3], **periods}  # fmt: skip
         data_set = hydrodata.open_data(data, concepts=concepts, cache_dir=root / "cache")
         training = windows.training_set(data_set, *periods["train_period"])
         runs.create_run(root / name, settings, training, resume=False)

@@ -271,14 +271,21 @@ def test_every_day_is_scored_exactly_once(window, warmup_days, batch_size, in_me
         on_disk(data, tmp_path)
     seen = np.zeros(targets.shape, int)
     for x, y in epoch(data, window, batch_size, warmup_days):
-        assert x["forcing"].shape == (batch_size, warmup_days + window, 2) and y.shape == x["forcing"].shape
+        assert x["forcing"].shape == y.shape == (batch_size, window, 2) and ("before" in x) == (warmup_days > 0)
         assert x["attributes"].shape == (batch_size, 1) and x["basin_std"].shape == (batch_size, 2)
-        for forcing, target, basin, std in zip(x["forcing"], y, x["attributes"], x["basin_std"], strict=True):
+        before = x.get("before", x["forcing"][:, :0])
+        assert before.shape == (batch_size, warmup_days, 2)
+        whole_forcing = np.concatenate([before, x["forcing"]], axis=1)
+        whole_target = np.concatenate([np.full_like(before, np.nan), y], axis=1)
+        windows_of = zip(whole_forcing, whole_target, x["attributes"], x["basin_std"], strict=True)
+        for forcing, target, basin, std in windows_of:
             scored = np.isfinite(target)
             if not scored.any():
                 assert basin == 0 and np.isnan(forcing).all()
                 continue
-            length = np.flatnonzero(np.isfinite(forcing[:, 0]))[-1] + 1
+            begin, length = np.flatnonzero(np.isfinite(forcing[:, 0]))[[0, -1]] + [0, 1]
+            assert np.isnan(forcing[:begin]).all()  # before the record begins
+            forcing, target, scored, length = forcing[begin:], target[begin:], scored[begin:], length - begin
             assert (forcing[:length, 0] == basin).all() and np.isnan(forcing[length:]).all()  # padding at the end
             assert (np.diff(forcing[:length, 1]) == 1).all()  # consecutive days
             b = [2, 1, 3].index(int(basin[0]))
@@ -307,7 +314,7 @@ def test_warm_up_days_before_the_training_period_are_not_scored():
     batches = list(windows.training_windows(training, 50, 4, 30, np.random.default_rng(0)))
     day = np.concatenate([x["forcing"][..., 1][np.isfinite(y[..., 0])] for x, y in batches])
     assert day.min() == 100 and day.max() == 199 and training.scored == 100 + 100 + 50
-    assert np.nanmin(np.concatenate([x["forcing"][..., 1] for x, _ in batches])) == 70
+    assert np.nanmin(np.concatenate([x["before"][..., 1] for x, _ in batches])) == 70
 
 
 def test_windows_are_drawn_by_the_generator_alone():
@@ -344,4 +351,4 @@ def test_windows_without_any_target():
         array[:, 2:] = np.nan
     data.arrays[1][5, 2:] = 1.0  # a period with a single valid day
     ((x, y),) = epoch(data)
-    assert np.isfinite(y[..., 0]).sum() == 1 and x["forcing"][0, 5, 1] == 5
+    assert np.isfinite(y[..., 0]).sum() == 1 and x["forcing"][0, 0, 1] == x["before"][0, 30 - 5, 1] + 5 == 5
