@@ -19,8 +19,7 @@ where another one ended:
 from dataclasses import dataclass
 from typing import Literal
 
-import tyro
-
+from running.settings import checked_settings, from_words
 from writing.files import InputError, cli
 
 
@@ -47,11 +46,11 @@ class Settings:
     data_dir: str | None = None
     """Where the data are now, if not where they were in training."""
     out_dir: str | None = None
-    """Folder for the files; states_<start>_<end> in the run directory if not given."""
+    """Folder for the files; if not given states_<start>_<end>, and a seed or basins that are named, in the run."""
 
 
 if __name__ == "__main__":  # before the packages below, which take seconds to load
-    settings = cli(tyro.cli, Settings, description=__doc__)
+    settings = cli(from_words, Settings, description=__doc__)
 
 import contextlib
 import functools
@@ -64,12 +63,12 @@ from cn_loss import METRICS
 from probing import page
 from probing.probes import joint_probes
 from running import runs
+from running.learned import learned_words
 from running.outside import Outside
-from running.settings import checked_settings
 from running.simulation import ForcingDays, scored_basins, simulate
 from running.state_files import read_state, write_state
 from writing import netcdf, plots
-from writing.files import replacing, write_csv
+from writing.files import note, replacing, write_csv
 
 LONG_NAMES = {"c": "cell state", "h": "hidden state", "i": "input gate", "f": "forget gate",
               "g": "candidate (tanh) gate", "o": "output gate"}  # fmt: skip
@@ -87,9 +86,13 @@ def main(settings: Settings):
     seed = run.pick(settings.seed)
     model = run.model(seed)
     start, end = settings.period or run.settings["test_period"]
-    out = Path(settings.out_dir or run.path / f"states_{start}_{end}")
     data = run.data(start, end, settings.basins, data_dir=settings.data_dir)
     print(data.report)
+    other = None if seed == run.seeds[0] else seed
+    own = runs.results_folder(run.path, "states", (start, end), data.basins, run.basins.index, other)
+    out, words = Path(settings.out_dir or own), learned_words(run.lessons, data.basins, start, end)
+    if words:
+        note(words)
     dates = data.dates(start, end)
     begin = read_state(settings.begin_with, model, data, dates[0]) if settings.begin_with else None
     forcing, found = ForcingDays(data.basins, start, end), Outside(data.basins)
@@ -102,16 +105,16 @@ def main(settings: Settings):
             found.count([part], part.basins)
             yield part
 
-    write = page_of_states if settings.format == "page" else write_states
-    written = write(out, run, seed, model, data, (start, end), settings, simulated)
+    write = functools.partial(page_of_states, found.said) if settings.format == "page" else write_states
+    written = write(out, run, words, seed, model, data, (start, end), settings, simulated)
     print(forcing.report(spinup_days=0) if settings.begin_with else forcing.report())
     found.note_runaways()
     print(written)
 
 
-def write_states(out, run, seed, model, data, period, settings, simulated):
+def write_states(out, run, learned_from, seed, model, data, period, settings, simulated):
     """The cell states as CSV or netCDF, a figure of one basin and, if asked for, the states of the last day."""
-    dates, origin = data.dates(*period), {"seed": seed, **runs.origin(run)}
+    dates, origin = data.dates(*period), {"seed": seed, **runs.origin(run, learned_from)}
     last = np.empty((2, len(data.basins), model.units), np.float32)  # h and c at the end of the last day
     largest = -np.inf
     with contextlib.ExitStack() as stack:
@@ -138,13 +141,14 @@ def write_states(out, run, seed, model, data, period, settings, simulated):
     return f"Cell states of {len(data.basins)} basins, {' to '.join(period)}, in {out}"
 
 
-def page_of_states(out, run, seed, model, data, period, settings, simulated):
-    """One HTML file of the run for a browser."""
+def page_of_states(said, out, run, learned_from, seed, model, data, period, settings, simulated):
+    """One HTML file of the run for a browser; `said` is what it says of single basins."""
     path, made = out / "Cn.html", runs.origin(run)
+    made |= {"learned from": learned_from} if learned_from else {}
     commit, _, changes = made.pop("git_commit").partition("+")
     header = {"period": " to ".join(period), "member": f"seed {seed}", **made, "code": f"{commit[:10]} {changes}"}
     counted, with_gates = scored_basins(run.basins, data), functools.partial(simulated, gates=True)
-    options = {"every": bool(settings.basins), "gates": settings.gates}
+    options = {"every": bool(settings.basins), "gates": settings.gates, "notes": said}
     shown = page.write_page(path, data, with_gates, joint_probes(model), counted, header, **options)
     what = f"{len(data.basins)} basins with {shown} of {model.units} cell states, {path.stat().st_size / 1e6:.1f} MB"
     return f"{what}. Open in a browser: {path}"
@@ -188,7 +192,10 @@ def draw(path, data, dates, states, observed, read, number, title):
     rankings = []
     for concept in concepts[1:] or concepts:
         known = np.isfinite(concept["observed"]) & np.isfinite(states).all(axis=1)
-        r = [abs(METRICS["r"](concept["observed"][known], state)) for state in states[known].T]
+        series = concept["observed"]
+        if not known.any():  # a basin in which it was not observed
+            series, known = concept["probed"], np.isfinite(concept["probed"])
+        r = [abs(METRICS["r"](series[known], state)) for state in states[known].T]
         rankings.append(np.argsort(-np.nan_to_num(r), kind="stable"))
     best = list(dict.fromkeys(np.stack(rankings, axis=1).ravel().tolist()))[:number]  # from each concept in turn
     plots.states(dates, states[:, best], [f"cn_{k + 1}" for k in best], concepts[1:], title, path)

@@ -79,7 +79,7 @@ from running import runs
 from running.outside import Outside
 from running.settings import checked_settings
 from running.simulation import SNOW_MM, ForcingDays, scored_basins, simulate
-from writing import netcdf
+from writing import netcdf, plots
 from writing.files import replacing, write_csv
 
 WINDOWS = (7, 30, 90, 365)  # days of the weather's trailing means
@@ -130,17 +130,18 @@ def main(settings: Settings):
         scores, summary, cell_states = score_probes(data, readings, statistics, counted, settings.draw)
         curves = intervene(settings, model, data, period, days, readings, statistics, fitted, counted, out)
         report.write_results(file, data, readings.readers, scores, cell_states, curves)
+    colours = plots.target_colours([*run.targets, *names])
     for name, table in (("scores", scores), ("summary", summary), ("units", cell_states)):
         write_csv(out / f"{name}.csv", table, index=False)
-    report.draw_probes(out, data, scores, summary, curves, counted)
+    report.draw_probes(out, data, scores, summary, curves, counted, colours)
     if settings.independent_data:
-        report.show_independent_data(out, *independent, counted, settings.draw)
+        report.show_independent_data(out, *independent, counted, colours, settings.draw)
     if settings.exchange_states:
         of_other_years, _ = statistics_of_states(model, data, run.settings["valid_period"])
         name, draws = settings.exchange_states, (settings.random_directions, settings.draw)
         which = np.flatnonzero(counted[name]), name, readings.fits[name, REAL].every
         curves = interventions.exchange_years(model, data, *which, of_other_years.covariance, *draws, exchange_days)
-        report.show_exchange(out, curves, data, settings.draw)
+        report.show_exchange(out, curves, data, colours, settings.draw)
     print(f"\nTables, series and figures in {out}")
 
 
@@ -200,7 +201,7 @@ def score_probes(data, readings, statistics, counted, draw):
     scores = readings.scores(data.basins, counted, f"mean below {SNOW_MM:g} mm: not in the summary")
     summary = report.summary_table(scores, draw)
     cell_states = report.cell_state_table(readings, statistics, counted)
-    report.show_scores(summary, counted)
+    report.show_scores(summary, counted, data)
     report.show_cell_states(cell_states)
     return scores, summary, cell_states
 

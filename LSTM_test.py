@@ -13,8 +13,7 @@ with their number.
 
 from dataclasses import dataclass
 
-import tyro
-
+from running.settings import checked_settings, from_words
 from writing.files import InputError, cli
 
 
@@ -24,7 +23,7 @@ class Settings:
     """Run directory that LSTM_train.py wrote, or several whose simulations are averaged."""
     period: tuple[str, str] | None = None
     """First and last day to score; the test period stored with the run if not given."""
-    metrics: tuple[str, ...] = ("NSE", "KGE", "alpha-NSE", "beta-NSE", "FHV", "FLV", "r", "RMSE")
+    metrics: tuple[str, ...] = ("NSE", "KGE", "r", "alpha-NSE", "beta-NSE", "RMSE", "FHV", "FLV")
     """Any of NSE, KGE, KGE2012, MSE, RMSE, r, alpha-NSE, beta-NSE, log-NSE, PBIAS, FHV, FLV, FMS."""
     basins: tuple[str, ...] = ()
     """Basin ids, or one file that lists them; the run's basins if empty. Basins it was not trained on are welcome; of
@@ -34,11 +33,12 @@ class Settings:
     begin_with: tuple[str, ...] = ()
     """State files of LSTM_output_Cn.py to begin with in place of the spin-up year: one for each member, in order."""
     out_dir: str | None = None
-    """Folder for the results; if not given test_<start>_<end> in the run directory, or beside it in mean_of_<runs>."""
+    """Folder for the results; if not given test_<start>_<end> and the basins, if they are named, in the run directory,
+    or beside it in mean_of_<runs>."""
 
 
 if __name__ == "__main__":  # before the packages below, which take seconds to load
-    settings = cli(tyro.cli, Settings, description=__doc__)
+    settings = cli(from_words, Settings, description=__doc__)
 
 from pathlib import Path
 
@@ -48,12 +48,13 @@ import xarray as xr
 
 import cn_loss
 from reading.concepts import is_snow
+from running import runs
 from running.groups import load_group
 from running.outside import Outside
-from running.settings import checked_settings
 from running.simulation import SNOW_MM, ForcingDays, scored_basins
 from writing import netcdf, plots
-from writing.files import replacing, some, write_csv
+from writing.files import command, note, replacing, some, write_csv
+from writing.screen import show, show_table
 
 FLOW_METRICS = ("log-NSE", "FHV", "FLV", "FMS")  # made for flow duration curves: not for soil water or snow
 MEAN = "mean of members"
@@ -61,10 +62,8 @@ MEAN = "mean of members"
 
 def main(settings: Settings):
     settings = checked_settings(Settings, vars(settings), "Settings")
-    if unknown := [name for name in settings.metrics if name not in cn_loss.METRICS]:
-        raise InputError(f"There is no metric {unknown[0]}: choose from {', '.join(cn_loss.METRICS)}.")
     group = load_group(settings.run_dir)
-    check_states(group, settings.begin_with)
+    check(group, settings)
     start, end = settings.period or group.runs[0].settings["test_period"]
     several = group.data(start, end, settings.basins, settings.data_dir)
     dates, data = group.dates(several, start, end), several[0]
@@ -74,15 +73,17 @@ def main(settings: Settings):
     found = Outside(data.basins)
     found.compare(group.simulated(several), start, end)
     if new := [basin for basin in data.basins if group.folds and basin not in group.basins.index]:
-        print(f"In none of the folds: {some(new)}. Scored by the mean of all {len(group.runs)} runs, none of which saw "
-              "them in training.")  # fmt: skip
-    out = Path(settings.out_dir or group.folder / f"test_{start}_{end}")
+        print(f"In none of the folds: {some(new)}. Scored by the mean of all {len(group.runs)} runs.")
+    if words := group.learned_words(data.basins, start, end):
+        note(words)
+    own = runs.results_folder(group.folder, "test", (start, end), data.basins, group.known)
+    out = Path(settings.out_dir or own)
     members = group.members + [MEAN] * (len(group.members) > 1)
     counted, forcing = scored_basins(group.basins, data), ForcingDays(data.basins, start, end)
 
     scores, days = [], dict.fromkeys(data.targets, 0)
     nse = {name: np.full(len(data.basins), np.nan) for name in data.targets}  # of the last member, for the figures
-    origin = {"title": f"Simulated and observed series of {group.folder.name}", **group.origin()}
+    origin = {"title": f"Simulated and observed series of {group.folder.name}", **group.origin(words)}
     with replacing(out / "series.nc") as path, netcdf.create(path, data, dates, origin) as file:
         netcdf.add_index(file, "member", members, "member of the run, or their mean")
         for name in data.targets:
@@ -116,22 +117,38 @@ def main(settings: Settings):
     print(forcing.report(spinup_days=0) if begin else forcing.report())
     found.note_runaways()
     units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
-    print(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
-    print(summary.to_string(float_format=lambda value: f"{value:.3f}"))
-    print("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
+    show(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
+    show_table(cn_loss.shown_summary(summary), float_format="{:.3f}".format, na_rep="–")
+    show("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
     for name in filter(lambda name: is_snow(data.about[name]), data.targets):
         print(f"{name} is snow, as its {data.about[name]['snow']} says: it counts where its training-period mean "
               f"exceeds {SNOW_MM:g} mm.")  # fmt: skip
-    write_csv(out / "scores.csv", scores, index=False)
+    learned = np.concatenate(group.learned(data.basins, start, end))
+    write_csv(out / "scores.csv", scores.assign(learned_days=np.tile(learned, len(data.targets))), index=False)
     write_csv(out / "summary.csv", summary)
     draw_scores(out, data, nse, members[-1], note=f"{members[-1]}, {start} to {end}")
     print(f"\nScores, series and figures in {out}")
-    period = f" --period {start} {end}" if settings.period else ""
-    print(f"Look inside: python LSTM_output_Cn.py --run-dir {group.runs[0].path}{period} --format page")
+    print(f"Look inside: {look_inside(settings, group, data)}")
 
 
-def check_states(group, begin_with):
-    """Refuse state files that are not one for each member."""
+def look_inside(settings, group, data):
+    """The command that shows the first run from inside; of folds the first ones' basins that it never saw."""
+    run, basins = group.runs[0], settings.basins
+    if group.folds:
+        first = group.simulated_by(data.basins[0])[0]
+        run, basins = group.runs[first], [b for b in data.basins if first in group.simulated_by(b)][:3]
+    words = ["--run-dir", run.path]
+    for option, given in (("period", settings.period), ("basins", basins), ("data-dir", settings.data_dir)):
+        if given:
+            words += [f"--{option}", *([given] if isinstance(given, str) else given)]
+    return command("LSTM_output_Cn.py", *words, "--format", "page")
+
+
+def check(group, settings):
+    """Refuse metrics that are not known, and state files that are not one for each member."""
+    begin_with = settings.begin_with
+    if unknown := [name for name in settings.metrics if name not in cn_loss.METRICS]:
+        raise InputError(f"There is no metric {unknown[0]}: choose from {', '.join(cn_loss.METRICS)}.")
     words = f"--begin-with needs one state file for each of the {len(group.members)} members, in their order"
     if begin_with and group.folds:
         raise InputError(f"{words}; there is none for folds.")
@@ -180,7 +197,8 @@ def draw_scores(out, data, nse, shown, note):
                 lines = {"observed": one[f"{name}_observed"].values, line: one[f"{name}_simulated"].values}
                 tables.append(pd.DataFrame(about | lines))
     if tables:
-        plots.series(pd.concat(tables), {runoff: plots.SIMULATED, reading: plots.PROBED}, out / "hydrographs.png")
+        colours = plots.target_colours(data.targets)
+        plots.series(pd.concat(tables), {runoff: colours, reading: colours}, out / "hydrographs.png")
     lon, lat = data.place["lon"].to_numpy(), data.place["lat"].to_numpy()
     if np.isfinite(lon + lat).any():
         plots.score_map(lon, lat, nse["streamflow"], "NSE", out / "nse_map.png")

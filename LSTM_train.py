@@ -84,6 +84,9 @@ class Settings:
     """Largest norm of the gradient of one step, over all weights together."""
     patience: int = 15
     """Stop after this many epochs without a better validation score."""
+    validate_every: int = 1
+    """Epochs from one look at the validation period to the next, which costs time; the last epoch is always looked at.
+    The best weights are those of an epoch that was looked at: with --validate-every as large as --epochs, the last."""
     start_from: str | None = None
     """Run directory whose settings, weights and statistics this run begins with. A concept that it does not know gets a
     new column of the probe."""
@@ -152,22 +155,31 @@ PRESETS = {  # what they do not name is as above
 def from_command_line(words):
     """Settings from the words of a command: a preset's name, if the first word is one, then options.
 
-    With --resume or --start-from the settings kept in that run directory take the place of the preset's.
+    With --resume or --start-from the settings kept in that run directory take the place of the preset's. A run that is
+    not there is begun by --resume if the words say what to train.
     """
-    preset, words = (words[0], words[1:]) if words and words[0] in PRESETS else ("demo", words)
+    named = words[0] if words and words[0] in PRESETS else ""
+    preset, words = named or "demo", words[bool(named) :]
     described = {"description": __doc__, "prog": f"LSTM_train.py {preset}", "args": words}
-    chosen = checked_settings(Settings, vars(PRESETS[preset]), f"Preset {preset} in LSTM_train.py")
-    chosen = tyro.cli(Settings, default=chosen, **described)
-    if not (chosen.resume or chosen.start_from):
+    default = checked_settings(Settings, vars(PRESETS[preset]), f"Preset {preset} in LSTM_train.py")
+    chosen = tyro.cli(Settings, default=default, **described)
+    if named and chosen.start_from:
+        raise InputError(f"With --start-from the settings of {chosen.start_from} hold: leave out the preset {named}.")
+    if not (chosen.resume or chosen.start_from) or named:  # with --resume they are compared with those of the run
         return chosen
-    stored = stored_settings(chosen.run_dir if chosen.resume else chosen.start_from, Settings)
-    if stored is None and chosen.resume:
-        return chosen
-    if stored is None:
-        raise InputError(f"There is no run directory {chosen.start_from}: name another with --start-from.")
-    stored.run_dir = chosen.run_dir  # it may have been moved
-    if not chosen.resume:
+    stored = stored_settings(chosen.run_dir, Settings) if chosen.resume else None
+    if stored is None and chosen.start_from:
+        stored = stored_settings(chosen.start_from, Settings)
+        if stored is None:
+            raise InputError(f"There is no run directory {chosen.start_from}: name another with --start-from.")
         stored.train_only, stored.folds = "all", 0
+    if stored is None:
+        how = ("run_dir", "seed", "data_dir", "resume", "distribute")
+        if all(value == vars(default)[name] for name, value in vars(chosen).items() if name not in how):
+            words = f"There is no run in {chosen.run_dir} to go on with: name another --run-dir"
+            raise InputError(f"{words}, or begin it with a preset or the options that say what is trained.")
+        return chosen
+    stored.run_dir = chosen.run_dir  # it may have been moved
     return tyro.cli(Settings, default=stored, **described)
 
 
@@ -192,9 +204,10 @@ from libs_tf import keras
 from reading import windows
 from reading.demo_data import make_demo
 from running import parallel, runs
+from running.learned import learned_days, learned_words
 from running.simulation import scored_basins, simulate
 from writing import plots
-from writing.files import write_csv
+from writing.files import command, note, some, write_csv
 
 EPSILON = 0.1  # of the loss: this share of a target's overall standard deviation is added to every basin's own
 
@@ -204,7 +217,18 @@ def main(settings: Settings):
     check(settings)
     team = parallel.join(settings.distribute)
     with parallel.working(team):
-        train(settings, team)
+        try:
+            train(settings, team)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"Stopped. {way_on(settings)}") from None
+
+
+def way_on(settings):
+    """What to type after a stop."""
+    if stored_settings(settings.run_dir, Settings):
+        return f"Go on with: {command('LSTM_train.py', '--resume', '--run-dir', settings.run_dir)}"
+    typed = sys.argv[1:] if Path(sys.argv[0]).name == "LSTM_train.py" else ["…"]
+    return f"The run was not yet begun; begin it again with: {command('LSTM_train.py', *typed)}"
 
 
 def train(settings, team):
@@ -229,9 +253,8 @@ def train(settings, team):
     print(data.report)
     for reason, number in collections.Counter(data.left_out.values()).items():
         print(f"{number} basins left out. {reason} (left_out.csv in the run directory names them).")
-    base = runs.load_run(settings.start_from) if settings.start_from else None
-    if base:
-        base.check_inputs(data)
+    check_validation(data, settings.valid_period)
+    base = begun_with(settings, data)
     if settings.folds > len(data.basins):
         raise InputError(f"--folds {settings.folds} needs as many basins, not {len(data.basins)}.")
     if settings.folds and (Path(settings.run_dir) / "settings.json").exists():
@@ -242,7 +265,33 @@ def train(settings, team):
         print(f"Fold {fold} of {settings.folds}: {len(kept)} basins")
         of_fold = replace(settings, run_dir=str(Path(settings.run_dir) / f"fold_{fold}"))
         train_run(of_fold, team, data.select(kept), base)
-    print(f"Next: python LSTM_test.py --run-dir {settings.run_dir}")
+    print(f"Next: {command('LSTM_test.py', '--run-dir', settings.run_dir)}")
+
+
+def check_validation(data, period):
+    """Refuse a validation period in which nothing can be scored, before an epoch is trained for it."""
+    dates = data.dates(*period)
+    # It stops at the first basin that has all forcing and two different values of a target.
+    if not any(pd.DataFrame(data.read([b], dates)[1][0]).nunique().gt(1).any() for b in range(len(data.basins))):
+        raise InputError(f"No basin has a score from {' to '.join(period)}: choose another --valid-period.")
+
+
+def begun_with(settings, data):
+    """The run that a training starts from, or None: what it learned from is said, basins of folds it may not know."""
+    if not settings.start_from:
+        return None
+    base = runs.load_run(settings.start_from)
+    base.check_inputs(data)
+    base.note_changes(data, settings.concepts)
+    known = learned_days(base.lessons, data.basins)
+    if settings.folds and known.any():
+        which = f"{(known > 0).sum()} of the {len(known)} basins ({some(known.index[known > 0])})"
+        raise InputError(f"{base.path} learned from {which}, which no fold could score as ungauged: leave out "
+                         "--start-from, or name other --basins.")  # fmt: skip
+    for option in ("valid_period", "test_period"):
+        if words := learned_words(base.lessons, data.basins, *getattr(settings, option)):
+            note(f"--{option.replace('_', '-')}: {words}")
+    return base
 
 
 def kept_in_folds(folds, basins):
@@ -255,20 +304,17 @@ def train_run(settings, team, data, base):
     """Begin or resume one run directory and train its members."""
     training = windows.training_set(data, *settings.train_period, settings.warmup_days)
     if base:
-        training = replace(training, normalisation=base.statistics_with(training.normalisation))
+        shared = base.shared_concepts(settings.concepts)
+        training = replace(training, normalisation=base.statistics_with(training.normalisation, shared))
     valid = data.select(range(len(data.basins))[team.index :: team.count])
     apart = ("resume", "distribute")  # these change how a run is made, not what comes out
     options = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items() if k not in apart}
     if team.first:
-        runs.create_run(settings.run_dir, options, training, resume=settings.resume)
+        runs.create_run(settings.run_dir, options, training, settings.resume, base.lessons if base else ())
     team.wait()
     for seed in settings.seed:
         with runs.only_training(settings.run_dir, seed) if team.first else contextlib.nullcontext():
-            try:
-                train_member(settings, team, seed, training, valid, base)
-            except KeyboardInterrupt:
-                words = f"Stopped. Go on with: python LSTM_train.py --resume --run-dir {settings.run_dir}"
-                raise KeyboardInterrupt(words) from None
+            train_member(settings, team, seed, training, valid, base)
 
 
 def check(settings):
@@ -276,7 +322,16 @@ def check(settings):
 
     option = {name: f"--{name.replace('_', '-')}" for name in vars(settings)}
     given = vars(settings)
-    above = ("hidden_size", "epochs", "batch_size", "window", "learning_rate", "clip_norm", "patience")
+    above = (
+        "hidden_size",
+        "epochs",
+        "batch_size",
+        "window",
+        "learning_rate",
+        "clip_norm",
+        "patience",
+        "validate_every",
+    )
     least = ("warmup_days", "streamflow_weight", "concept_weight", "probe_penalty")
     up_to_one, below_one = ("forcing_noise", "attribute_noise", "root_flow_share"), ("dropout", "weight_dropout")
     seeds = " ".join(map(str, settings.seed))
@@ -288,6 +343,8 @@ def check(settings):
         *((0 <= given[name] <= 1, f"{option[name]} must be from 0 to 1, not {given[name]}.") for name in up_to_one),
         *((0 <= given[name] < 1, f"{option[name]} must be at least 0 and below 1, not {given[name]}.")
           for name in below_one),
+        (settings.patience >= min(settings.validate_every, settings.epochs),
+         f"--patience {settings.patience} would stop before --validate-every {settings.validate_every} has looked."),
         (settings.folds == 0 or settings.folds > 1, f"--folds must be 0 or at least 2, not {settings.folds}."),
         (settings.concepts or settings.train_only != "probe", "--train-only probe needs --concepts."),
         (settings.seed and len(set(settings.seed)) == len(settings.seed)
@@ -314,7 +371,7 @@ def train_member(settings, team, seed, training, valid, base):
         model = build_model()
         begin_with_constants(model, training)
         if base:
-            base.give_weights(model, seed)
+            base.give_weights(model, seed, base.shared_concepts(settings.concepts))
         model.lstm.trainable, model.runoff.trainable = settings.train_only == "all", settings.train_only != "probe"
         compile_model(settings, model, training.normalisation, weights)
         if (folder / "checkpoint.npz").exists():
@@ -335,16 +392,15 @@ def train_member(settings, team, seed, training, valid, base):
         losses = train_epoch(settings, team, model, training, seed, epoch)
         if judged is not model:
             judged.set_weights(model.get_weights())
-        scores = median_nse(judged, team, valid, settings.valid_period, training.basins)
-        if not np.isfinite(list(scores.values())).any():
-            days = " to ".join(settings.valid_period)
-            raise InputError(f"No basin has a score from {days}: choose another --valid-period.")
-        score = sum(weights[name] * max(value, -1.0) for name, value in scores.items() if np.isfinite(value))
+        scores, score = dict.fromkeys(valid.targets, np.nan), -np.inf
+        if epoch % settings.validate_every == 0 or epoch == settings.epochs:
+            scores = median_nse(judged, team, valid, settings.valid_period, training.basins)
+            score = validation_score(scores, weights, settings.valid_period)
         seconds, rate = time.perf_counter() - began, float(model.optimizer.learning_rate)
         row = {"epoch": epoch, **losses, **{f"val_NSE_{name}": v for name, v in scores.items()}}
         history.append(row | {"learning_rate": rate, "seconds": seconds})
         print(f"{epoch:5d} {seconds:8.1f} {losses['loss']:8.4f}  " +
-              "  ".join(f"{name} {v:.3f}" for name, v in scores.items()), flush=True)  # fmt: skip
+              "  ".join(f"{name} {v:.3f}" for name, v in scores.items() if np.isfinite(score)), flush=True)  # fmt: skip
         better = score > best["score"]
         best = {"score": score, "epoch": epoch} if better else best
         if team.first:
@@ -356,6 +412,13 @@ def train_member(settings, team, seed, training, valid, base):
     if team.first:
         plots.history(pd.DataFrame(history), folder / "history.png")
     print(f"Seed {seed}: best weights from epoch {best['epoch']}, in {folder / 'model.keras'}")
+
+
+def validation_score(scores, weights, period):
+    """One number of the NSE of all targets, weighted as in the loss; a target below -1 counts as -1."""
+    if not np.isfinite(list(scores.values())).any():
+        raise InputError(f"No basin has a score from {' to '.join(period)}: choose another --valid-period.")
+    return sum(weights[name] * max(value, -1.0) for name, value in scores.items() if np.isfinite(value))
 
 
 def begin_with_constants(model, training):

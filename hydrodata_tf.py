@@ -167,7 +167,7 @@ def load_dataset(data_dir, *arguments, **options):
 
 def open_data(
     data_dir, forcing="daymet", basins=None, attributes="auto", concepts=(), climate_period=None, used_in=None,
-    cache_dir=None, progress: bool = True,
+    cache_dir=None, progress: bool = True, unobserved: bool = False,
 ) -> windows.Prepared:  # fmt: skip
     """Forcing, streamflow, concepts and attributes of many basins; text that is not yet in the cache is read first.
 
@@ -193,6 +193,10 @@ def open_data(
         As `windows.cache_folder` takes it. Deleting it is safe.
     progress : bool, default True
         Show a bar on a terminal while text is read.
+    unobserved : bool, default False
+        For a simulation: what is not observed (the streamflow of a basin, a concept, in one basin or in all) is NaN and
+        counted in `observed`, and only forcing and attributes are asked for. False, for a training: every basin has a
+        file of streamflow, every concept a value somewhere.
 
     Returns
     -------
@@ -210,7 +214,7 @@ def open_data(
     forcing, inputs = "+".join(products), [name for of in input_names(products).values() for name in of.values()]
     if taken := set(names) & set(inputs):
         raise InputError(f"Concept {min(taken)} has the name of an input; give it another.")
-    order, left_out, files, concepts_of = _files(data_dir, products, basins, concepts)
+    order, left_out, files, concepts_of = _files(data_dir, products, basins, concepts, unobserved)
     variables = [*inputs, "streamflow", *names]
     # The folder is part of the name, so that nobody's copy of the data takes the place of another's.
     asked = [READER_VERSION, forcing, [list(concept[:4]) for concept in concepts], str(Path(data_dir).resolve())]
@@ -222,19 +226,24 @@ def open_data(
     )  # fmt: skip
     arrays, first_days, lengths, found = zip(*kept, strict=True)
     found = dict(zip(order, found, strict=True))
-    _check_found(data_dir, products, found, concepts, concepts_of)
+    _check_found(data_dir, products, found)
+    if not unobserved:
+        _check_observed(data_dir, found, concepts, concepts_of)
     data = windows.Prepared(
         order, inputs, ["streamflow", *names], _about(products, concepts), _places(data_dir, found, files),
         pd.DataFrame(index=order), list(arrays), np.array(first_days), np.array(lengths), forcing, left_out=left_out,
+        observed=pd.DataFrame([_observed(one, ["streamflow", *names]) for one in found.values()], order),
         synthetic=any((folder / "demo.json").is_file() for folder in (Path(data_dir), Path(data_dir).parent)),
     )  # fmt: skip
     named = basins is not None
     if used_in is not None:
-        data = _without(data, _not_usable(data, *used_in), named)
+        needed = data.inputs if unobserved else [*data.inputs, "streamflow"]
+        data = _without(data, _not_usable(data, needed, *used_in), named)
     table, lacking = _attributes_for(data_dir, data, attributes, climate_period)
     data = _without(replace(data, attributes=table), lacking, named)
     report = [f"{len(data.basins)} basins, {data.first_day} to {data.last_day}"]
-    return replace(data, report="\n".join(report + _missing([found[b] for b in data.basins], variables)))
+    report += _observed_somewhere(data.observed) + _missing([found[b] for b in data.basins], inputs, data.targets)
+    return replace(data, report="\n".join(report))
 
 
 def _state(path: Path) -> list:
@@ -249,22 +258,23 @@ def input_names(products) -> dict[str, dict[str, str]]:
     return {product: {name: name + ending.format(product) for name in names} for product, names in columns.items()}
 
 
-def _files(data_dir, products, basins, concepts):
-    """Basins in order, those left out with the reason, and of each basin the files of forcing and streamflow and
-    {file: concepts in it}."""
+def _files(data_dir, products, basins, concepts, unobserved):
+    """Basins in order, those left out with the reason, and of each basin the files of each product and of streamflow,
+    if there is one, and {file: concepts in it}."""
     caravan = caravan_files(data_dir) if products == ["caravan"] else None  # each file holds forcing and streamflow
     main = {f"{name} forcing": forcing_files(data_dir, name) if caravan is None else caravan for name in products}
-    if caravan is None:
-        main["streamflow"] = streamflow_files(data_dir)
-    order, left_out = _every_basin(data_dir, main) if basins is None else (read_basins(basins), {})
-    for what, files in main.items():
+    flows = {} if caravan is not None else streamflow_files(data_dir, needed=not unobserved)
+    needed = main if unobserved or caravan is not None else main | {"streamflow": flows}
+    order, left_out = _every_basin(data_dir, needed) if basins is None else (read_basins(basins), {})
+    for what, files in needed.items():
         if absent := [b for b in order if b not in files]:
             raise InputError(f"{data_dir}: no {what} file for {len(absent)} of {len(order)} basins: {some(absent)}.")
     concepts_of: dict[str, dict[Path, list[Concept]]] = {basin: {} for basin in order}
     for concept in concepts:
-        for basin, path in concept_files(concept, order, data_dir, caravan).items():
+        for basin, path in concept_files(concept, order, data_dir, caravan, needed=not unobserved).items():
             concepts_of[basin].setdefault(path, []).append(concept)
-    return order, left_out, {basin: [files[basin] for files in main.values()] for basin in order}, concepts_of
+    files_of = [*main.values(), flows]
+    return order, left_out, {basin: [of[basin] for of in files_of if basin in of] for basin in order}, concepts_of
 
 
 def _read_basin(basin, products, files, concepts_of, variables):
@@ -273,48 +283,76 @@ def _read_basin(basin, products, files, concepts_of, variables):
     if products == ["caravan"]:
         own, concepts_of = (*CARAVAN_FORCING, "streamflow"), {files[0]: []} | concepts_of
     else:
-        for product, path in zip(products, files[:-1], strict=True):
+        for product, path in zip(products, files, strict=False):
             frame = read_forcing(path)
             found["means"] += [product] if frame["tmin"].equals(frame["tmax"]) else []
             frames.append(frame.rename(columns=input_names(products)[product]))
         found |= {name: frames[0].attrs[name] for name in ("lat", "area_m2")}
-        frames.append(read_streamflow(files[-1], basin, found["area_m2"]))
+        frames += [read_streamflow(path, basin, found["area_m2"]) for path in files[len(products) :]]
     for path, concepts in concepts_of.items():
         frames.append(read_concepts(path, concepts, own if path == files[0] else ()))
     if own:
         found["absent"] = [name for name in own if name in frames[0].attrs["absent"]]
         found["pet"] = [name for name in frames[0].attrs["found"] if name in PET_NAMES]
-    found["negative"] = next(frame for frame in frames if "streamflow" in frame).attrs["negative"]
+    found["negative"] = sum(frame.attrs["negative"] for frame in frames if "streamflow" in frame)
     found["records"] = {name: [frame.index[0].toordinal(), len(frame), int(frame[name].isna().sum())]
                         for frame in frames for name in frame}  # fmt: skip
     return pd.concat(frames, axis=1, sort=True).asfreq("D").reindex(columns=variables), found
 
 
-def _check_found(data_dir, products, found, concepts, concepts_of) -> None:
-    """Say which temperatures are means; refuse columns and concepts that are nowhere."""
+def _check_found(data_dir, products, found) -> None:
+    """Say which temperatures are means; refuse gauges that lack an input."""
     for product in products:
         if all(product in one["means"] for one in found.values()):
             _note_equal_temperatures(product)
     if products == ["caravan"]:
-        for name in (*CARAVAN_FORCING, "streamflow"):
-            if lacking := [basin for basin, one in found.items() if name in one["absent"]]:
-                raise InputError(f"{data_dir}: no column {name} in the file of {len(lacking)} gauges: {some(lacking)}.")
+        _refuse_absent(data_dir, found, CARAVAN_FORCING)
         kinds = {name for one in found.values() for name in one["pet"]}
         if PET_NAMES[2] in kinds and len(kinds) > 1:
             raise InputError(f"{data_dir}: the gauges have different potential evaporation ({some(sorted(kinds))}).")
+
+
+def _refuse_absent(data_dir, found, columns) -> None:
+    for name in columns:
+        if lacking := [basin for basin, one in found.items() if name in one.get("absent", ())]:
+            raise InputError(f"{data_dir}: no column {name} in the file of {len(lacking)} gauges: {some(lacking)}.")
+
+
+def _observed(found, targets) -> dict[str, int]:
+    """On how many days the targets of a basin are observed, by what was found in its files."""
+    records = [found["records"].get(name, (0, 0, 0)) for name in targets]
+    return {name: days - missing for name, (_, days, missing) in zip(targets, records, strict=True)}
+
+
+def _check_observed(data_dir, found, concepts, concepts_of) -> None:
+    """Refuse, for a training, gauges without a column of streamflow and concepts that have no value anywhere."""
+    _refuse_absent(data_dir, found, ["streamflow"])
     for concept in concepts:
-        records = [one["records"].get(concept.name, (0, 0, 0)) for one in found.values()]
-        if not any(missing < days for _, days, missing in records):
+        if not any(_observed(one, [concept.name])[concept.name] for one in found.values()):
             path = next(path for of in concepts_of.values() for path, group in of.items() if concept in group)
             has = some(read_columns(path, [concept.column]).attrs["names"], 8)
             nothing = f"no value of {concept.column} in any file {concept.template}"
             raise InputError(f"Concept {concept.name}: {nothing}; {path} has {has}.")
 
 
-def _missing(found, variables) -> list[str]:
-    """What is missing, a line for each variable; variables that lack the same share one."""
-    lines: dict[str, list[str]] = {}
-    for name in variables:
+def _observed_somewhere(observed) -> list[str]:
+    """For how many basins each target is observed, in words, if not for all."""
+    number = (observed > 0).sum()
+    if (number == len(observed)).all():
+        return []
+    first, *others = number.items()
+    words = [f"{first[0]} in {first[1]} of {len(observed)} basins", *(f"{name} in {of}" for name, of in others)]
+    return [f"observed: {', '.join(words)}"]
+
+
+def _missing(found, inputs, targets) -> list[str]:
+    """A table of what is missing, without the rows and columns in which nothing is; variables alike share a row.
+
+    Days without a value inside the records, and in how many basins; streamflow below zero, which is missing too;
+    records that are shorter than the others; basins without any value (of targets `_observed_somewhere` says that).
+    """
+    columns, rows = ("days", "basins", "below zero", "short records", "without"), {}
+    for name in (*inputs, *targets):
         records = [one["records"][name] for one in found if name in one["records"]]
         records = [record for record in records if record[2] < record[1]]
         spans = [(first, first + days) for first, days, _ in records]
@@ -322,13 +360,14 @@ def _missing(found, variables) -> list[str]:
         negative = sum(one["negative"] for one in found) if name == "streamflow" else 0
         missing = [days for _, _, days in records if days]
         short, without = sum(days < whole for _, days, _ in records), len(found) - len(records)
-        words = [f"{sum(missing):,} days missing in {len(missing)} basins"] if missing else []
-        words += [f"{negative:,} of them with a flow below zero"] if negative else []
-        words += [f"{short} records shorter than the others"] if short else []
-        words += [f"no value in {without} of {len(found)} basins"] if without else []
-        if words:
-            lines.setdefault(", ".join(words), []).append(name)
-    return [f"  {some(names, 2)}: {words}" for words, names in lines.items()]
+        row = sum(missing), len(missing), negative, short, without if name in inputs else 0
+        if any(row):
+            rows.setdefault(row, []).append(name)
+    if not rows:
+        return []
+    table = pd.DataFrame(list(rows), columns=columns, index=[some(names, 1) for names in rows.values()])
+    table = table.loc[:, table.any()].rename_axis(columns="missing")
+    return table.map("{:,}".format).to_string().splitlines()
 
 
 def _about(products, concepts) -> dict:
@@ -357,15 +396,16 @@ def _without(data, reasons: dict[str, str], named: bool):
     return replace(data.select(kept), left_out=data.left_out | reasons)
 
 
-def _not_usable(data, start, end) -> dict[str, str]:
-    """Basins without forcing or streamflow in the training period, and why."""
+def _not_usable(data, needed, start, end) -> dict[str, str]:
+    """Basins without one of the variables that are needed (inputs, and streamflow for a training) in the training
+    period, and why."""
     reasons, dates = {}, data.dates(start, end)
     for b, basin in enumerate(data.basins):
         known = np.concatenate([values[0] for values in data.read([b], dates)], axis=1)
         there = np.isfinite(known).any(axis=0)
-        lacking = [name for name, any_day in zip([*data.inputs, "streamflow"], there, strict=False) if not any_day]
+        lacking = [name for name, any_day in zip(needed, there, strict=False) if not any_day]
         if lacking:  # without any forcing streamflow is masked too
-            what = "forcing" if len(lacking) > len(data.inputs) else lacking[0]
+            what = "forcing" if set(lacking) >= set(data.inputs) else lacking[0]
             reasons[basin] = f"No {what} from {start} to {end}"
     return reasons
 

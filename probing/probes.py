@@ -18,8 +18,8 @@ from scipy.stats import bootstrap
 from sklearn.linear_model import enet_path
 
 import cn_loss
-from reading.concepts import conversion
-from writing.files import InputError, note
+from reading.concepts import times_of
+from writing.files import note
 
 ALPHAS = 10.0 ** np.arange(-6, 1)  # ridge penalties tried, relative to the number of days and standardised features
 SEASON_DAYS = 15  # width of the window that smooths a day-of-year mean
@@ -253,18 +253,10 @@ def converted(joint, trained, wanted):
         if new.name not in joint:
             continue
         old, probe = trained[new.name], joint[new.name]
-        if new.column != old.column:
+        times = times_of(old, new)
+        if times is None:
             note(f"{new.name} is {new.column} here, and was {old.column} in training: there is no joint probe of it.")
             continue
-        try:
-            times = conversion(old.units, new.units)
-        except InputError as error:
-            raise InputError(f"{new.name} is in {new.units} here, in {old.units} in training. {error}") from None
-        if new.template == old.template and not np.isclose(new.factor / old.factor, times, rtol=1e-6):
-            raise InputError(
-                f"{new.name} is {new.column} times {new.factor:g} in {new.units} here, and times {old.factor:g} in "
-                f"{old.units} in training, which cannot both be right: write it as in training."
-            )
         found[new.name] = probe._replace(weights=probe.weights * times, intercept=probe.intercept * times)
     return found
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from reading.text_files import FORCING, KNOWN, NUMBER, PET, SOIL_LAYER_MM, read_columns
-from writing.files import InputError, some
+from writing.files import InputError, note, some
 
 CARAVAN_FORCING = (
     "total_precipitation_sum", "temperature_2m_min", "temperature_2m_max", "surface_net_solar_radiation_mean", PET,
@@ -54,6 +54,26 @@ def conversion(units, wanted) -> float:
     if of is None or to is None or units.endswith("of snow") != wanted.endswith("of snow"):
         raise InputError(f"Values in {units} cannot be turned into {wanted}: give both the same units.")
     return of / to
+
+
+def times_of(old, new, then="in training", now="here") -> float | None:
+    """Factor that turns numbers of the concept `old` into those of `new`, which has its name; None if it is of another
+    column: then they are two things.
+
+    InputError if units cannot be converted, or contradict the factors; `then` and `now` say where each is meant.
+    """
+    if new.column != old.column:
+        return None
+    try:
+        times = conversion(old.units, new.units)
+    except InputError as error:
+        raise InputError(f"{new.name} is in {new.units} {now}, in {old.units} {then}. {error}") from None
+    if new.template == old.template and not np.isclose(new.factor / old.factor, times, rtol=1e-6):
+        raise InputError(
+            f"{new.name} is {new.column} times {new.factor:g} in {new.units} {now}, and times {old.factor:g} in "
+            f"{old.units} {then}, which cannot both be right: write it as {then}."
+        )
+    return times
 
 
 def millimetres(units) -> float | None:
@@ -123,22 +143,29 @@ def _units(column: str, factor: float) -> str:
     return known.units if factor == 1 else f"{known.units} * {factor:g}"
 
 
-def concept_files(concept, basins, data_dir, caravan=None) -> dict[str, Path]:
+def concept_files(concept, basins, data_dir, caravan=None, needed=True) -> dict[str, Path]:
     """The file of each basin that has one: all from the data folder, or else all from the current one.
 
-    `caravan` has the gauges' own Caravan files, None where there are none; InputError if no basin has a file.
+    `caravan` has the gauges' own Caravan files, None where there are none; InputError if no basin has a file and one is
+    `needed`.
     """
     if concept.template == "caravan":
         if caravan is None:
             instead = "write caravan/timeseries/csv/camels/camels_{basin}.csv or the like"
             raise InputError(f"Concept {concept.name}: caravan stands for a Caravan gauge's own file alone; {instead}.")
         return {basin: caravan[basin] for basin in basins if basin in caravan}
-    for root in (Path(data_dir or ""), Path()):
-        paths = {b: root / concept.template.format(basin=b, number=int(b) if b.isdigit() else b) for b in basins}
-        if files := {basin: path for basin, path in paths.items() if path.is_file()}:
-            return files
+    named = {b: concept.template.format(basin=b, number=int(b) if b.isdigit() else b) for b in basins}
+    files, here = ({b: root / name for b, name in named.items() if (root / name).is_file()}
+                   for root in (Path(data_dir or ""), Path()))  # fmt: skip
+    if files and (others := set(here) - set(files)):
+        words = f"files of {len(files)} basins are in {data_dir}, and no other is read"
+        note(f"Concept {concept.name}: {words}: those of {len(others)} more in the current folder are not.")
+    if files or here or not needed:
+        return files or here
     whom = f"basin {basins[0]}" if len(basins) == 1 else f"any of the {len(basins)} basins"
-    raise InputError(f"Concept {concept.name}: no file {concept.template} for {whom} in {data_dir or 'this folder'}.")
+    words = f"no file {concept.template} for {whom} in {data_dir or 'this folder'}"
+    instead = "; --concepts without a word after it trains runoff alone" if len(basins) > 1 else ""
+    raise InputError(f"Concept {concept.name}: {words}{instead}.")
 
 
 def read_concepts(path, concepts, others=()) -> pd.DataFrame:

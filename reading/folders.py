@@ -72,10 +72,10 @@ def forcing_files(data_dir, product: str) -> dict[str, Path]:
     return _walk(folder, r"([0-9]{8})_(?:.*_)?forcing_leap\.txt")
 
 
-def streamflow_files(data_dir) -> dict[str, Path]:
-    """Streamflow file of every CAMELS-US basin."""
-    folder = folder_with("usgs_streamflow", data_dir) / "usgs_streamflow"
-    return _walk(folder, r"([0-9]{8})_(?:.*_)?streamflow_qc\.txt")
+def streamflow_files(data_dir, needed: bool = True) -> dict[str, Path]:
+    """Streamflow file of every CAMELS-US basin that has one; none at all is an error if they are `needed`."""
+    folder = folder_with("usgs_streamflow", data_dir, needed)
+    return _walk(folder / "usgs_streamflow", r"([0-9]{8})_(?:.*_)?streamflow_qc\.txt") if folder else {}
 
 
 def caravan_files(data_dir) -> dict[str, Path]:

@@ -62,6 +62,8 @@ class Prepared:
         Basins of the folder that cannot be used, and why.
     synthetic : bool
         Whether the folder says that its catchments are synthetic.
+    observed : DataFrame (basin; target) of int
+        On how many days of its whole record each target is observed.
     """
 
     basins: list
@@ -77,6 +79,7 @@ class Prepared:
     report: str = ""
     left_out: dict = field(default_factory=dict)
     synthetic: bool = False
+    observed: pd.DataFrame | None = None
 
     @property
     def first_day(self):
@@ -125,6 +128,11 @@ class Prepared:
             one[:] = self.days(position, dates[0], len(dates))
         return split(values, len(self.inputs))
 
+    def has_forcing(self, start, end):
+        """Whether any basin has every input on any day from `start` to `end`; InputError as `dates`."""
+        dates = self.dates(start, end)  # the first basin that has such a day ends the search
+        return any(np.isfinite(self.read([b], dates)[0]).all(axis=2).any() for b in range(len(self.basins)))
+
     def in_memory(self, dates):
         """The same basins on these days alone, held in memory."""
         arrays = [self.days(position, dates[0], len(dates)) for position in range(len(self.basins))]
@@ -137,6 +145,7 @@ class Prepared:
         return replace(
             self, basins=basins, arrays=arrays, place=self.place.loc[basins], attributes=self.attributes.loc[basins],
             first_days=self.first_days[positions], lengths=self.lengths[positions],
+            observed=None if self.observed is None else self.observed.loc[basins],
         )  # fmt: skip
 
 

@@ -3,9 +3,10 @@
 ::
 
     run/
-      settings.json         options of the training, format version, package versions, git commit
+      settings.json         options of the training, what it began with had learned from, versions, git commit
       normalisation.json    mean and standard deviation of every input and target over the training period
-      basins.csv            basin, lat, lon, area_km2, training-period mean and standard deviation of each target
+      basins.csv            basin, lat, lon, area_km2, training-period mean and standard deviation of each target,
+                            mean of each input, attributes: by these data that changed since are noticed
       left_out.csv          basins of the data folder that could not be used, and why
       seed_1/               one folder per member
         model.keras         the best weights by the validation period; alone it turns raw series into mm/day and mm
@@ -23,7 +24,7 @@ import os
 import platform
 import re
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,10 @@ import pandas as pd
 
 import hydrodata_tf as hydrodata
 from libs_tf import CORES, ConceptLSTM, keras
-from reading.windows import parse_period
-from running.settings import FORMAT, UsedSettings, checked_settings, read_settings
+from reading.concepts import parse_concept, times_of
+from reading.windows import digest, parse_period
+from running import learned
+from running.settings import FORMAT, UsedSettings, checked_settings, read_settings, run_folder
 from writing.files import InputError, locked, note, read_json, reason, replacing, some, write_csv, write_json
 
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
@@ -42,13 +45,26 @@ MOST_SEED = 2**32 - 1
 OWN_PERIOD = "(train|valid|test)_(start|end)"  # columns with which earlier versions gave single basins other periods
 
 
-def origin(run):
-    """What made an output file, as netCDF attributes."""
+def origin(run, learned_from=""):
+    """What made an output file, as netCDF attributes; `learned_from` is what `learned.learned_words` says of it."""
     chosen = run.settings
     made = {"source": f"LSTM with {chosen['hidden_size']} cell states, forcing {' '.join(chosen['forcing'])}"}
     if run.synthetic:
         made["comment"] = "synthetic catchments, not observations"
+    if learned_from:
+        made["learned_from"] = learned_from
     return made | {"run": run.path.name, "git_commit": provenance()["git_commit"]}
+
+
+def results_folder(parent, kind, period, basins, usual, seed=None):
+    """The folder of results, named by what was asked: <kind>_<start>_<end>, and a seed and basins that are not usual.
+
+    `seed` is None for the usual member; `usual` are the basins that are taken if none are named.
+    """
+    names = [kind, *map(str, period)] + ([] if seed is None else [f"seed_{seed}"])
+    if set(basins) != set(usual):
+        names += basins if len(basins) < 3 else [f"{len(basins)}_basins", digest(sorted(basins))[:6]]
+    return parent / "_".join(names)
 
 
 def provenance():
@@ -76,6 +92,8 @@ class Run:
     targets: list  # "streamflow" and the names of the concepts
     seeds: list  # of the members with a trained model
     synthetic: bool  # whether the catchments it was trained on are
+    lessons: list  # of learned.Lesson: its own training, and those of what it began with
+    noted: set = field(default_factory=set)  # what was said of its data, which is said once
 
     def pick(self, seed):
         """`seed`, or the first member's if it is None; a member that is not there is refused."""
@@ -84,7 +102,9 @@ class Run:
         return self.seeds[0] if seed is None else seed
 
     def data(self, start, end, basins=None, concepts=None, data_dir=None):
-        """The data (windows.Prepared) that the run is simulated with, in which the period must have a day.
+        """The data (windows.Prepared) that the run is simulated with, in which the period must have a day with forcing.
+
+        Nothing needs to be observed.
 
         Basins, as `hydrodata_tf.read_basins` takes them, concepts and data folder are those of the training if they
         are not given.
@@ -94,12 +114,12 @@ class Run:
         data = hydrodata.open_data(
             data_dir or chosen["data_dir"], chosen["forcing"], list(basins or self.basins.index), chosen["attributes"],
             chosen["concepts"] if concepts is None else concepts, climate_period=chosen["train_period"],
+            unobserved=True,
         )  # fmt: skip
-        dates = data.dates(start, end)
-        # It stops at the first basin that has such a day.
-        if not any(np.isfinite(data.read([b], dates)[0]).all(axis=2).any() for b in range(len(data.basins))):
+        if not data.has_forcing(start, end):
             raise InputError(f"No basin has all forcing on any day from {start} to {end}: choose another period.")
         self.check_inputs(data)
+        self.note_changes(data, chosen["concepts"] if concepts is None else concepts)
         return data
 
     def check_inputs(self, data):
@@ -112,17 +132,60 @@ class Run:
                 raise InputError(f"{words} {some(known, 8)}: give it the same data as in training.")
         data.attributes = data.attributes[attributes]
 
-    def statistics_with(self, normalisation):
-        """The statistics for a training that goes on from this run: this run's; of new concepts those given."""
+    def note_changes(self, data, concepts):
+        """Say in which of the run's basins the data are others than in its training; `concepts` are those of `data`."""
+        now = contents(data, *self.normalisation["period"])
+        other = {parse_concept(text).name for text in set(concepts) ^ set(self.settings["concepts"])}
+        columns = [name for name in now if name in self.basins and name.removeprefix("mean_") not in other]
+        now, then = (table.loc[[b for b in data.basins if b in self.basins.index], columns]
+                     for table in (now, self.basins))  # fmt: skip
+        then = then.apply(pd.to_numeric, errors="coerce")
+        # What is not there now is no change, and another processor rounds otherwise.
+        changed = now.notna() & then.notna() & ~np.isclose(now, then, rtol=1e-6, atol=1e-9)
+        if changed.any(axis=None):
+            names = [name.removeprefix("mean_").removeprefix("attribute_") for name in columns if changed[name].any()]
+            where = some(changed.index[changed.any(axis=1)])
+            words = f"The data are not those that {self.path} learned from, in {some(names, 5)} of basins {where}."
+            self.note_once(words)
+
+    def note_once(self, words):
+        """A note that is not said again when the same is asked again."""
+        if words not in self.noted:
+            note(words)
+        self.noted.add(words)
+
+    def shared_concepts(self, concepts):
+        """Of the run's concepts those that a new run has too: dict name -> factor from this run's numbers to its own.
+
+        InputError if units cannot be converted, or contradict the factors.
+        """
+        mine = {one.name: one for one in map(parse_concept, self.settings["concepts"])}
+        new = [one for one in map(parse_concept, concepts) if one.name in mine]
+        found = {one.name: times_of(mine[one.name], one, f"in {self.path}") for one in new}
+        for one in new:
+            if found[one.name] is None:
+                was = f"was {mine[one.name].column} in {self.path}"
+                self.note_once(f"{one.name} is {one.column} here, and {was}: it is learned as a new concept.")
+        return {name: times for name, times in found.items() if times is not None}
+
+    def statistics_with(self, normalisation, times):
+        """The statistics for a training that goes on from this run: this run's; of new concepts those given.
+
+        `times` is from `shared_concepts`: what this run knows is put into the new one's units.
+        """
         mine, ranges = self.normalisation, {}
         for kind in RANGES:
             ends = [[*mine[kind][name], *normalisation[kind][name]] for name in mine[kind]]
             ranges[kind] = {name: [min(of), max(of)] for name, of in zip(mine[kind], ends, strict=True)}
-        targets = {name: mine["targets"].get(name, new) for name, new in normalisation["targets"].items()}
+        known = {name: [factor * value for value in mine["targets"][name]] for name, factor in times.items()}
+        targets = normalisation["targets"] | {"streamflow": mine["targets"]["streamflow"]} | known
         return {**mine, "period": normalisation["period"], "targets": targets, **ranges}
 
-    def give_weights(self, model, seed):
-        """Give a new model the weights of the member of this seed, or of the first; new concepts keep their own."""
+    def give_weights(self, model, seed, times):
+        """Give a new model the weights of the member of this seed, or of the first; new concepts keep their own.
+
+        `times` is from `shared_concepts`; the units are in the statistics.
+        """
         mine = self.model(seed if seed in self.seeds else self.seeds[0])
         if model.units != mine.units:
             raise InputError(f"{self.path} has {mine.units} cell states, --hidden-size must be the same.")
@@ -130,7 +193,7 @@ class Run:
         model.runoff.set_weights(mine.runoff.get_weights())
         if model.probe and mine.probe:
             kernel, bias = model.probe.get_weights()
-            known = [k for k, name in enumerate(model.targets[1:]) if name in mine.targets]
+            known = [k for k, name in enumerate(model.targets[1:]) if name in times]
             given = [mine.targets[1:].index(model.targets[1:][k]) for k in known]
             kernel[:, known], bias[known] = (values[..., given] for values in mine.probe.get_weights())
             model.probe.set_weights([kernel, bias])
@@ -161,47 +224,66 @@ def build_model(settings, normalisation, seed):
     return model
 
 
-def create_run(run_dir, settings, training, resume):
+def create_run(run_dir, settings, training, resume, before=()):
     """Write a new run directory, or check that an existing one may be resumed with these settings and data.
 
-    `settings` is a dict of the options of the training script, JSON-able, `training` a windows.TrainingSet.
+    `settings` is a dict of the options of the training script, JSON-able, `training` a windows.TrainingSet, `before`
+    the lessons (learned.Lesson) of the run that this one begins with.
     """
     path = Path(run_dir)
     check_links(path)
     # Of two that begin the same run at once the second finds the first one's settings.
     with locked(path / ".lock", f"Another process begins {run_dir}; try again when it is done.", wait=60):
         if not (path / "settings.json").exists():
-            write_run(path, settings, training)
+            write_run(path, settings, training, before)
         elif resume:
             check_resumed(path, settings, training)
         else:
             raise InputError(f"{path} already holds a run: add --resume to go on with it, or name another --run-dir.")
 
 
-def write_run(path, settings, training):
+def contents(data, start, end):
+    """What was read of each basin, in few numbers: a DataFrame (basin; mean of each variable in a period, attributes).
+
+    The columns are mean_<input or target> and attribute_<name>; NaN where there is no value.
+    """
+    dates, rows = data.dates(start, end), []
+    for b in range(len(data.basins)):
+        values = np.concatenate([part[0] for part in data.read([b], dates)], axis=1).astype(float)
+        known = np.isfinite(values)
+        number = known.sum(axis=0)
+        rows.append(np.where(number, np.where(known, values, 0).sum(axis=0) / np.maximum(number, 1), np.nan))
+    means = pd.DataFrame(rows, data.basins, [f"mean_{name}" for name in (*data.inputs, *data.targets)])
+    return pd.concat([means, data.attributes.add_prefix("attribute_")], axis=1)
+
+
+def write_run(path, settings, training, before):
     """Write what a run directory holds before its first epoch."""
     there = {file.name for file in path.iterdir() if not file.name.startswith(".")}
     if there - {"normalisation.json", "basins.csv", "left_out.csv"}:  # these: stopped while they were written
         raise InputError(f"{path} holds other files and no run: name a new or an empty folder with --run-dir.")
     data = training.data
-    write_csv(path / "basins.csv", pd.concat([data.place, training.basins], axis=1), index_label="basin")
+    table = pd.concat([data.place, training.basins, contents(data, *training.normalisation["period"])], axis=1)
+    write_csv(path / "basins.csv", table.loc[:, ~table.columns.duplicated()], index_label="basin")
     if data.left_out:
         left_out = pd.Series(data.left_out, name="reason").rename_axis("basin").reset_index()
         write_csv(path / "left_out.csv", left_out, index=False)
     write_json(path / "normalisation.json", training.normalisation)
     # settings.json comes last: a folder without it is no run.
     content = {"format": FORMAT, "settings": settings, "synthetic": data.synthetic, **provenance()}
+    content["learned_before"] = learned.as_json(before)
     write_json(path / "settings.json", content)
 
 
 def check_resumed(path, settings, training):
     """Refuse to go on with a run with other settings or other data."""
-    before = read_settings(path)["settings"]
+    content = read_settings(path)
+    before = content["settings"]
 
     def values(option):
         return option if isinstance(option, list) else [option]
 
-    known = set(settings) - {"seed", "run_dir"}
+    known = set(settings) - {"seed", "run_dir", "data_dir"}  # which may have moved
     if changed := sorted(name for name in known if values(before.get(name)) != values(settings[name])):
         words = f"{path} was trained with other settings ({', '.join(changed)})"
         raise InputError(f"{words}: resume with the same ones, or name another --run-dir.")
@@ -209,6 +291,8 @@ def check_resumed(path, settings, training):
     statistics = read_normalisation(path, settings["concepts"])
     if not same_statistics(statistics, training.normalisation):
         raise InputError(f"The data changed since {path} was begun: resume with the same data, or begin a new run.")
+    if before["data_dir"] != settings["data_dir"]:
+        write_json(path / "settings.json", content | {"settings": before | {"data_dir": settings["data_dir"]}})
 
 
 def same_statistics(one, other):
@@ -242,7 +326,7 @@ def check_links(path):
 def read_normalisation(path, concepts):
     """normalisation.json, checked to hold two numbers of every variable, and the targets that these concepts make."""
     content = read_json(path / "normalisation.json")
-    targets = ["streamflow", *(hydrodata.parse_concept(text).name for text in concepts)]
+    targets = ["streamflow", *(parse_concept(text).name for text in concepts)]
     content.setdefault("input_range", {})
     try:
         for kind in {*STATISTICS, *RANGES}:
@@ -257,21 +341,25 @@ def read_normalisation(path, concepts):
 
 def load_run(run_dir):
     """The `Run` of a directory; raises InputError if it is none, damaged, or holds no trained member yet."""
-    path = Path(run_dir)
-    if not path.is_dir():
-        raise InputError(f"There is no run directory {path}: train one with LSTM_train.py, or name another --run-dir.")
+    path = run_folder(run_dir)
     check_links(path)
     content = read_settings(path)
     used = {name: value for name, value in content["settings"].items() if name in UsedSettings.__annotations__}
     settings = asdict(checked_settings(UsedSettings, used, str(path / "settings.json")))
+    for name in ("train_period", "valid_period", "test_period"):
+        try:
+            parse_period(*settings[name])
+        except InputError as problem:
+            raise InputError(f"{path / 'settings.json'}: {name}: {problem}") from None
     normalisation = read_normalisation(path, settings["concepts"])
     basins = load_basins(path, normalisation["targets"])
     trained = (file.parent.name.removeprefix("seed_") for file in path.glob("seed_*/model.keras"))
-    seeds = sorted(int(seed) for seed in trained if seed.isdecimal() and int(seed) <= MOST_SEED)
+    seeds = sorted(int(s) for s in trained if re.fullmatch("0|[1-9][0-9]{0,9}", s) and int(s) <= MOST_SEED)
     if not seeds:
         raise InputError(f"{path} holds no trained model yet: run LSTM_train.py --resume with its settings.")
     targets, synthetic = list(normalisation["targets"]), content.get("synthetic") is True
-    return Run(path, settings, normalisation, basins, targets, seeds, synthetic)
+    lessons = [learned.own_lesson(path, settings, basins.index), *learned.lessons_before(path, content)]
+    return Run(path, settings, normalisation, basins, targets, seeds, synthetic, lessons)
 
 
 def load_basins(run_dir, targets):

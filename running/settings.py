@@ -3,6 +3,7 @@
 It needs none of the packages that take long to load, so that a script can read its command line before them.
 """
 
+import re
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or
 # What earlier versions did not have, as it was then.
 BEFORE = {
     "start_from": None, "train_only": "all", "folds": 0, "root_flow_share": 0.0, "attribute_noise": 0.0,
-    "weight_dropout": 0.0,
+    "weight_dropout": 0.0, "validate_every": 1,
 }  # fmt: skip
 
 
@@ -102,6 +103,41 @@ def read_settings(path):
         raise InputError(f"{file} holds no settings; restore it or train again.")
     content["settings"] = BEFORE | content["settings"]
     return content
+
+
+def fold_folders(run_dir):
+    """The runs of a folder that holds the folds of a training, in their order; none if it is a run itself, or no such
+    folder."""
+    path = Path(run_dir)
+    if (path / "settings.json").exists():
+        return []
+    folds = (fold for fold in path.glob("fold_*") if re.fullmatch("fold_[1-9][0-9]*", fold.name))
+    return sorted(folds, key=lambda fold: int(fold.name.removeprefix("fold_")))
+
+
+def run_folder(run_dir):
+    """The path of a run directory; InputError if there is none, or the folds of a training."""
+    path = Path(run_dir)
+    if not path.is_dir():
+        raise InputError(f"There is no run directory {path}: train one with LSTM_train.py, or name another.")
+    if folds := fold_folders(path):
+        words = f"{path} holds the {len(folds)} folds of a training, which LSTM_test.py scores together"
+        raise InputError(f"{words}: here name one of them, such as {folds[0]}, with --basins that it never saw.")
+    return path
+
+
+def from_words(kind, **described):
+    """The options of a script, a dataclass, from its command line; a run named in them that is none is refused."""
+    import tyro
+
+    chosen = tyro.cli(kind, **described)
+    asked = chosen.run_dir
+    for run_dir in [asked] if isinstance(asked, str) else asked:
+        if isinstance(asked, str) or not fold_folders(run_dir):
+            read_settings(run_folder(run_dir))
+    if compared := getattr(chosen, "compare", None):
+        read_settings(run_folder(compared))
+    return chosen
 
 
 def stored_settings(run_dir, kind):

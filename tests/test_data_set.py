@@ -276,8 +276,9 @@ def test_report_says_what_is_missing_and_no_more(camels, tmp_path):
     assert ds["swe"].sel(date="2001-01-05").fillna(-1).values.tolist() == [3.0, -1.0, 10.0]
     assert ds.attrs["report"].split("\n") == [
         "3 basins, 2001-01-01 to 2001-02-10",
-        "  streamflow: 4 days missing in 1 basins, 1 of them with a flow below zero, 1 records shorter than the others",
-        "  swe, other: no value in 1 of 3 basins",
+        "observed: streamflow in 3 of 3 basins, swe in 2, other in 2",
+        "missing    days basins below zero short records",
+        "streamflow    4      1          1             1",
     ]
     assert ds.attrs["report"] == load(camels, tmp_path, concepts=[SWE, other]).attrs["report"]
     assert load(camels, tmp_path, basins=["11230500"]).attrs["report"] == "1 basins, 2001-01-01 to 2001-02-09"
@@ -346,7 +347,7 @@ def test_caravan_data_set(tmp_path, kind):
     assert float(ds["total_precipitation_sum"].sel(basin="lamah_1145", date="2001-01-04")) == 4.75
     assert ds["lat"].values.tolist() == [40.5, 41.5] and ds["area_km2"].values.tolist() == [61.5, 61.5]
     # every seventh of 400 days is without streamflow, in two gauges
-    assert ds.attrs["report"].endswith("2002-02-04\n  streamflow: 116 days missing in 2 basins")
+    assert ds.attrs["report"].endswith("2002-02-04\nmissing    days basins\nstreamflow  116      2")
 
 
 def test_the_place_of_a_gauge_is_in_the_set_of_its_folder(tmp_path):
@@ -406,7 +407,25 @@ def test_gauges_that_cannot_be_used_are_left_out_or_listed(tmp_path):
     assert flow_only.left_out == {}  # without a period nothing is asked of the flow
     write_caravan(tmp_path / "c", "x_2", caravan_frame().assign(streamflow=np.nan))
     nothing = hd.open_data(tmp_path / "c", basins=["x_2"], forcing="caravan", attributes="none")
-    assert nothing.report.endswith("streamflow: no value in 1 of 1 basins")
+    assert nothing.report.endswith("2002-02-04\nobserved: streamflow in 0 of 1 basins")
+
+
+def test_the_table_of_what_is_missing_stays_narrow_with_all_columns_and_long_names(caravan, tmp_path):
+    """An input without value in one gauge, and everything else that can be missing."""
+    frame = caravan_frame(1000).assign(streamflow=-1.0, surface_net_solar_radiation_mean=np.nan, x=1.0)
+    write_caravan(caravan, GAUGES[0], frame)
+    layer = "volumetric_soil_water_layer_1_mean"
+    write_caravan(caravan, GAUGES[1], caravan_frame(300).assign(**{hd.PET: np.nan, layer: np.nan}))
+    report = load(caravan, tmp_path, forcing="caravan", concepts=[f"theta=caravan:{layer}"]).attrs["report"].split("\n")
+    assert report == [
+        "2 basins, 2001-01-01 to 2003-09-27",
+        "observed: streamflow in 1 of 2 basins, theta in 1",
+        "missing                                     days basins below zero short records without",
+        "total_precipitation_sum and 2 more             0      0          0             1       0",
+        "surface_net_solar_radiation_mean and 1 more    0      0          0             0       1",
+        "streamflow                                    43      1      1,000             0       0",
+    ]
+    assert all(len(line) <= 100 for line in report)
 
 
 # The cache, as the data set uses it, and what is said

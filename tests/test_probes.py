@@ -241,7 +241,6 @@ def test_statistics_of_cell_states_by_hand():
     found = cell_states.cell_state_statistics([part], ["store"], 2)
     assert found.deviation == pytest.approx(np.std([1, 3, 2, 4])) and found.r["store"] == pytest.approx(1)
     assert found.covariance == pytest.approx(1)  # each basin's states lie 1 from their mean
-    assert found.memory_days == pytest.approx(-2 / (np.log(0.9) + np.log(0.5)))
     assert found.memory_stored_days == pytest.approx(-10 / (3 * np.log(0.9) + 7 * np.log(0.5)))
     changing, constant = np.arange(8.0).reshape(2, 4), np.ones((2, 4))
     r = cell_states.correlations(np.stack([changing, constant], axis=2), changing)

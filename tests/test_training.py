@@ -49,6 +49,17 @@ def test_early_stopping_keeps_the_best(settings, tmp_path, monkeypatch, capsys):
     assert "best weights from epoch 2" in capsys.readouterr().out
 
 
+def test_the_validation_period_is_looked_at_now_and_then_and_after_the_last_epoch(
+    settings, tmp_path, monkeypatch, capsys
+):
+    scores = iter([0.5, 0.7, 0.6])
+    monkeypatch.setattr(LSTM_train, "median_nse", lambda *_: {"streamflow": next(scores)})
+    LSTM_train.main(settings(tmp_path / "run", seed=(1,), validate_every=3, patience=3, epochs=7, concepts=()))
+    history = pd.read_csv(tmp_path / "run" / "seed_1" / "history.csv")["val_NSE_streamflow"]
+    assert history.dropna().to_dict() == {2: 0.5, 5: 0.7, 6: 0.6} and len(history) == 7
+    assert "best weights from epoch 6" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("progress, share", [(0, 0), (0.025, 0.5), (0.05, 1), (0.525, 0.5), (1, 0)])
 def test_learning_rate_rises_then_falls_as_a_cosine(progress, share):
     assert LSTM_train.schedule(progress) == pytest.approx(share)
@@ -221,12 +232,12 @@ def test_probe_columns_go_by_the_names_of_the_concepts(run_dir):
     targets = {name: scale[name] for name in ("streamflow", "swe", "new", "soil1")}
     model, theirs = runs.build_model(run.settings, {**run.normalisation, "targets": targets}, seed=9), run.model(2)
     kernel, bias = model.probe.get_weights()
-    run.give_weights(model, 2)
+    run.give_weights(model, 2, {"swe": 1.0, "soil1": 1.0})
     expected, their_bias = theirs.probe.get_weights()
     got, got_bias = model.probe.get_weights()
     np.testing.assert_array_equal(got, np.stack([expected[:, 1], kernel[:, 1], expected[:, 0]], axis=1))
     np.testing.assert_array_equal(got_bias, [their_bias[1], bias[1], their_bias[0]])
-    run.give_weights(model, 77)  # a member that the run does not have starts from its first
+    run.give_weights(model, 77, {})  # a member that the run does not have starts from its first
     np.testing.assert_array_equal(model.runoff.kernel.numpy(), run.model(1).runoff.kernel.numpy())
 
 
@@ -238,7 +249,8 @@ def test_probe_columns_go_by_the_names_of_the_concepts(run_dir):
     [
         *(({name: value}, f"--{name.replace('_', '-')} must be above 0, not {value}.") for name, value in
           (("hidden_size", 0), ("epochs", -1), ("batch_size", 0), ("window", -1), ("learning_rate", float("nan")),
-           ("clip_norm", 0.0), ("patience", 0))),
+           ("clip_norm", 0.0), ("patience", 0),
+           ("validate_every", 0))),
         *(({name: value}, f"--{name.replace('_', '-')} must not be below 0, not {value}.") for name, value in
           (("warmup_days", -1), ("streamflow_weight", float("nan")),
            ("concept_weight", -1.0), ("probe_penalty", -1.0))),
@@ -250,6 +262,7 @@ def test_probe_columns_go_by_the_names_of_the_concepts(run_dir):
           for name in ("dropout", "weight_dropout") for value in (-0.1, 1.0)),
         *(({"seed": value}, "--seed takes different whole numbers from 0 to 4294967295, not")
           for value in ((), (1, 1), (-1,), (2**32,))),
+        ({"validate_every": 2, "patience": 1}, "--patience 1 would stop before --validate-every 2 has looked."),
         *(({"folds": value}, f"--folds must be 0 or at least 2, not {value}.") for value in (1, -2)),
         ({"folds": 5}, "--folds 5 needs as many basins, not 4."),
         ({"concepts": (), "train_only": "probe"}, "--train-only probe needs --concepts"),

@@ -5,7 +5,9 @@ import errno
 import json
 import logging
 import os
+import shlex
 import signal
+import subprocess
 import sys
 import tempfile
 import uuid
@@ -60,6 +62,19 @@ def _end(kind, error, trace):
         sys.stdout = None  # a full disk or a closed pipe, of which Python would complain again at its end
     print(words, file=sys.stderr)
     sys.exit(code)
+
+
+def command(script, *words) -> str:
+    """A command to type next, begun as this process was (uv run, python3 -u, …) and quoted for the shell."""
+    here, start = Path(sys.argv[0]), ["python"]
+    if not here.name.startswith("LSTM_"):  # a notebook
+        here = Path(script)
+    elif "UV_RUN_RECURSION_DEPTH" in os.environ:
+        start = ["uv", "run"]
+    elif sys.orig_argv[-len(sys.argv) :] == sys.argv:
+        start = sys.orig_argv[: -len(sys.argv)]
+    words = [*start, str(here.with_name(script)), *map(str, words)]
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 @contextlib.contextmanager
