@@ -54,7 +54,7 @@ def attributes_outside(attributes, ranges):
 
 
 def forcing_far_outside(data, dates, normalisation):
-    """Forcing whose mean on these days is outside those of all training basins, by their whole range or tenfold.
+    """Forcing whose mean on these days is outside those of all training basins, by their whole range or fivefold.
 
     Runs of before 0.4 do not know the basins' range (`input_range`): theirs is a standard deviation about the mean.
 
@@ -73,7 +73,7 @@ def forcing_far_outside(data, dates, normalisation):
             average, deviation = normalisation["inputs"][name]
             low, high = normalisation["input_range"].get(name, (average - deviation, average + deviation))
             reach = max(high - low, deviation)  # the range of a few basins that are alike is narrow
-            least = max(low - reach, low / 10) if low > 0 else low - reach
+            least = max(low - reach, low / 5) if low > 0 else low - reach
             if not least <= mean <= high + reach:
                 found.append((basin, name, mean, low, high))
     return found
