@@ -20,8 +20,7 @@ either; --independent-data scores what is read by an observation that the model 
 
 from dataclasses import dataclass
 
-import tyro
-
+from running.settings import checked_settings, from_words
 from writing.files import InputError, cli
 
 
@@ -62,7 +61,7 @@ class Settings:
 
 
 if __name__ == "__main__":  # before the packages below, which take seconds to load
-    settings = cli(tyro.cli, Settings, description=__doc__)
+    settings = cli(from_words, Settings, description=__doc__)
 
 from pathlib import Path
 
@@ -77,7 +76,6 @@ from reading.concepts import parse_concept
 from reading.windows import parse_day, parse_period
 from running import runs
 from running.outside import Outside
-from running.settings import checked_settings
 from running.simulation import SNOW_MM, ForcingDays, scored_basins, simulate
 from writing import netcdf, plots
 from writing.files import replacing, write_csv

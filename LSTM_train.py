@@ -15,7 +15,7 @@ from typing import Literal
 
 import tyro
 
-from running.settings import checked_settings, stored_settings
+from running.settings import checked_settings, refuse_other_settings, stored_settings
 from writing.files import InputError, cli
 
 
@@ -270,10 +270,13 @@ def train(settings, team):
 
 def check_validation(data, period):
     """Refuse a validation period in which nothing can be scored, before an epoch is trained for it."""
-    dates = data.dates(*period)
-    # It stops at the first basin that has all forcing and two different values of a target.
-    if not any(pd.DataFrame(data.read([b], dates)[1][0]).nunique().gt(1).any() for b in range(len(data.basins))):
-        raise InputError(f"No basin has a score from {' to '.join(period)}: choose another --valid-period.")
+    dates, what = data.dates(*period), "a score"
+    if not data.has_forcing(*period):
+        what = "all forcing on any day"
+    # It stops at the first basin that has two different values of a target.
+    elif any(pd.DataFrame(data.read([b], dates)[1][0]).nunique().gt(1).any() for b in range(len(data.basins))):
+        return
+    raise InputError(f"No basin has {what} from {' to '.join(period)}: choose another --valid-period.")
 
 
 def begun_with(settings, data):
@@ -358,6 +361,8 @@ def check(settings):
     for holds, sentence in rules:
         if not holds:
             raise InputError(sentence)
+    if settings.resume:
+        refuse_other_settings(settings.run_dir, given)
 
 
 def train_member(settings, team, seed, training, valid, base):

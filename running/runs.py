@@ -35,7 +35,7 @@ from libs_tf import CORES, ConceptLSTM, keras
 from reading.concepts import parse_concept, times_of
 from reading.windows import digest, parse_period
 from running import learned
-from running.settings import FORMAT, UsedSettings, checked_settings, read_settings, run_folder
+from running.settings import FORMAT, UsedSettings, checked_settings, read_settings, refuse_other_settings, run_folder
 from writing.files import InputError, locked, note, read_json, reason, replacing, some, write_csv, write_json
 
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
@@ -277,16 +277,9 @@ def write_run(path, settings, training, before):
 
 def check_resumed(path, settings, training):
     """Refuse to go on with a run with other settings or other data."""
+    refuse_other_settings(path, settings)
     content = read_settings(path)
     before = content["settings"]
-
-    def values(option):
-        return option if isinstance(option, list) else [option]
-
-    known = set(settings) - {"seed", "run_dir", "data_dir"}  # which may have moved
-    if changed := sorted(name for name in known if values(before.get(name)) != values(settings[name])):
-        words = f"{path} was trained with other settings ({', '.join(changed)})"
-        raise InputError(f"{words}: resume with the same ones, or name another --run-dir.")
     load_basins(path, training.normalisation["targets"])
     statistics = read_normalisation(path, settings["concepts"])
     if not same_statistics(statistics, training.normalisation):
