@@ -71,7 +71,7 @@ def main(settings: Settings):
     for report in dict.fromkeys(one.report for one in several):
         print(report)
     found = Outside(data.basins)
-    found.compare(group.simulated(several), start, end)
+    found.compare(zip(group.runs, several, strict=True), start, end)
     if new := [basin for basin in data.basins if group.folds and basin not in group.basins.index]:
         print(f"In none of the folds: {some(new)}. Scored by the mean of all {len(group.runs)} runs.")
     if words := group.learned_words(data.basins, start, end):

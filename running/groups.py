@@ -73,11 +73,6 @@ class Group:
         """Positions of the runs that simulate a basin."""
         return tuple(k for k, run in enumerate(self.runs) if not (self.folds and basin in run.basins.index))
 
-    def simulated(self, several):
-        """Each run with the data (windows.Prepared) of the basins that it simulates, from those of all basins."""
-        for k, (run, data) in enumerate(zip(self.runs, several, strict=True)):
-            yield run, data.select([b for b, basin in enumerate(data.basins) if k in self.simulated_by(basin)])
-
     def learned(self, basins, start, end):
         """On how many days of a period what each member gives was learned from.
 

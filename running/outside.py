@@ -13,7 +13,7 @@ from libs_tf import keras, ops
 from writing.files import note, some
 
 RUNAWAY = 365  # a cell state beyond it, above or below zero, has run away
-RAN_AWAY = "cell states run away, what is simulated means nothing"
+RAN_AWAY = f"cell states run away, beyond {RUNAWAY}: what is simulated means nothing"
 WHOLE_YEAR = 365  # days with all forcing that a mean must be of, so that it holds every season
 
 
@@ -56,7 +56,7 @@ def attributes_outside(attributes, ranges):
 def forcing_far_outside(data, dates, normalisation):
     """Forcing whose mean on these days is outside those of all training basins, by their whole range or fivefold.
 
-    Runs of before 0.4 do not know the basins' range (`input_range`): theirs is a standard deviation about the mean.
+    Runs of earlier versions do not know their range (`input_range`): a standard deviation about the mean is taken.
 
     Returns
     -------
@@ -88,7 +88,7 @@ class Outside:
     def compare(self, pairs, start, end):
         """Hold attributes, and forcing in a period, of data against the run that simulates them; say what is outside.
 
-        `pairs` are of a runs.Run and a windows.Prepared: of folds each run with the basins that it never saw.
+        `pairs` are of a runs.Run and a windows.Prepared. (A fold's own basins lie within its range.)
         """
         attributes, forcing = [], []
         for run, data in pairs:
@@ -97,12 +97,12 @@ class Outside:
         by_name = {}
         for basin, name, side, edge in attributes:
             self.add(basin, f"{name} {side} the training range, counted as {edge:,.6g}")
-            by_name.setdefault((name, side), {})[basin] = f"{edge:,.6g}"
+            by_name.setdefault((name, side), {}).setdefault(basin, f"{edge:,.6g}")
         if by_name:
             (name, side), edges = max(by_name.items(), key=lambda item: len(item[1]))
-            number = len(set().union(*by_name.values()))
+            number, where = len(set().union(*by_name.values())), " or ".join(sorted(set(edges.values())))
             note(f"{number} of {len(self.said)} basins have attributes outside the training range and counted as its "
-                 f"edge, most often {name} ({len(edges)} {side} {some(sorted(set(edges.values())))}).")  # fmt: skip
+                 f"edge, most often {name} ({len(edges)} {side} {where}).")  # fmt: skip
         by_name = {}
         for basin, name, mean, low, high in forcing:
             words = f"the mean of {name} is {mean:,.4g}, those of the training basins are {low:,.4g} to {high:,.4g}"

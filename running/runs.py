@@ -40,7 +40,7 @@ from writing.files import InputError, locked, note, read_json, reason, replacing
 
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
 STATISTICS = ("inputs", "attributes", "targets", "attribute_range")  # of normalisation.json
-RANGES = ("attribute_range", "input_range")  # the latter in runs of version 0.4 on
+RANGES = ("attribute_range", "input_range")  # the latter is not in runs of earlier versions
 MOST_SEED = 2**32 - 1
 OWN_PERIOD = "(train|valid|test)_(start|end)"  # columns with which earlier versions gave single basins other periods
 

@@ -210,9 +210,9 @@ def test_poor_data_train_to_finite_numbers_and_scores_say_why_they_are_missing(s
     assert np.isnan(scores.loc[("streamflow", dry), "NSE"]) and np.isnan(scores.loc[("streamflow", still), "KGE"])
     assert "no NSE, KGE" in notes["streamflow", dry] and "the observations are constant" in notes["streamflow", dry]
     assert "FHV: the highest 2 % of the observations sum to zero" in notes["streamflow", dry]
-    assert notes["streamflow", still].startswith("no NSE, KGE, alpha-NSE, beta-NSE, FLV, r: the observations are const")
+    assert notes["streamflow", still].startswith("no NSE, KGE, r, alpha-NSE, beta-NSE, FLV: the observations are const")
     assert "no FHV: 2 % of the valid days is less than one day" in notes["streamflow", few]
-    assert "no NSE, KGE, alpha-NSE, beta-NSE, FLV, r: the observations are constant" in notes["streamflow", few]
+    assert "no NSE, KGE, r, alpha-NSE, beta-NSE, FLV: the observations are constant" in notes["streamflow", few]
     assert np.isfinite(scores.loc[("streamflow", few), "RMSE"])
     wanted = ["NSE", "KGE", "alpha-NSE", "beta-NSE", "r", "RMSE"]
     assert notes["soil1", without] == f"no {', '.join(wanted)}: no day has both an observation and a simulation"
