@@ -15,7 +15,7 @@ from typing import Literal
 
 import tyro
 
-from running.settings import checked_settings, refuse_other_settings, stored_settings
+from running.settings import checked_settings, read_settings, refuse_other_settings, run_folder, stored_settings
 from writing.files import InputError, cli
 
 
@@ -27,8 +27,8 @@ class Settings:
     data_dir: str = "camels_us"
     """CAMELS-US folder or, with --forcing caravan, a Caravan folder."""
     forcing: tuple[str, ...] = ("daymet",)
-    """Forcing product: daymet, maurer, maurer_extended, nldas, nldas_extended, or caravan. Of several of CAMELS-US the
-    model gets all inputs: prcp_daymet, prcp_maurer and so on."""
+    """Forcing product: daymet, maurer, maurer_extended, nldas, nldas_extended, the name of a folder of your own csv
+    files, or caravan. Of several, but for caravan, the model gets all inputs: prcp_daymet, prcp_maurer and so on."""
     basins: tuple[str, ...] = ()
     """Basin ids, or one file that lists them; if empty, all basins of the data folder that can be used."""
     attributes: str = "auto"
@@ -169,9 +169,8 @@ def from_command_line(words):
         return chosen
     stored = stored_settings(chosen.run_dir, Settings) if chosen.resume else None
     if stored is None and chosen.start_from:
+        read_settings(run_folder(chosen.start_from))
         stored = stored_settings(chosen.start_from, Settings)
-        if stored is None:
-            raise InputError(f"There is no run directory {chosen.start_from}: name another with --start-from.")
         stored.train_only, stored.folds = "all", 0
     if stored is None:
         how = ("run_dir", "seed", "data_dir", "resume", "distribute")
@@ -241,8 +240,7 @@ def train(settings, team):
     data = hydrodata.open_data(
         settings.data_dir,
         forcing=settings.forcing,
-        # Sorted, so that the order of a basin list changes no number.
-        basins=sorted(hydrodata.read_basins(settings.basins)) if settings.basins else None,
+        basins=basins_of(settings),
         attributes=settings.attributes,
         concepts=settings.concepts,
         climate_period=settings.train_period,
@@ -258,7 +256,8 @@ def train(settings, team):
     if settings.folds > len(data.basins):
         raise InputError(f"--folds {settings.folds} needs as many basins, not {len(data.basins)}.")
     if settings.folds and (Path(settings.run_dir) / "settings.json").exists():
-        raise InputError(f"{settings.run_dir} already holds a run of all basins: name another --run-dir.")
+        words = f"{settings.run_dir} holds a run of its own, which is not divided into folds"
+        raise InputError(f"{words}: name the folder of the folds, or another, with --run-dir.")
     if not settings.folds:
         train_run(settings, team, data, base)
     for fold, kept in enumerate(kept_in_folds(settings.folds, len(data.basins)), start=1):
@@ -266,6 +265,16 @@ def train(settings, team):
         of_fold = replace(settings, run_dir=str(Path(settings.run_dir) / f"fold_{fold}"))
         train_run(of_fold, team, data.select(kept), base)
     print(f"Next: {command('LSTM_test.py', '--run-dir', settings.run_dir)}")
+
+
+def basins_of(settings):
+    """The basins to be read, sorted, so that the order of a list changes no number; None: all that can be used.
+
+    A run that goes on keeps its own, whatever its list or the data folder hold by now.
+    """
+    if settings.resume and (Path(settings.run_dir) / "basins.csv").exists() and not settings.folds:
+        return sorted(runs.load_basins(Path(settings.run_dir), []).index)
+    return sorted(hydrodata.read_basins(settings.basins)) if settings.basins else None
 
 
 def check_validation(data, period):
@@ -283,6 +292,9 @@ def begun_with(settings, data):
     """The run that a training starts from, or None: what it learned from is said, basins of folds it may not know."""
     if not settings.start_from:
         return None
+    if not Path(settings.start_from).exists():
+        words = f"There is no run directory {settings.start_from}, with which {settings.run_dir} begins"
+        raise InputError(f"{words}: put it back, or name another with --start-from.")
     base = runs.load_run(settings.start_from)
     base.check_inputs(data)
     base.note_changes(data, settings.concepts)

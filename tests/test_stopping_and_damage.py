@@ -72,7 +72,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(run_dir, settin
         LSTM_train.main(settings(run, seed=(1,)))
     monkeypatch.undo()
     for words, changes in (("already holds a run: add --resume", {}),
-                           ("already holds a run of all basins", {"folds": 2}),
+                           ("holds a run of its own, which is not divided", {"folds": 2}),
                            ("other settings .*window", {"window": 100, "resume": True})):  # fmt: skip
         with pytest.raises(InputError, match=words):
             LSTM_train.main(settings(run, seed=(1,), **changes))
