@@ -77,17 +77,19 @@ def summary_table(scores, draw):
     return pd.DataFrame(rows)
 
 
-def show_scores(summary, counted, data):
+def show_scores(summary, data):
     """The scores on the screen, a table for each concept."""
     for concept, rows in summary.groupby("concept", sort=False):
         wide = rows.assign(score=[with_interval(*row) for row in rows[["median", "low", "high"]].to_numpy()])
-        wide = wide.pivot(index="reader", columns=["split", "metric"], values=["score", "selectivity", "median"])
+        wide = wide.pivot(
+            index="reader", columns=["split", "metric"], values=["score", "selectivity", "median", "basins"]
+        )
         table = pd.DataFrame({
             heads: wide[column] if column[0] == "score" else wide[column].map(number)
             for heads, column in SHOWN_SCORES.items() if column in wide
         })  # fmt: skip
         table = table.reindex(rows["reader"].unique()).fillna("").rename(shortened)
-        basins, units = counted[concept].sum(), data.about[concept]["units"]
+        units, basins = data.about[concept]["units"], wide.loc[REAL, ("basins", PERIOD, "NSE")]
         show(f"\n{concept} in {units}, median of {basins} basins [95 % interval]")
         show_table(table.rename_axis(index=None))
     show(
@@ -126,7 +128,8 @@ def show_cell_states(cell_states):
         more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
         one = table.loc[table["median_r"].abs().fillna(0).idxmax()]
         alone = f"best single one cn_{one['unit']} ({one['memory_stored_days']:.0f}), median r {one['median_r']:.2f}"
-        show(f"  {name}: {len(kept)} of {len(table)}: {', '.join(listed[:8])}{more}; {alone}", indent="    ")
+        which = f": {', '.join(listed[:8])}{more}" if listed else ""
+        show(f"  {name}: {len(kept)} of {len(table)}{which}; {alone}", indent="    ")
 
 
 def response_table(curves, data, draw):
@@ -145,7 +148,7 @@ def show_verdicts(changes):
     """For each concept, what raising its reading does to runoff, and whether that is what physics asks."""
     days = max(HORIZONS)
     show("\nReading raised by one standard deviation: mean change of runoff (mm/day) over the next days, median over "
-         "basins [95 % interval]. random: what changes of the same length do that leave the reading as it is. more "
+         "basins. random: what changes of the same length do that leave the reading as it is. more "
          "runoff: yes if the interval lies above zero and the median above random, weakly if not above random; – "
          "without an interval.")  # fmt: skip
     for kind, of_kind in changes.groupby("change", sort=False):
