@@ -23,7 +23,7 @@ CELL_STATE_COLUMNS = {
 SHOWN_SCORES = {
     "NSE": ("median", PERIOD, "NSE"), "anomaly": ("score", PERIOD, "NSE anomaly"),
     "deseasonalised": ("score", PERIOD, "NSE deseasonalised"), "more": ("selectivity", PERIOD, "NSE anomaly"),
-    "others": ("median", BASINS, "NSE"), "others (a)": ("median", BASINS, "NSE anomaly"),
+    "others": ("median", BASINS, "NSE"), "(a)": ("median", BASINS, "NSE anomaly"),
 }  # fmt: skip
 # How each reader is drawn: what is read in cell states in the colour of the concept, controls in greys.
 GREYS = ("#444444", "#AAAAAA")
@@ -95,7 +95,8 @@ def show_scores(summary, data):
     show(
         "\nanomaly (a): NSE without each series' mean; deseasonalised: without each series' day-of-year mean; more: "
         "by how much the anomaly of the cell states scores higher than that of the control, median over basins; "
-        "others: probe fitted on other basins, in the other period again. summary.csv has all scores with intervals."
+        "others: NSE and (a) of a probe fitted on other basins, in the other period again. summary.csv has all, with "
+        "intervals."
     )
 
 
