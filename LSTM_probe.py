@@ -116,10 +116,10 @@ def main(settings: Settings):
     if learned_from := learned_words(run.lessons, data.basins, *period):
         note(learned_from)
     days = start_days(settings, dates) if settings.intervention_basins else []
-    asked = data.basins if settings.basins else run.basins.index
-    other_seed = None if seed == run.seeds[0] else seed
-    own = runs.results_folder(run.path, "probe", period, asked, run.basins.index, other_seed)
-    out = Path(settings.out_dir or own)
+    named = data.basins if settings.basins else run.basins.index
+    asked = None if seed == run.seeds[0] else seed, run.other_data(settings.data_dir)
+    out = Path(settings.out_dir or runs.results_folder(run.path, "probe", period, named, run.basins.index, *asked))
+    report.remove_former(out)
     origin = {"title": f"Linear probes on the cell states of {run.path.name}, seed {seed}",
               "fit_period": " to ".join(fit_period), **runs.origin(run, learned_from)}  # fmt: skip
     with replacing(out / "probe.nc") as path, netcdf.create(path, data, dates, origin) as file:

@@ -73,12 +73,13 @@ def main(settings: Settings):
         print(f"In none of the folds: {some(new)}. Scored by the mean of all {len(group.runs)} runs.")
     if words := group.learned_words(data.basins, start, end):
         note(words)
-    own = runs.results_folder(group.folder, "test", (start, end), data.basins, group.known)
+    other = group.runs[0].other_data(settings.data_dir)
+    own = runs.results_folder(group.folder, "test", (start, end), data.basins, group.known, data_dir=other)
     out = Path(settings.out_dir or own)
     members = group.members + [MEAN] * (len(group.members) > 1)
     counted, forcing = scored_basins(group.basins, data), ForcingDays(data.basins, start, end)
 
-    scores, days = [], dict.fromkeys(data.targets, 0)
+    scores, days, metrics = [], dict.fromkeys(data.targets, 0), list(dict.fromkeys(settings.metrics))
     nse = {name: np.full(len(data.basins), np.nan) for name in data.targets}  # of the last member, for the figures
     origin = {"title": f"Simulated and observed series of {group.folder.name}", **group.origin(words)}
     with replacing(out / "series.nc") as path, netcdf.create(path, data, dates, origin) as file:
@@ -97,7 +98,7 @@ def main(settings: Settings):
                 names = [data.basins[b] for b in basins]
                 for m, member in enumerate(members):
                     file[f"{name}_simulated"][m, basins] = simulated[m][..., k]
-                    table = score_basins(settings.metrics, names, name, observed, simulated[m][..., k])
+                    table = score_basins(metrics, names, name, observed, simulated[m][..., k])
                     table.loc[~counted[name][basins], "note"] = f"mean below {SNOW_MM:g} mm: not in the summary"
                     scores.append(table.assign(target=name, member=member))
                 last = simulated[-1][..., k]

@@ -40,6 +40,13 @@ def styles_of(readers):
     return {reader: STYLES.get(reader, {"linestyle": "-."}) for reader in readers}
 
 
+def remove_former(out):
+    """Remove from a folder of results what an earlier call with more options wrote there, and this one may not."""
+    for pattern in ("interventions*.*", "independent_data.*", "exchange.*", "series.png"):
+        for file in out.glob(pattern):
+            file.unlink()
+
+
 def number(value):
     """Two decimals, far below zero as many digits as matter, a dash where there is no number."""
     if np.isnan(value):

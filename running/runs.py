@@ -35,7 +35,7 @@ from libs_tf import CORES, ConceptLSTM, keras
 from reading.concepts import parse_concept, times_of
 from reading.windows import digest, parse_period
 from running import learned
-from running.settings import FORMAT, UsedSettings, checked_settings, read_settings, run_folder
+from running.settings import FORMAT, UsedSettings, checked_settings, read_settings, refuse_other_settings, run_folder
 from writing.files import InputError, locked, note, read_json, reason, replacing, some, write_csv, write_json
 
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
@@ -55,12 +55,14 @@ def origin(run, learned_from=""):
     return made | {"run": run.path.name, "git_commit": provenance()["git_commit"]}
 
 
-def results_folder(parent, kind, period, basins, usual, seed=None):
-    """The folder of results, named by what was asked: <kind>_<start>_<end>, and a seed and basins that are not usual.
+def results_folder(parent, kind, period, basins, usual, seed=None, data_dir=None):
+    """The folder of results, named by what was asked: <kind>_<start>_<end>, and seed, basins and data if not usual.
 
-    `seed` is None for the usual member; `usual` are the basins that are taken if none are named.
+    `seed` is None for the usual member, `usual` are the basins that are taken if none are named, `data_dir` are data
+    beside those of the training, such as another climate, as `Run.other_data` tells.
     """
     names = [kind, *map(str, period)] + ([] if seed is None else [f"seed_{seed}"])
+    names += [f"data_{Path(data_dir).resolve().name}"] if data_dir else []
     if set(basins) != set(usual):
         names += basins if len(basins) < 3 else [f"{len(basins)}_basins", digest(sorted(basins))[:6]]
     return parent / "_".join(names)
@@ -121,14 +123,19 @@ class Run:
         self.note_changes(data, chosen["concepts"] if concepts is None else concepts)
         return data
 
+    def other_data(self, data_dir):
+        """The data folder asked for, if that of the training is another one that is still there; else None."""
+        own = Path(self.settings["data_dir"])
+        return data_dir if data_dir and own.is_dir() and own.resolve() != Path(data_dir).resolve() else None
+
     def check_inputs(self, data):
         """Refuse data with other inputs than those of the training; put their attributes in the model's order."""
         inputs, attributes = (list(self.normalisation[kind]) for kind in ("inputs", "attributes"))
         for kind, names, known in (("inputs", data.inputs, inputs),
                                    ("attributes", sorted(data.attributes.columns), sorted(attributes))):  # fmt: skip
             if names != known:
-                words = f"The data have the {kind} {some(names, 8)}, the run {self.path} was trained with"
-                raise InputError(f"{words} {some(known, 8)}: give it the same data as in training.")
+                words = f"The data have the {kind} {some(names, 8) or 'none'}, the run {self.path} was trained with"
+                raise InputError(f"{words} {some(known, 8) or 'none'}: give it the same data as in training.")
         data.attributes = data.attributes[attributes]
         for name, (low, high) in self.normalisation["attribute_range"].items():
             values, reach = data.attributes[name], high - low
@@ -138,11 +145,11 @@ class Run:
 
     def note_changes(self, data, concepts):
         """Say in which of the run's basins the data are others than in its training; `concepts` are those of `data`."""
-        now = contents(data, *self.normalisation["period"])
+        known = [b for b, basin in enumerate(data.basins) if basin in self.basins.index]
+        now = contents(data.select(known), *self.normalisation["period"])
         other = {parse_concept(text).name for text in set(concepts) ^ set(self.settings["concepts"])}
         columns = [name for name in now if name in self.basins and name.removeprefix("mean_") not in other]
-        now, then = (table.loc[[b for b in data.basins if b in self.basins.index], columns]
-                     for table in (now, self.basins))  # fmt: skip
+        now, then = now[columns], self.basins.loc[now.index, columns]
         then = then.apply(pd.to_numeric, errors="coerce")
         # What is not there now is no change, and another processor rounds otherwise.
         changed = now.notna() & then.notna() & ~np.isclose(now, then, rtol=1e-6, atol=1e-9)
@@ -251,7 +258,8 @@ def contents(data, start, end):
 
     The columns are mean_<input or target> and attribute_<name>; NaN where there is no value.
     """
-    dates, rows = data.dates(start, end), []
+    first, last = parse_period(start, end)
+    dates, rows = np.arange(first, last + 1), []  # beyond the data, too
     for b in range(len(data.basins)):
         values = np.concatenate([part[0] for part in data.read([b], dates)], axis=1).astype(float)
         known = np.isfinite(values)
@@ -281,16 +289,9 @@ def write_run(path, settings, training, before):
 
 def check_resumed(path, settings, training):
     """Refuse to go on with a run with other settings or other data."""
+    refuse_other_settings(path, settings)
     content = read_settings(path)
     before = content["settings"]
-
-    def values(option):
-        return option if isinstance(option, list) else [option]
-
-    known = set(settings) - {"seed", "run_dir", "data_dir"}  # which may have moved
-    if changed := sorted(name for name in known if values(before.get(name)) != values(settings[name])):
-        words = f"{path} was trained with other settings ({', '.join(changed)})"
-        raise InputError(f"{words}: resume with the same ones, or name another --run-dir.")
     load_basins(path, training.normalisation["targets"])
     statistics = read_normalisation(path, settings["concepts"])
     if not same_statistics(statistics, training.normalisation):
