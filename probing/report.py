@@ -95,7 +95,7 @@ def show_scores(summary, data):
             heads: wide[column] if column[0] == "score" else wide[column].map(number)
             for heads, column in SHOWN_SCORES.items() if column in wide
         })  # fmt: skip
-        table = table.reindex(rows["reader"].unique()).fillna("").rename(shortened)
+        table = table.reindex(rows["reader"].unique()).fillna("").rename(lambda name: shortened(name, 26))
         units, basins = data.about[concept]["units"], wide.loc[REAL, ("basins", PERIOD, "NSE")]
         show(f"\n{concept} in {units}, median of {basins} basins [95 % interval]")
         show_table(table.rename_axis(index=None))
@@ -165,7 +165,7 @@ def show_verdicts(changes):
             row, answer = verdict(part)
             flow = part[(part["response_of"] == "streamflow") & (part["start_days"] == row["start_days"])]
             means = dict(zip(flow["horizon_days"], flow["mean"], strict=True))
-            rows[shortened(f"{name} +{row['by']:.3g} {row['unit_of_move']}, {row['start_days']}", 32)] = {
+            rows[shortened(f"{name} +{row['by']:.3g} {row['unit_of_move']}, {row['start_days']}")] = {
                 f"{h} d": f"{means[h]:+.3f}" for h in HORIZONS[::2]
             } | {
                 f"mm in {days} d": with_interval(*row[["cumulated", "cumulated_low", "cumulated_high"]], "{:+.2f}"),
@@ -221,7 +221,7 @@ def show_nearness(name, units, rows):
     partial = rows[["partial r", "partial r low", "partial r high"]].to_numpy()
     table |= {"partial": [with_interval(*row) for row in partial]}
     table |= {"near L": rows["nearer to learned"].map(number), "near I": rows["nearer to independent"].map(number)}
-    show_table(pd.DataFrame(table).rename(shortened).rename_axis(None))
+    show_table(pd.DataFrame(table).rename_axis(None))
     show(
         "(d): deseasonalised; partial: r of reading and independent data, deseasonalised, given what was learned; "
         "near: share of basins in which the reading is nearer by RMSE than L and I are to each other."
