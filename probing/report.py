@@ -23,7 +23,7 @@ CELL_STATE_COLUMNS = {
 SHOWN_SCORES = {
     "NSE": ("median", PERIOD, "NSE"), "anomaly": ("score", PERIOD, "NSE anomaly"),
     "deseasonalised": ("score", PERIOD, "NSE deseasonalised"), "more": ("selectivity", PERIOD, "NSE anomaly"),
-    "others": ("median", BASINS, "NSE"), "others (a)": ("median", BASINS, "NSE anomaly"),
+    "others": ("median", BASINS, "NSE"), "(a)": ("median", BASINS, "NSE anomaly"),
 }  # fmt: skip
 # How each reader is drawn: what is read in cell states in the colour of the concept, controls in greys.
 GREYS = ("#444444", "#AAAAAA")
@@ -38,6 +38,13 @@ STYLES = {
 def styles_of(readers):
     """How each reader is drawn, in their order; the cell states of another run are none of STYLES."""
     return {reader: STYLES.get(reader, {"linestyle": "-."}) for reader in readers}
+
+
+def remove_former(out):
+    """Remove from a folder of results what an earlier call with more options wrote there, and this one may not."""
+    for pattern in ("interventions*.*", "independent_data.*", "exchange.*", "series.png"):
+        for file in out.glob(pattern):
+            file.unlink()
 
 
 def number(value):
@@ -77,23 +84,26 @@ def summary_table(scores, draw):
     return pd.DataFrame(rows)
 
 
-def show_scores(summary, counted, data):
+def show_scores(summary, data):
     """The scores on the screen, a table for each concept."""
     for concept, rows in summary.groupby("concept", sort=False):
         wide = rows.assign(score=[with_interval(*row) for row in rows[["median", "low", "high"]].to_numpy()])
-        wide = wide.pivot(index="reader", columns=["split", "metric"], values=["score", "selectivity", "median"])
+        wide = wide.pivot(
+            index="reader", columns=["split", "metric"], values=["score", "selectivity", "median", "basins"]
+        )
         table = pd.DataFrame({
             heads: wide[column] if column[0] == "score" else wide[column].map(number)
             for heads, column in SHOWN_SCORES.items() if column in wide
         })  # fmt: skip
-        table = table.reindex(rows["reader"].unique()).fillna("").rename(shortened)
-        basins, units = counted[concept].sum(), data.about[concept]["units"]
+        table = table.reindex(rows["reader"].unique()).fillna("").rename(lambda name: shortened(name, 26))
+        units, basins = data.about[concept]["units"], wide.loc[REAL, ("basins", PERIOD, "NSE")]
         show(f"\n{concept} in {units}, median of {basins} basins [95 % interval]")
         show_table(table.rename_axis(index=None))
     show(
         "\nanomaly (a): NSE without each series' mean; deseasonalised: without each series' day-of-year mean; more: "
         "by how much the anomaly of the cell states scores higher than that of the control, median over basins; "
-        "others: probe fitted on other basins, in the other period again. summary.csv has all scores with intervals."
+        "others: NSE and (a) of a probe fitted on other basins, in the other period again. summary.csv has all, with "
+        "intervals."
     )
 
 
@@ -126,7 +136,8 @@ def show_cell_states(cell_states):
         more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
         one = table.loc[table["median_r"].abs().fillna(0).idxmax()]
         alone = f"best single one cn_{one['unit']} ({one['memory_stored_days']:.0f}), median r {one['median_r']:.2f}"
-        show(f"  {name}: {len(kept)} of {len(table)}: {', '.join(listed[:8])}{more}; {alone}", indent="    ")
+        which = f": {', '.join(listed[:8])}{more}" if listed else ""
+        show(f"  {name}: {len(kept)} of {len(table)}{which}; {alone}", indent="    ")
 
 
 def response_table(curves, data, draw):
@@ -145,7 +156,7 @@ def show_verdicts(changes):
     """For each concept, what raising its reading does to runoff, and whether that is what physics asks."""
     days = max(HORIZONS)
     show("\nReading raised by one standard deviation: mean change of runoff (mm/day) over the next days, median over "
-         "basins [95 % interval]. random: what changes of the same length do that leave the reading as it is. more "
+         "basins. random: what changes of the same length do that leave the reading as it is. more "
          "runoff: yes if the interval lies above zero and the median above random, weakly if not above random; – "
          "without an interval.")  # fmt: skip
     for kind, of_kind in changes.groupby("change", sort=False):
@@ -154,7 +165,7 @@ def show_verdicts(changes):
             row, answer = verdict(part)
             flow = part[(part["response_of"] == "streamflow") & (part["start_days"] == row["start_days"])]
             means = dict(zip(flow["horizon_days"], flow["mean"], strict=True))
-            rows[shortened(f"{name} +{row['by']:.3g} {row['unit_of_move']}, {row['start_days']}", 32)] = {
+            rows[shortened(f"{name} +{row['by']:.3g} {row['unit_of_move']}, {row['start_days']}")] = {
                 f"{h} d": f"{means[h]:+.3f}" for h in HORIZONS[::2]
             } | {
                 f"mm in {days} d": with_interval(*row[["cumulated", "cumulated_low", "cumulated_high"]], "{:+.2f}"),
@@ -210,7 +221,7 @@ def show_nearness(name, units, rows):
     partial = rows[["partial r", "partial r low", "partial r high"]].to_numpy()
     table |= {"partial": [with_interval(*row) for row in partial]}
     table |= {"near L": rows["nearer to learned"].map(number), "near I": rows["nearer to independent"].map(number)}
-    show_table(pd.DataFrame(table).rename(shortened).rename_axis(None))
+    show_table(pd.DataFrame(table).rename_axis(None))
     show(
         "(d): deseasonalised; partial: r of reading and independent data, deseasonalised, given what was learned; "
         "near: share of basins in which the reading is nearer by RMSE than L and I are to each other."

@@ -16,10 +16,14 @@ def show(words, indent=""):
 
 
 def show_table(table, **options):
-    """Print a DataFrame; the columns for which a line is too short come below. Options go to `DataFrame.to_string`."""
+    """Print a DataFrame; the columns for which a line is too short come below, long names of rows lose their middle.
+
+    Options go to `DataFrame.to_string`.
+    """
+    table = table.rename(index=lambda name: shortened(name) if isinstance(name, str) else name)
     print("\n".join(line.rstrip() for line in table.to_string(line_width=WIDTH, **options).splitlines()))
 
 
-def shortened(name, length=26) -> str:
+def shortened(name, length=32) -> str:
     """A long name of somebody's run or concept, its middle left out."""
     return name if len(name) <= length else f"{name[: length // 2]}…{name[len(name) - (length - length // 2 - 1) :]}"
