@@ -23,7 +23,7 @@ class Settings:
     """Run directory that LSTM_train.py wrote, or several whose simulations are averaged."""
     period: tuple[str, str] | None = None
     """First and last day to score; the test period stored with the run if not given."""
-    metrics: tuple[str, ...] = ("NSE", "KGE", "alpha-NSE", "beta-NSE", "FHV", "FLV", "r", "RMSE")
+    metrics: tuple[str, ...] = ("NSE", "KGE", "r", "alpha-NSE", "beta-NSE", "RMSE", "FHV", "FLV")
     """Any of NSE, KGE, KGE2012, MSE, RMSE, r, alpha-NSE, beta-NSE, log-NSE, PBIAS, FHV, FLV, FMS."""
     basins: tuple[str, ...] = ()
     """Basin ids, or one file that lists them; the run's basins if empty. Basins it was not trained on are welcome; of
@@ -50,9 +50,11 @@ import cn_loss
 from reading.concepts import is_snow
 from running import runs
 from running.groups import load_group
+from running.outside import Outside
 from running.simulation import SNOW_MM, ForcingDays, scored_basins
 from writing import netcdf, plots
 from writing.files import command, note, replacing, some, write_csv
+from writing.screen import show, show_table
 
 FLOW_METRICS = ("log-NSE", "FHV", "FLV", "FMS")  # made for flow duration curves: not for soil water or snow
 MEAN = "mean of members"
@@ -68,6 +70,8 @@ def main(settings: Settings):
     models = [[run.model(seed) for seed in run.seeds] for run in group.runs]
     for report in dict.fromkeys(one.report for one in several):
         print(report)
+    found = Outside(data.basins)
+    found.compare(zip(group.runs, several, strict=True), start, end)
     if new := [basin for basin in data.basins if group.folds and basin not in group.basins.index]:
         print(f"In none of the folds: {some(new)}. Scored by the mean of all {len(group.runs)} runs.")
     if words := group.learned_words(data.basins, start, end):
@@ -89,6 +93,7 @@ def main(settings: Settings):
         begin = settings.begin_with
         for basins, parts in group.simulate_members(models, several, start, end, begin, "simulating"):
             forcing.count(parts[0], basins)
+            found.count(parts, basins)
             simulated = [one.prediction for one in parts]
             simulated += [np.mean(simulated, axis=0)] * (len(parts) > 1)
             for k, name in enumerate(data.targets):
@@ -108,12 +113,14 @@ def main(settings: Settings):
 
     order = pd.MultiIndex.from_product([data.targets, members, data.basins], names=["target", "member", "basin"])
     scores = pd.concat(scores).set_index(order.names).reindex(order).reset_index()
+    scores["note"] = ["; ".join(filter(None, [of, *found.said[b]])) for of, b in scores[["note", "basin"]].to_numpy()]
     summary = summary_of(scores, counted, data, members)
     print(forcing.report(spinup_days=0) if begin else forcing.report())
+    found.note_runaways()
     units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
-    print(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
-    print(summary.to_string(float_format=lambda value: f"{value:.3f}"))
-    print("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
+    show(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
+    show_table(cn_loss.shown_summary(summary), float_format="{:.3f}".format, na_rep="–")
+    show("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
     for name in filter(lambda name: is_snow(data.about[name]), data.targets):
         print(f"{name} is snow, as its {data.about[name]['snow']} says: it counts where its training-period mean "
               f"exceeds {SNOW_MM:g} mm.")  # fmt: skip
@@ -191,7 +198,8 @@ def draw_scores(out, data, nse, shown, note):
                 lines = {"observed": one[f"{name}_observed"].values, line: one[f"{name}_simulated"].values}
                 tables.append(pd.DataFrame(about | lines))
     if tables:
-        plots.series(pd.concat(tables), {runoff: plots.SIMULATED, reading: plots.PROBED}, out / "hydrographs.png")
+        colours = plots.target_colours(data.targets)
+        plots.series(pd.concat(tables), {runoff: colours, reading: colours}, out / "hydrographs.png")
     lon, lat = data.place["lon"].to_numpy(), data.place["lat"].to_numpy()
     if np.isfinite(lon + lat).any():
         plots.score_map(lon, lat, nse["streamflow"], "NSE", out / "nse_map.png")
