@@ -13,7 +13,7 @@ from running.runs import load_run, origin
 from running.settings import run_folders
 from running.simulation import SPINUP_DAYS, basins_at_once, simulate
 from running.state_files import read_state
-from writing.files import InputError, some
+from writing.files import InputError, command, some
 
 
 @dataclass
@@ -133,13 +133,15 @@ class Group:
             for m, (model, data) in enumerate(pairs):
                 state = read_state(begin_with[m], model, data, first_day) if begin_with else None
                 label = None if m else progress
-                simulations.append(simulate(model, data, start, end, progress=label, begin=state, at_once=at_once))
+                simulations.append(simulate(model, data, start, end, progress=label, begin=state, at_once=at_once,
+                                            watch=True))  # fmt: skip
             for parts in zip(*simulations, strict=True):
                 parts = [replace(one, prediction=one.prediction * by) for one, by in zip(parts, times, strict=True)]
                 if self.folds:  # the members of one seed after another, each of as many runs
                     seeds = len(models[0])
                     means = [np.mean([part.prediction for part in parts[m::seeds]], axis=0) for m in range(seeds)]
-                    parts = [replace(parts[0], prediction=mean) for mean in means]
+                    ran = np.any([part.runaway for part in parts], axis=0)
+                    parts = [replace(parts[0], prediction=mean, runaway=ran) for mean in means]
                 yield np.array(positions)[parts[0].basins], list(parts)
 
 
@@ -159,8 +161,9 @@ def load_group(run_dirs):
                         for run, by in zip(group, times, strict=True)])  # fmt: skip
     if folds:
         if len(group) != group[0].settings["folds"]:
-            raise InputError(f"{paths[0].parent} has {len(group)} of {group[0].settings['folds']} folds: go on with "
-                             f"LSTM_train.py --resume --run-dir {paths[0].parent}.")  # fmt: skip
+            go_on = command("LSTM_train.py", "--resume", "--run-dir", paths[0].parent)
+            raise InputError(f"{paths[0].parent} holds {len(group)} of {group[0].settings['folds']} folds: go on with "
+                             f"{go_on}, or remove what is no fold of it.")  # fmt: skip
         if (basins.index.value_counts() != len(group) - 1).any():
             raise InputError(f"{paths[0].parent}: a basin is not missing in exactly one fold; train again.")
     return Group(group, folds, basins[~basins.index.duplicated()].sort_index(), times)

@@ -40,6 +40,7 @@ from writing.files import InputError, locked, note, read_json, reason, replacing
 
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
 STATISTICS = ("inputs", "attributes", "targets", "attribute_range")  # of normalisation.json
+RANGES = ("attribute_range", "input_range")  # the latter is not in runs of earlier versions
 MOST_SEED = 2**32 - 1
 OWN_PERIOD = "(train|valid|test)_(start|end)"  # columns with which earlier versions gave single basins other periods
 
@@ -129,19 +130,16 @@ class Run:
         return data_dir if data_dir and own.is_dir() and own.resolve() != Path(data_dir).resolve() else None
 
     def check_inputs(self, data):
-        """Refuse data with other inputs than those of the training; put their attributes in the model's order."""
+        """Refuse data with other inputs than those of the training, or without one of its attributes; take these alone,
+        in the model's order."""
         inputs, attributes = (list(self.normalisation[kind]) for kind in ("inputs", "attributes"))
+        has = attributes if set(attributes) <= set(data.attributes) else data.attributes.columns
         for kind, names, known in (("inputs", data.inputs, inputs),
-                                   ("attributes", sorted(data.attributes.columns), sorted(attributes))):  # fmt: skip
+                                   ("attributes", sorted(has), sorted(attributes))):  # fmt: skip
             if names != known:
                 words = f"The data have the {kind} {some(names, 8) or 'none'}, the run {self.path} was trained with"
                 raise InputError(f"{words} {some(known, 8) or 'none'}: give it the same data as in training.")
         data.attributes = data.attributes[attributes]
-        for name, (low, high) in self.normalisation["attribute_range"].items():
-            values, reach = data.attributes[name], high - low
-            far = values.index[(values < low - reach) | (values > high + reach)]
-            if len(far):
-                note(f"{name} of basins {some(far)} is far outside the training range {low:g} to {high:g}.")
 
     def note_changes(self, data, concepts):
         """Say in which of the run's basins the data are others than in its training; `concepts` are those of `data`."""
@@ -185,12 +183,12 @@ class Run:
         `times` is from `shared_concepts`: what this run knows is put into the new one's units.
         """
         mine, ranges = self.normalisation, {}
-        for name, (low, high) in normalisation["attribute_range"].items():
-            my_low, my_high = mine["attribute_range"][name]
-            ranges[name] = [min(low, my_low), max(high, my_high)]
+        for kind in RANGES:
+            ends = [[*mine[kind][name], *normalisation[kind][name]] for name in mine[kind]]
+            ranges[kind] = {name: [min(of), max(of)] for name, of in zip(mine[kind], ends, strict=True)}
         known = {name: [factor * value for value in mine["targets"][name]] for name, factor in times.items()}
         targets = normalisation["targets"] | {"streamflow": mine["targets"]["streamflow"]} | known
-        return {**mine, "period": normalisation["period"], "targets": targets, "attribute_range": ranges}
+        return {**mine, "period": normalisation["period"], "targets": targets, **ranges}
 
     def give_weights(self, model, seed, times):
         """Give a new model the weights of the member of this seed, or of the first; new concepts keep their own.
@@ -248,7 +246,7 @@ def create_run(run_dir, settings, training, resume, before=()):
         if not (path / "settings.json").exists():
             write_run(path, settings, training, before)
         elif resume:
-            check_resumed(path, settings, training)
+            check_resumed(path, settings, training, before)
         else:
             raise InputError(f"{path} already holds a run: add --resume to go on with it, or name another --run-dir.")
 
@@ -287,17 +285,19 @@ def write_run(path, settings, training, before):
     write_json(path / "settings.json", content)
 
 
-def check_resumed(path, settings, training):
-    """Refuse to go on with a run with other settings or other data."""
+def check_resumed(path, settings, training, before):
+    """Refuse to go on with a run with other settings, other data or begun with another run; keep where they are now."""
     refuse_other_settings(path, settings)
-    content = read_settings(path)
-    before = content["settings"]
+    content, learned_before = read_settings(path), learned.as_json(before)
     load_basins(path, training.normalisation["targets"])
     statistics = read_normalisation(path, settings["concepts"])
     if not same_statistics(statistics, training.normalisation):
         raise InputError(f"The data changed since {path} was begun: resume with the same data, or begin a new run.")
-    if before["data_dir"] != settings["data_dir"]:
-        write_json(path / "settings.json", content | {"settings": before | {"data_dir": settings["data_dir"]}})
+    if content.get("learned_before", learned_before) != learned_before:
+        raise InputError(f"{path} began with another run than {settings['start_from']}: name that one.")
+    moved = content["settings"] | {name: settings[name] for name in ("data_dir", "start_from")}
+    if moved != content["settings"]:
+        write_json(path / "settings.json", content | {"settings": moved})
 
 
 def same_statistics(one, other):
@@ -332,8 +332,9 @@ def read_normalisation(path, concepts):
     """normalisation.json, checked to hold two numbers of every variable, and the targets that these concepts make."""
     content = read_json(path / "normalisation.json")
     targets = ["streamflow", *(parse_concept(text).name for text in concepts)]
+    content.setdefault("input_range", {})
     try:
-        for kind in STATISTICS:
+        for kind in {*STATISTICS, *RANGES}:
             np.array(list(content[kind].values()), float).reshape(-1, 2)
         if list(content["targets"]) != targets:
             raise ValueError(f"its targets are not {', '.join(targets)}")

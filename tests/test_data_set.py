@@ -32,7 +32,7 @@ def test_folders(tmp_path, camels):
         assert hd.folder_with("basin_mean_forcing", root) == found
     refused("no folder basin_mean_forcing", hd.folder_with, "basin_mean_forcing", camels / "swe")
     refused("no such folder", hd.folder_with, "basin_mean_forcing", camels / "none")
-    refused("'era5' is not a forcing product; choose from daymet", hd.load_forcing, camels, "01022500", "era5")
+    refused("no folder era5; it has daymet. Choose", hd.load_forcing, camels, "01022500", "era5")
     refused("unpack the nldas forcing", hd.load_forcing, camels, "01022500", "nldas")
     refused("no daymet forcing file for basin 09999999", hd.load_forcing, camels, "9999999")
     shutil.copytree(camels / "usgs_streamflow" / "01", camels / "usgs_streamflow" / "02")
@@ -185,7 +185,7 @@ def test_bad_concepts(text, sentence):
     refused(sentence, hd.parse_concept, text)
 
 
-def test_files_of_a_concept_are_looked_for_in_one_place(camels, tmp_path, monkeypatch):
+def test_files_of_a_concept_are_looked_for_in_one_place(camels, tmp_path, monkeypatch, capsys):
     """All in the data folder, or all in the current one: never some here and some there."""
     nowhere = ["swe=none/{number}.csv:uaz_swe"]
     refused("no file none/{number}.csv for any of the 3 basins", load, camels, tmp_path, concepts=nowhere)
@@ -195,6 +195,8 @@ def test_files_of_a_concept_are_looked_for_in_one_place(camels, tmp_path, monkey
     monkeypatch.chdir(tmp_path / "here")
     found = load(camels, tmp_path, concepts=[SWE])["swe"].notnull().any("date").values.tolist()
     assert found == [True, False, True]
+    words = f"Concept swe: files of 2 basins are in {camels}, and no other is read: those of 1 more in the current"
+    assert capsys.readouterr().out == f"Note: {words} folder are not.\n"
     shutil.rmtree(camels / "swe")
     assert load(camels, tmp_path, concepts=[SWE])["swe"].notnull().any("date").values.all()
     assert hd.load_concept(SWE, "01022500").iloc[0] == 0
@@ -313,7 +315,7 @@ def test_several_products_are_joined_by_name(camels, tmp_path):
     [
         (("daymet", "daymet"), (), "name one product, or several different ones"),
         (("daymet", "caravan"), (), "name one product, or several different ones"),
-        (("daymet", "era5"), (), "'era5' is not a forcing product"),
+        (("daymet", "era5"), (), "no folder era5; it has daymet"),
         ((), (), "name one product"),
         (("daymet", "maurer"), ["vp_daymet=x/{basin}.csv:y"], "Concept vp_daymet has the name of an input"),
         ("daymet", [SWE, SWE], "Two concepts have the same name"),
