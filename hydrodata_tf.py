@@ -20,13 +20,19 @@ import pandas as pd
 from reading import windows
 from reading.attributes import attribute_folder, climate_indices, load_attributes, write_attributes
 from reading.concepts import CARAVAN_FORCING, Concept, concept_files, parse_concept, read_concepts
-from reading.folders import PRODUCTS, caravan_files, folder_with, forcing_files, streamflow_files, visible
 from reading.tables import basin_id, read_attribute_table, read_basins
-from reading.text_files import FORCING, KNOWN, PET, PET_NAMES, forcing_head, read_columns, read_forcing, read_streamflow
 from writing.files import InputError, note, some
 
+from reading.folders import (  # isort: skip
+    PRODUCTS, caravan_files, files_with_area, folder_with, forcing_files, streamflow_files, visible,
+)  # fmt: skip
+from reading.text_files import (  # isort: skip
+    FORCING, KNOWN, PET, PET_NAMES, forcing_head, read_columns, read_forcing, read_streamflow, whole,
+)  # fmt: skip
+
 PLACE = {"lat": "degrees_north", "lon": "degrees_east", "area_km2": "km2"}
-READER_VERSION = 4  # part of the cache key: raise it when a file would be read to other numbers
+MOST_RUNOFF = 3  # times the precipitation; of the 531 CAMELS basins none has above 1.3, in m3/s most would
+READER_VERSION = 5  # part of the cache key: raise it when a file would be read to other numbers
 
 
 def _file_of(files: dict[str, Path], basin, what: str, where) -> Path:
@@ -37,19 +43,20 @@ def _file_of(files: dict[str, Path], basin, what: str, where) -> Path:
 
 
 def load_forcing(data_dir, basin, product: str = "daymet") -> pd.DataFrame:
-    """Daily forcing of one CAMELS-US basin (Newman et al. 2015, doi:10.5194/hess-19-209-2015).
+    """Daily forcing of one CAMELS-US basin (Newman et al. 2015, doi:10.5194/hess-19-209-2015), or of one's own.
 
-    Columns prcp (mm/day), tmin and tmax (degrees C), srad (W/m2), vp (Pa); `.attrs` holds lat, elevation_m, area_m2 and
-    units.
+    Columns prcp (mm/day), tmin and tmax (degrees C), srad (W/m2), vp (Pa); `.attrs` holds units, and of CAMELS-US lat,
+    elevation_m and area_m2.
 
     Parameters
     ----------
     data_dir : path
-        Folder with `basin_mean_forcing/<product>/<HUC>/<id>_lump_*_forcing_leap.txt`.
+        Folder with `basin_mean_forcing/<product>/<HUC>/<id>_lump_*_forcing_leap.txt`; or `<product>/<id>.csv` with
+        date,prcp,tmin,tmax,srad,vp in these units.
     basin : str or int
         Basin id, with or without leading zeros.
     product : str, default 'daymet'
-        One of PRODUCTS.
+        One of PRODUCTS, or the name of one's own folder in basin_mean_forcing.
     """
     frame = read_forcing(_file_of(forcing_files(data_dir, product), basin, f"{product} forcing", data_dir))
     if frame["tmin"].equals(frame["tmax"]):
@@ -69,24 +76,28 @@ def load_streamflow(data_dir, basin, area_m2: float | None = None) -> pd.Series:
     Parameters
     ----------
     data_dir, basin
-        As `load_forcing`; the folder has `usgs_streamflow/<HUC>/<id>_streamflow_qc.txt` (ft3/s).
+        As `load_forcing`; the folder has `usgs_streamflow/<HUC>/<id>_streamflow_qc.txt` (ft3/s), or one's own
+        `streamflow/<id>.csv` with date,streamflow (mm/day).
     area_m2 : float, default None
         Catchment area; None takes it from line 3 of the basin's forcing file (any product).
     """
     basin = basin_id(basin)
     path = _file_of(streamflow_files(data_dir), basin, "streamflow", data_dir)
-    if area_m2 is None:
-        folder = folder_with("basin_mean_forcing", data_dir) / "basin_mean_forcing"
-        files = [forcing_files(data_dir, product) for product in PRODUCTS if (folder / product).is_dir()]
-        known = [of_product[basin] for of_product in files if basin in of_product]
-        if not known:
-            raise InputError(f"{folder}: no forcing file of basin {basin} to take the area from; give area_m2.")
-        area_m2 = forcing_head(known[0])[0]["area_m2"]
-    if not 1e4 <= area_m2 <= 1e13:
+    if area_m2 is None and path.suffix == ".txt":
+        area_m2 = forcing_head(_file_with_area(files_with_area(data_dir), basin, path))[0]["area_m2"]
+    if path.suffix == ".txt" and not 1e4 <= area_m2 <= 1e13:
         raise InputError(f"The area of basin {basin} is in m2, between 1e4 and 1e13, not {area_m2}.")
-    series = read_streamflow(path, basin, float(area_m2))["streamflow"]
+    series = read_streamflow(path, basin, area_m2)["streamflow"]
     series.attrs = {"units": "mm/day"}
     return series
+
+
+def _file_with_area(files, basin, path) -> Path:
+    """Of `files_with_area` that of a basin whose streamflow, in the file `path`, is in ft3/s."""
+    if basin not in files:
+        instead = "give area_m2, or write streamflow/<id>.csv in mm/day"
+        raise InputError(f"{path}: no CAMELS-US forcing file of basin {basin} to take the area from; {instead}.")
+    return files[basin]
 
 
 def load_caravan(data_dir, gauge, columns=None) -> pd.DataFrame:
@@ -104,14 +115,7 @@ def load_caravan(data_dir, gauge, columns=None) -> pd.DataFrame:
         None takes all. 'potential_evaporation_sum' is also found under its newer names (PET_NAMES, the first there is).
     """
     path = _file_of(caravan_files(data_dir), gauge, "Caravan", data_dir)
-    return _whole(read_columns(path, columns), path)
-
-
-def _whole(frame, path) -> pd.DataFrame:
-    """A frame of `read_columns`, which is refused if the file lacks a column."""
-    if frame.attrs["absent"]:
-        raise InputError(f"{path}: no column {some(frame.attrs['absent'])}; it has {some(frame.attrs['names'], 8)}.")
-    return frame
+    return whole(read_columns(path, columns), path)
 
 
 def load_concept(concept: Concept | str, basin, data_dir=None) -> pd.Series:
@@ -130,7 +134,7 @@ def load_concept(concept: Concept | str, basin, data_dir=None) -> pd.Series:
     basin = basin_id(basin)
     caravan = None if basin.isdigit() or concept.template != "caravan" else caravan_files(data_dir or ".")
     path = _file_of(concept_files(concept, [basin], data_dir, caravan), basin, "Caravan", data_dir)
-    series = _whole(read_concepts(path, [concept]), path)[concept.name]
+    series = whole(read_concepts(path, [concept]), path)[concept.name]
     series.attrs = {"units": concept.units, "long_name": concept.label, "source": f"{path.name}:{concept.column}"}
     return series
 
@@ -174,10 +178,11 @@ def open_data(
     Parameters
     ----------
     data_dir : path
-        CAMELS-US folder, or Caravan folder when `forcing` is 'caravan'.
+        CAMELS-US folder, one of one's own like it (see `load_forcing`), or Caravan folder when `forcing` is 'caravan'.
     forcing : str or sequence of str, default 'daymet'
-        One of PRODUCTS, or 'caravan' for Caravan's own forcing and streamflow (CARAVAN_FORCING). Of several products
-        each gives its inputs, with its name behind theirs: prcp_daymet, prcp_maurer.
+        One of PRODUCTS, the name of one's own folder in basin_mean_forcing, or 'caravan' for Caravan's own forcing and
+        streamflow (CARAVAN_FORCING). Of several products each gives its inputs, with its name behind theirs:
+        prcp_daymet, prcp_maurer.
     basins : path, id or list, default None
         As read_basins; None: every basin of the folder that can be used.
     attributes : str or path, default 'auto'
@@ -229,10 +234,11 @@ def open_data(
     _check_found(data_dir, products, found)
     if not unobserved:
         _check_observed(data_dir, found, concepts, concepts_of)
+    observed = [_observed(one, ["streamflow", *names]) for one in found.values()]
     data = windows.Prepared(
-        order, inputs, ["streamflow", *names], _about(products, concepts), _places(data_dir, found, files),
-        pd.DataFrame(index=order), list(arrays), np.array(first_days), np.array(lengths), forcing, left_out=left_out,
-        observed=pd.DataFrame([_observed(one, ["streamflow", *names]) for one in found.values()], order),
+        order, inputs, ["streamflow", *names], _about(products, concepts),
+        _places(data_dir, forcing, found, files, attributes), pd.DataFrame(index=order), list(arrays),
+        np.array(first_days), np.array(lengths), forcing, left_out=left_out, observed=pd.DataFrame(observed, order),
         synthetic=any((folder / "demo.json").is_file() for folder in (Path(data_dir), Path(data_dir).parent)),
     )  # fmt: skip
     named = basins is not None
@@ -259,8 +265,11 @@ def input_names(products) -> dict[str, dict[str, str]]:
 
 
 def _files(data_dir, products, basins, concepts, unobserved):
-    """Basins in order, those left out with the reason, and of each basin the files of each product and of streamflow,
-    if there is one, and {file: concepts in it}."""
+    """Basins in order, those left out with the reason, and of each basin its files and {file: concepts in it}.
+
+    The files: one of each product, that of streamflow if there is one, and that which has the area if the others lack
+    it and streamflow is in ft3/s.
+    """
     caravan = caravan_files(data_dir) if products == ["caravan"] else None  # each file holds forcing and streamflow
     main = {f"{name} forcing": forcing_files(data_dir, name) if caravan is None else caravan for name in products}
     flows = {} if caravan is not None else streamflow_files(data_dir, needed=not unobserved)
@@ -273,8 +282,15 @@ def _files(data_dir, products, basins, concepts, unobserved):
     for concept in concepts:
         for basin, path in concept_files(concept, order, data_dir, caravan, needed=not unobserved).items():
             concepts_of[basin].setdefault(path, []).append(concept)
-    files_of = [*main.values(), flows]
-    return order, left_out, {basin: [of[basin] for of in files_of if basin in of] for basin in order}, concepts_of
+    files_of = {basin: [files[basin] for files in main.values()] for basin in order}
+    areas = {}
+    for basin in set(order) & set(flows):
+        without_area = all(path.suffix == ".csv" for path in files_of[basin])
+        files_of[basin].append(flows[basin])
+        if without_area and flows[basin].suffix == ".txt":
+            areas = areas or files_with_area(data_dir)
+            files_of[basin].append(_file_with_area(areas, basin, flows[basin]))
+    return order, left_out, files_of, concepts_of
 
 
 def _read_basin(basin, products, files, concepts_of, variables):
@@ -287,8 +303,9 @@ def _read_basin(basin, products, files, concepts_of, variables):
             frame = read_forcing(path)
             found["means"] += [product] if frame["tmin"].equals(frame["tmax"]) else []
             frames.append(frame.rename(columns=input_names(products)[product]))
-        found |= {name: frames[0].attrs[name] for name in ("lat", "area_m2")}
-        frames += [read_streamflow(path, basin, found["area_m2"]) for path in files[len(products) :]]
+            found |= {name: frame.attrs[name] for name in ("lat", "area_m2") if name in frame.attrs}
+        area_m2 = forcing_head(files[-1])[0]["area_m2"] if len(files) > len(products) + 1 else found.get("area_m2")
+        frames += [read_streamflow(path, basin, area_m2) for path in files[len(products) : len(products) + 1]]
     for path, concepts in concepts_of.items():
         frames.append(read_concepts(path, concepts, own if path == files[0] else ()))
     if own:
@@ -297,11 +314,17 @@ def _read_basin(basin, products, files, concepts_of, variables):
     found["negative"] = sum(frame.attrs["negative"] for frame in frames if "streamflow" in frame)
     found["records"] = {name: [frame.index[0].toordinal(), len(frame), int(frame[name].isna().sum())]
                         for frame in frames for name in frame}  # fmt: skip
-    return pd.concat(frames, axis=1, sort=True).asfreq("D").reindex(columns=variables), found
+    frame = pd.concat(frames, axis=1, sort=True).asfreq("D").reindex(columns=variables)
+    rain, flow = frame[[variables[0], "streamflow"]].dropna().to_numpy(float).T
+    found["runoff"] = flow.sum() / rain.sum() if len(rain) >= 365 and rain.any() else 0.0
+    return frame, found
 
 
 def _check_found(data_dir, products, found) -> None:
-    """Say which temperatures are means; refuse gauges that lack an input."""
+    """Say which temperatures are means, and of what runoff nobody knows whence it came; refuse what lacks an input."""
+    if more := {basin: one["runoff"] for basin, one in found.items() if one["runoff"] > MOST_RUNOFF}:
+        words = some([f"{basin} {times:.0f} times" for basin, times in more.items()])
+        note(f"streamflow is much more than precipitation in {len(more)} basins ({words}); is it in m3/s, not mm/day?")
     for product in products:
         if all(product in one["means"] for one in found.values()):
             _note_equal_temperatures(product)
@@ -426,23 +449,28 @@ def _every_basin(data_dir, files_of) -> tuple[list[str], dict[str, str]]:
     return order, {b: f"No {next(w for w, files in files_of.items() if b not in files)} file" for b in others}
 
 
-def _places(data_dir, found, files) -> pd.DataFrame:
+def _places(data_dir, forcing, found, files, attributes) -> pd.DataFrame:
     """Latitude, longitude and area (km2) by basin, NaN where unknown."""
     basins, tables = list(found), []
     place = pd.DataFrame({"lat": [found[b].get("lat", np.nan) for b in basins], "lon": np.nan,
                           "area_km2": [found[b].get("area_m2", np.nan) / 1e6 for b in basins]}, basins)  # fmt: skip
-    if "lat" in found[basins[0]]:  # the forcing of CAMELS-US has it
-        with contextlib.suppress(InputError):
-            tables = [attribute_folder(Path(data_dir)) / "camels_topo.txt"]
-    else:
+    if forcing == "caravan":
         root = folder_with("timeseries", data_dir) / "attributes"
         sets = sorted({files[basin][0].parent.name for basin in basins})
         tables = [root / name / f"attributes_other_{name}.csv" for name in sets]
+    else:
+        with contextlib.suppress(InputError):
+            tables = [attribute_folder(Path(data_dir)) / "camels_topo.txt"]
     names = {"gauge_lat": "lat", "gauge_lon": "lon", "area": "area_km2"}
     for path in tables:
         if path.is_file():
             place.update(read_attribute_table(path, basins, list(names)).rename(columns=names))
-    return place
+    if place.isna().to_numpy().any() and Path(str(attributes)).is_file():  # what the data folder does not say
+        table = read_attribute_table(Path(attributes), basins, [*names, *PLACE])
+        for name, of in {**names, **dict(zip(PLACE, PLACE, strict=True))}.items():
+            place[of] = place[of].fillna(table[name]) if name in table else place[of]
+    possible = {"lat": (-90, 90), "lon": (-180, 180), "area_km2": (1e-2, 1e7)}  # a table may be of z-scores
+    return place.apply(lambda column: column.where(column.between(*possible[column.name])))
 
 
 def _attributes_for(data_dir, data, attributes, climate_period):

@@ -1,4 +1,7 @@
-"""Which files a CAMELS-US or Caravan folder holds for which basin. Hidden files and folders are no data."""
+"""Which files a CAMELS-US or Caravan folder holds for which basin, and those of one's own basins beside them.
+
+Hidden files and folders are no data.
+"""
 
 import os
 import re
@@ -6,7 +9,7 @@ from pathlib import Path
 
 from writing.files import InputError, some
 
-PRODUCTS = ("daymet", "maurer", "maurer_extended", "nldas", "nldas_extended")
+PRODUCTS = ("daymet", "maurer", "maurer_extended", "nldas", "nldas_extended")  # of CAMELS-US
 
 
 def folder_with(name: str, data_dir, needed: bool = True) -> Path | None:
@@ -36,7 +39,7 @@ def visible(paths) -> list[Path]:
 def _walk(folder: Path, form: str) -> dict[str, Path]:
     """Basin to file, everywhere below a folder: the HUC folder often differs from the id's first two digits.
 
-    `form` is a regular expression of the files' names, whose first group is the basin.
+    `form` is a regular expression of the files' names, of whose groups one is the basin.
     """
 
     def refuse(error):
@@ -55,27 +58,48 @@ def _walk(folder: Path, form: str) -> dict[str, Path]:
             basin = re.fullmatch(form, path.name)
             if not basin and path.is_symlink() and not path.exists():
                 raise InputError(f"{path} is a link to nothing; its basins would be missing.")
-            if basin and basin[1] in found:
-                raise InputError(f"{found[basin[1]]} and {path} are both files of basin {basin[1]}; remove one.")
             if basin:
-                found[basin[1]] = path
+                name = basin[basin.lastindex]
+                name = name.zfill(8) if re.fullmatch("[0-9]+", name) else name  # as tables.basin_id
+                if name in found:
+                    raise InputError(f"{found[name]} and {path} are both files of basin {name}; remove one.")
+                found[name] = path
     return found
 
 
 def forcing_files(data_dir, product: str) -> dict[str, Path]:
-    """Forcing file of every basin of a CAMELS-US product."""
-    if product not in PRODUCTS:
-        raise InputError(f"{product!r} is not a forcing product; choose from {', '.join(PRODUCTS)}.")
-    folder = folder_with("basin_mean_forcing", data_dir) / "basin_mean_forcing" / product
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; unpack the {product} forcing there or choose another product.")
-    return _walk(folder, r"([0-9]{8})_(?:.*_)?forcing_leap\.txt")
+    """Forcing file of every basin of a product: the text of CAMELS-US, or <id>.csv of one's own."""
+    root = folder_with("basin_mean_forcing", data_dir) / "basin_mean_forcing"
+    if product not in (there := products_in(root)):
+        words = f"{root}: no folder {product}; it has {some(there, 9) or 'none'}"
+        instead = f"unpack the {product} forcing" if product in PRODUCTS else "write one <id>.csv for each basin"
+        raise InputError(f"{words}. Choose one of them, or {instead} there.")
+    return _walk(root / product, r"([0-9]{8})_(?:.*_)?forcing_leap\.txt|(.+)\.csv")
+
+
+def products_in(root: Path) -> list[str]:
+    """The forcing products of a folder basin_mean_forcing."""
+    return [path.name for path in visible(root.iterdir()) if path.is_dir()]
 
 
 def streamflow_files(data_dir, needed: bool = True) -> dict[str, Path]:
-    """Streamflow file of every CAMELS-US basin that has one; none at all is an error if they are `needed`."""
-    folder = folder_with("usgs_streamflow", data_dir, needed)
-    return _walk(folder / "usgs_streamflow", r"([0-9]{8})_(?:.*_)?streamflow_qc\.txt") if folder else {}
+    """Streamflow file of every basin that has one: the text of CAMELS-US and, beside basin_mean_forcing, those of one's
+    own, streamflow/<id>.csv; none at all is an error if they are `needed`."""
+    root = folder_with("basin_mean_forcing", data_dir, needed=False)
+    own = _walk(root / "streamflow", r"(.+)\.csv") if root and (root / "streamflow").is_dir() else {}
+    folder = folder_with("usgs_streamflow", data_dir, needed and not own)
+    flows = _walk(folder / "usgs_streamflow", r"([0-9]{8})_(?:.*_)?streamflow_qc\.txt") if folder else {}
+    if both := sorted(set(own) & set(flows)):
+        raise InputError(f"{own[both[0]]} and {flows[both[0]]} are both files of basin {both[0]}; remove one.")
+    return flows | own
+
+
+def files_with_area(data_dir) -> dict[str, Path]:
+    """Of each CAMELS-US basin one forcing file, of any product: its header has the area."""
+    root, files = folder_with("basin_mean_forcing", data_dir) / "basin_mean_forcing", {}
+    for product in products_in(root):
+        files |= {basin: path for basin, path in forcing_files(data_dir, product).items() if path.suffix == ".txt"}
+    return files
 
 
 def caravan_files(data_dir) -> dict[str, Path]:

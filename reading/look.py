@@ -6,17 +6,20 @@ from pathlib import Path
 
 from reading.attributes import ATTRIBUTES, attribute_folder
 from reading.concepts import CARAVAN_FORCING
-from reading.folders import PRODUCTS, caravan_files, folder_with, forcing_files, streamflow_files, visible
-from reading.text_files import KNOWN, PET_NAMES, head_of, read_columns, read_forcing, read_streamflow, text_of
+from reading.folders import caravan_files, folder_with, forcing_files, products_in, streamflow_files, visible
 from writing.files import InputError, some
+
+from reading.text_files import (  # isort: skip
+    FORCING, KNOWN, PET_NAMES, head_of, read_columns, read_forcing, read_streamflow, text_of,
+)  # fmt: skip
 
 SAMPLE = 30  # files that are opened to see periods and columns
 LARGE_M2 = 1e12  # area that makes no flow impossible; only the dates are looked at
-MODELLED = {*CARAVAN_FORCING, *PET_NAMES, "streamflow", "date", "time", "datetime"}  # what is no concept
+MODELLED = {*FORCING, *CARAVAN_FORCING, *PET_NAMES, "streamflow", "date", "time", "datetime"}  # what is no concept
 
 
 def look(data_dir: Path) -> None:
-    """Say what a CAMELS-US or Caravan folder holds, and what is missing in it.
+    """Say what a CAMELS-US or Caravan folder, or one of one's own basins, holds, and what is missing in it.
 
     Parameters
     ----------
@@ -55,14 +58,9 @@ def period(frames):
 def look_at_camels(folder):
     """Products, basins with streamflow, periods, attributes; returns the basins."""
     print(f"CAMELS-US in {folder}")
-    try:
-        flows = streamflow_files(folder)
-    except InputError:
-        flows = {}
+    flows = streamflow_files(folder, needed=False)
     basins = set(flows)
-    for product in PRODUCTS:
-        if not (folder / "basin_mean_forcing" / product).is_dir():
-            continue
+    for product in products_in(folder / "basin_mean_forcing"):
         forcing = forcing_files(folder, product)
         basins |= set(forcing)
         both = f"{len(forcing)} basins, {len(set(forcing) & set(flows))} of them with streamflow"
@@ -74,11 +72,11 @@ def look_at_camels(folder):
         days = period(opened(lambda path: read_streamflow(path, path.name[:8], LARGE_M2), flows))
         print(f"  {len(flows)} basins with streamflow; {days}")
     else:
-        print("  no streamflow: unpack usgs_streamflow there")
+        print("  no streamflow: unpack usgs_streamflow there, or write streamflow/<id>.csv (date,streamflow in mm/day)")
     try:
         attributes = attribute_folder(folder)
     except InputError:
-        print("  no attributes: unpack camels_attributes_v2.0 there")
+        print("  no attributes: unpack camels_attributes_v2.0 there, or give --attributes table.csv")
         return basins
     files = visible(attributes.glob("camels_*.txt"))
     names = {name for path in files for name in columns_of(path)}

@@ -1,4 +1,4 @@
-"""One file to a DataFrame in the field's units: CAMELS-US forcing and streamflow, dated csv and netCDF, tables, lists.
+"""One file to a DataFrame in the field's units: CAMELS-US forcing and streamflow, dated csv and netCDF.
 
 pandas reads the text. The index of what it gives is the line in the file, so that every error names file and line.
 
@@ -66,6 +66,29 @@ _COLUMNS_OF = {
 KNOWN = {name: known for known, names in _COLUMNS_OF.items() for name in names.split()}
 # Thickness in mm of the four ERA5-Land soil layers: volumetric water times this is mm of water.
 SOIL_LAYER_MM = {1: 70.0, 2: 210.0, 3: 720.0, 4: 1890.0}
+
+_TEMPERATURES = "tmin tmax temperature_2m_mean temperature_2m_min temperature_2m_max"
+# Records of forcing that are in another unit: a statistic of all their values between two ends says so, of so many days
+# at least. No real basin is between them: in a year it rains 0.5 mm on some day, nowhere is it 45 degrees C on average.
+OTHER_UNITS = {
+    "prcp total_precipitation_sum": (
+        (np.max, 1e-6, 0.004, 365, "mm a second (kg/m2/s)", "multiply by 86400"),
+        (np.max, 0.004, 0.5, 365, "m", "multiply by 1000"),
+    ),
+    _TEMPERATURES: (
+        (np.median, 180, 340, 1, "K", "subtract 273.15"),
+        (np.mean, 45, 130, 365, "degrees F", "subtract 32, then divide by 1.8"),
+    ),
+    "srad surface_net_solar_radiation_mean": ((np.mean, 1e5, 1e9, 1, "J/m2 a day", "divide by 86400"),),
+    "srad": (
+        (np.mean, 3, 40, 365, "MJ/m2 a day", "multiply by 11.574"),
+        (np.mean, 2000, 50000, 1, "kJ/m2 a day", "multiply by 0.011574"),
+    ),
+    "vp": (
+        (np.max, 0.1, 8, 365, "kPa", "multiply by 1000"),
+        (np.max, 8, 80, 365, "hPa", "multiply by 100"),
+    ),
+}
 
 MISSING = ("", "NA", "NaN", "nan", "null", "NULL", "none", "None", "-nan")
 # What other data sets write for missing; named where it is impossible, else nobody can tell it from a number.
@@ -239,6 +262,7 @@ def _daily(path, days, columns, lines=None, snow=()) -> pd.DataFrame:
     negative = 0
     for name, values in columns.items():
         values[(values == -999) | (values == -9999)] = np.nan
+        _refuse_other_units(path, name, values)
         if name == "streamflow":
             below = (values < 0) & (values > -MOST)
             negative, values[below] = int(below.sum()), np.nan
@@ -250,6 +274,16 @@ def _daily(path, days, columns, lines=None, snow=()) -> pd.DataFrame:
     frame = (frame if days[-1] - days[0] < len(days) else frame.asfreq("D")).astype(np.float32)
     frame.attrs = {"negative": negative}
     return frame
+
+
+def _refuse_other_units(path, name, values) -> None:
+    """Refuse a record whose numbers show that it is in another unit than KNOWN has for its column."""
+    rules = [rule for names, rules in OTHER_UNITS.items() if name in names.split() for rule in rules]
+    known = values[np.isfinite(values)] if rules else ()
+    for statistic, low, high, days, units, way in rules:
+        if len(known) >= days and low <= statistic(known) < high:
+            mean = f"its mean of {known.mean():.3g}"
+            raise InputError(f"{path}: {name} is read in {KNOWN[name].units}, but {mean} looks like {units}; {way}.")
 
 
 def _refuse_impossible(name, values, snow, place) -> None:
@@ -298,7 +332,9 @@ def forcing_head(path, raw=None) -> tuple[dict, list[str]]:
 
 def read_forcing(path) -> pd.DataFrame:
     """What `hydrodata_tf.load_forcing` gives, from `<id>_lump_*_forcing_leap.txt`: four lines of header, then columns
-    separated by any run of blanks and tabs."""
+    separated by any run of blanks and tabs; or from a csv of one's own with date and the columns of FORCING."""
+    if Path(path).suffix == ".csv":
+        return whole(read_columns(path, FORCING), path)
     raw = text_of(path)
     head, names = forcing_head(path, raw)
     text = read_lines(path, raw, 4, None, names)
@@ -312,10 +348,13 @@ def read_forcing(path) -> pd.DataFrame:
 
 
 def read_streamflow(path, basin, area_m2) -> pd.DataFrame:
-    """Daily streamflow (mm/day) of a CAMELS-US basin from `<id>_streamflow_qc.txt`: id, year, month, day, ft3/s, flag.
+    """Daily streamflow (mm/day) of a CAMELS-US basin from `<id>_streamflow_qc.txt`: id, year, month, day, ft3/s, flag;
+    or from a csv of one's own with date and streamflow in mm/day, which needs no area.
 
     NaN where the flow is -999, below zero (counted in `.attrs["negative"]`) or flagged M; `basin` is the file's id.
     """
+    if Path(path).suffix == ".csv":
+        return whole(read_columns(path, ["streamflow"]), path)
     names = ["station", "year", "month", "day", "flow", "flag"]
     text = read_lines(path, text_of(path), 0, None, names, dtype={"flag": object})
     station, year, month, day, flow = (numbers_of(path, text[name]) for name in names[:-1])
@@ -349,6 +388,13 @@ def read_columns(path, columns=None, snow=()) -> pd.DataFrame:
     units = {name: KNOWN[name].units if name in KNOWN else "as in file" for name in columns}
     absent = [name for name in columns if name not in found]
     frame.attrs |= {"absent": absent, "names": names, "found": list(found.values()), "units": units}
+    return frame
+
+
+def whole(frame, path) -> pd.DataFrame:
+    """A frame of `read_columns`, which is refused if the file lacks a column."""
+    if frame.attrs["absent"]:
+        raise InputError(f"{path}: no column {some(frame.attrs['absent'])}; it has {some(frame.attrs['names'], 8)}.")
     return frame
 
 

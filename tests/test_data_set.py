@@ -32,7 +32,7 @@ def test_folders(tmp_path, camels):
         assert hd.folder_with("basin_mean_forcing", root) == found
     refused("no folder basin_mean_forcing", hd.folder_with, "basin_mean_forcing", camels / "swe")
     refused("no such folder", hd.folder_with, "basin_mean_forcing", camels / "none")
-    refused("'era5' is not a forcing product; choose from daymet", hd.load_forcing, camels, "01022500", "era5")
+    refused("no folder era5; it has daymet. Choose", hd.load_forcing, camels, "01022500", "era5")
     refused("unpack the nldas forcing", hd.load_forcing, camels, "01022500", "nldas")
     refused("no daymet forcing file for basin 09999999", hd.load_forcing, camels, "9999999")
     shutil.copytree(camels / "usgs_streamflow" / "01", camels / "usgs_streamflow" / "02")
@@ -313,7 +313,7 @@ def test_several_products_are_joined_by_name(camels, tmp_path):
     [
         (("daymet", "daymet"), (), "name one product, or several different ones"),
         (("daymet", "caravan"), (), "name one product, or several different ones"),
-        (("daymet", "era5"), (), "'era5' is not a forcing product"),
+        (("daymet", "era5"), (), "no folder era5; it has daymet"),
         ((), (), "name one product"),
         (("daymet", "maurer"), ["vp_daymet=x/{basin}.csv:y"], "Concept vp_daymet has the name of an input"),
         ("daymet", [SWE, SWE], "Two concepts have the same name"),

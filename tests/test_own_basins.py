@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from small_files import (  # isort: skip
@@ -10,9 +11,11 @@ from small_files import (  # isort: skip
 )  # fmt: skip
 
 import hydrodata_tf as hd
+from reading import look
 
 SWE = "swe=swe/{number}.csv:uaz_swe"
 LAYER = "volumetric_soil_water_layer_1_mean"
+MINE = "basin_mean_forcing/mine/{}.csv"
 
 
 # Where nothing is observed
@@ -107,3 +110,185 @@ def test_whether_a_period_has_forcing(camels, tmp_path):
     assert not data.has_forcing("2001-01-05", "2001-01-05") and data.has_forcing("2001-01-05", "2001-01-06")
     assert not data.has_forcing("2001-02-10", "2001-02-20")  # the snow goes on for a day, the forcing does not
     refused("has no day in the data", data.has_forcing, "2001-02-11", "2001-02-20")
+
+
+# A table of one's own
+
+
+def make_own(root, basins=("my_gauge", "2046000"), days=40):
+    """Forcing as csv, the numbers those of `small_files.make_camels`; streamflow of the first basin; a table."""
+    for i, basin in enumerate(basins):
+        rows = [row.split() for row in forcing_rows("2001-01-01", days, shift=i)]
+        lines = [f"{y}-{m}-{d},{prcp},{low},{high},{srad},{vp}" for y, m, d, _, _, prcp, srad, _, high, low, vp in rows]
+        write(root / MINE.format(basin), "\n".join(["date,prcp,tmin,tmax,srad,vp", *lines]) + "\n")
+    write(root / "streamflow" / f"{basins[0]}.csv", "date,streamflow\n2001-01-05,1.5\n2001-01-06,\n2001-01-07,2.5\n")
+    places = "gauge_lat,gauge_lon,area\n{},1.5,41.25,-7.5,120\n{},2.5,42.25,-8.5,99\n".format(*basins)
+    write(root / "table.csv", f"basin_id,elev,{places}")
+    return root
+
+
+@pytest.fixture
+def own(tmp_path):
+    return make_own(tmp_path / "own")
+
+
+def test_csv_and_camels_text_of_the_same_numbers_are_the_same_array(camels, own, tmp_path):
+    """Bit for bit; also where one product has basins as text and others as csv."""
+    one, other = hd.load_forcing(own, "2046000", "mine"), hd.load_forcing(camels, "02046000")
+    assert one.to_numpy().tobytes() == other.to_numpy().tobytes() and one.index.equals(other.index)
+    assert one.attrs["units"] == other.attrs["units"] and list(one) == list(other)
+    mixed = write(camels / "basin_mean_forcing" / "daymet" / "1.csv", (own / MINE.format("2046000")).read_bytes())
+    both = opened(camels, tmp_path, basins=["02046000", "1"])
+    np.testing.assert_array_equal(both.days(0, both.first_day, 40)[:, :5], both.days(1, both.first_day, 40)[:, :5])
+    write(mixed.with_name("2046000.csv"), mixed.read_bytes())
+    refused("are both files of basin 02046000; remove one", opened, camels, tmp_path)
+
+
+def test_a_product_of_ones_own_is_trained_and_simulated_like_any_other(own, camels, tmp_path):
+    options = {"forcing": "mine", "attributes": own / "table.csv"}
+    data = hd.open_data(own, cache_dir=tmp_path / "cache", **options)
+    assert data.basins == ["my_gauge"] and data.left_out == {"02046000": "No streamflow file"}
+    data = opened(own, tmp_path, **options)
+    assert data.basins == ["02046000", "my_gauge"] and data.observed["streamflow"].tolist() == [0, 2]
+    assert data.place.to_numpy().tolist() == [[42.25, -8.5, 99], [41.25, -7.5, 120]]
+    assert data.attributes["elev"].tolist() == [2.5, 1.5] and data.report.startswith(
+        "2 basins, 2001-01-01 to 2001-02-09"
+    )
+    flow = hd.load_streamflow(own, "my_gauge")
+    assert flow.tolist()[::2] == [1.5, 2.5] and flow.attrs["units"] == "mm/day"
+    np.testing.assert_array_equal(data.days(1, np.datetime64("2001-01-05"), 3)[:, 5], flow)
+    assert opened(own, tmp_path, forcing="mine").place.isna().all().all()
+    write(own / "table.csv", "basin_id,a,lat,lon,area_km2\n2046000,1,-500,8.25,-0.5\nmy_gauge,2,-33.5,8.5,0.5\n")
+    place = opened(own, tmp_path, **options).place
+    assert place.fillna(0).to_numpy().tolist() == [[0, 8.25, 0], [-33.5, 8.5, 0.5]]
+    shutil.copytree(own / "basin_mean_forcing" / "mine", camels / "basin_mean_forcing" / "mine")
+    two = opened(camels, tmp_path, forcing=("daymet", "mine"), basins=["2046000"])
+    assert two.inputs[5] == "prcp_mine" and two.place.iloc[0].tolist() == [41.5, -71.25, 427.165365]
+
+
+def test_streamflow_in_cubic_feet_takes_its_area_from_another_product(camels, own, tmp_path):
+    """One's own forcing of a basin of CAMELS; without any text of CAMELS-US the area is asked for."""
+    shutil.move(own / "basin_mean_forcing" / "mine", camels / "basin_mean_forcing" / "mine")
+    expected = hd.load_streamflow(camels, "2046000")
+    data = opened(camels, tmp_path, forcing="mine", basins=["2046000"])
+    np.testing.assert_array_equal(data.days(0, expected.index[0].to_numpy().astype("M8[D]"), 36)[:, 5], expected)
+    write(forcing_path(camels, "02046000"), forcing_text().replace("427165365", "854330730"))
+    data = opened(camels, tmp_path, forcing="mine", basins=["2046000"])
+    half = data.days(0, np.datetime64("2001-01-03"), 36)[:, 5]
+    np.testing.assert_allclose(half, expected / 2, rtol=1e-6)
+    shutil.rmtree(camels / "basin_mean_forcing" / "daymet")
+    words = "no CAMELS-US forcing file of basin 02046000 to take the area from; .* streamflow/<id>.csv in mm/day"
+    refused(words, opened, camels, tmp_path, forcing="mine", basins=["2046000"])
+    refused(words, hd.load_streamflow, camels, "2046000")
+    write(camels / "streamflow" / "2046000.csv", "date,streamflow\n2001-01-03,1\n")
+    refused("are both files of basin 02046000; remove one", hd.load_streamflow, camels, "2046000")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda text: text.replace(",vp", ",e"), "no column vp; it has prcp, tmin, tmax, srad, e"),
+        (lambda text: text.replace("date,", "day,"), "line 1: no column named date"),
+        (lambda text: text.replace(",604.00", ",-604.00"), "line 6: vp -604 is not between 0 and 20000 Pa"),
+        (lambda text: text.replace("2001-01-03", "2001-01-02"), "line 4: the date 2001-01-02 is repeated"),
+        (lambda text: text.replace("prcp,tmin,tmax", "prcp,tmax,tmin"), "tmin is above tmax on most days"),
+    ],
+)
+def test_bad_csv_of_ones_own_names_file_and_line(own, tmp_path, change, sentence):
+    path = own / MINE.format("my_gauge")
+    write(path, change(path.read_text()))
+    assert str(path) in refused(sentence, opened, own, tmp_path, forcing="mine")
+
+
+def test_a_product_that_is_not_there_is_told_with_those_that_are(own, tmp_path):
+    (own / "basin_mean_forcing" / ".git").mkdir()
+    (own / "basin_mean_forcing" / "more").mkdir()
+    refused("no folder era5; it has mine, more. .* or write one <id>.csv", opened, own, tmp_path, forcing="era5")
+    refused("it has mine, more. .*, or unpack the maurer forcing there", opened, own, tmp_path, forcing="maurer")
+    refused("no folder ../mine; it has", opened, own, tmp_path, forcing="../mine")
+    refused("no basin has more forcing.$", opened, own, tmp_path, forcing="more")
+    write(own / MINE.format("my gauge"), "date\n")
+    refused("'my gauge' is not a basin id", opened, own, tmp_path, forcing="mine")
+
+
+def test_look_says_what_there_is_of_ones_own(own, capsys):
+    write(own / MINE.format("3"), "date,prcp,tmin,tmax,srad\n2001-01-01,1,1,2,3\n")
+    look.look(own)
+    out = capsys.readouterr().out
+    assert "forcing mine: 3 basins, 1 of them with streamflow; 2001-01-01 to 2001-02-09\n" in out
+    assert "00000003.csv: no column vp" in out.replace("/3.csv", "/00000003.csv") and "without streamflow: 0000" in out
+    assert "1 basins with streamflow; 2001-01-05 to 2001-01-07\n" in out and "or give --attributes table.csv" in out
+    assert "Concepts" not in out
+    shutil.rmtree(own / "streamflow")
+    look.look(own)
+    assert "or write streamflow/<id>.csv (date,streamflow in mm/day)" in capsys.readouterr().out
+
+
+# Units that the numbers show
+
+
+def year(scale=1.0, shift=0.0, column="prcp", days=365):
+    """A year in the units of CAMELS, but for one column: rain every fourth day, means of 5, 10, 15, 180 and 900."""
+    n = np.arange(days)
+    wave = np.sin(2 * np.pi * n / 365)
+    series = {"prcp": np.where(n % 4 == 0, 20.0, 0), "tmin": 10 + 9 * wave, "tmax": 15 + 9 * wave,
+              "srad": 180 + 90 * wave, "vp": 900 + 500 * wave}  # fmt: skip
+    series[column] = series[column] * scale + shift
+    return pd.DataFrame(series, pd.date_range("2001-01-01", periods=days, name="date"))
+
+
+@pytest.mark.parametrize(
+    ("column", "scale", "shift", "sentence"),
+    [
+        ("prcp", 1e-3, 0, "mm/day, but its mean of 0.00504 looks like m; multiply by 1000"),
+        ("prcp", 1 / 86400, 0, "looks like mm a second .kg/m2/s.; multiply by 86400"),
+        ("tmin", 1, 273.15, "tmin is read in degC, but its mean of 283 looks like K; subtract 273.15"),
+        ("tmax", 1, 273.15, "tmax is read in degC, but its mean of 288 looks like K"),
+        ("tmax", 1.8, 32, "mean of 59 looks like degrees F; subtract 32, then divide by 1.8"),
+        ("srad", 86400, 0, "srad is read in W/m2, but its mean of 1.56e.07 looks like J/m2 a day; divide by 86400"),
+        ("srad", 86.4, 0, "looks like kJ/m2 a day; multiply by 0.011574"),
+        ("srad", 0.0864, 0, "mean of 15.6 looks like MJ/m2 a day; multiply by 11.574"),
+        ("vp", 1e-3, 0, "vp is read in Pa, but its mean of 0.9 looks like kPa; multiply by 1000"),
+        ("vp", 1e-2, 0, "mean of 9 looks like hPa; multiply by 100"),
+    ],
+)
+def test_a_wrong_unit_is_named_with_its_factor(tmp_path, column, scale, shift, sentence):
+    path = tmp_path / MINE.format("a")
+    for right, wrong in ((year(), year(scale, shift, column)),):
+        write(path, right.round(9).to_csv())
+        hd.load_forcing(tmp_path, "a", "mine")
+        write(path, wrong.to_csv())
+        assert str(path) in refused(sentence, hd.load_forcing, tmp_path, "a", "mine")
+    # the numbers on one day are nothing to go by, unless they are impossible
+    if column in ("prcp", "vp"):
+        write(path, year(scale, shift, column, days=364).to_csv())
+        hd.load_forcing(tmp_path, "a", "mine")
+
+
+def test_wrong_units_are_seen_in_every_forcing(tmp_path):
+    """Caravan's columns and CAMELS text too, whose header may say what it likes."""
+    frame = caravan_frame().assign(total_precipitation_sum=lambda frame: frame["total_precipitation_sum"] / 1000)
+    write_caravan(tmp_path / "c", "x_1", frame)
+    refused(
+        "total_precipitation_sum .* looks like m; multiply by 1000", load, tmp_path / "c", tmp_path, forcing="caravan"
+    )
+    frame = caravan_frame().assign(temperature_2m_min=lambda frame: frame["temperature_2m_min"] + 273.15)
+    write_caravan(tmp_path / "c", "x_1", frame, "netcdf")
+    (tmp_path / "c" / "timeseries" / "csv" / "x" / "x_1.csv").unlink()
+    refused("temperature_2m_min .* looks like K; subtract 273.15", load, tmp_path / "c", tmp_path, forcing="caravan")
+    rows = [row.split() for row in forcing_rows(days=400)]
+    rows = [" ".join([*row[:6], "200.00", "0.00", "9.00", "5.00", f"{float(row[10]) / 1000}"]) for row in rows]
+    write(forcing_path(tmp_path / "u"), forcing_text(rows))
+    refused("vp is read in Pa, .* looks like kPa; multiply by 1000", hd.load_forcing, tmp_path / "u", "1022500")
+
+
+def test_more_runoff_than_rain_is_noted(own, tmp_path, capsys):
+    """A mean of 5 mm/day of rain; m3/s of a basin of 1,000 km2 are more than ten times the mm/day."""
+    write(own / MINE.format("my_gauge"), year(days=400).round(6).to_csv())
+    days = pd.date_range("2001-01-01", periods=380).strftime("%Y-%m-%d")
+    for flow, number, said in ((14.9, 380, ""), (50.0, 380, "my_gauge 10 times"), (50.0, 360, "")):
+        rows = [f"{day},{flow}" for day in days[:number]]
+        write(own / "streamflow" / "my_gauge.csv", "\n".join(["date,streamflow", *rows]) + "\n")
+        opened(own, tmp_path, forcing="mine", basins=["my_gauge"])
+        words = f"Note: streamflow is much more than precipitation in 1 basins ({said}); is it in m3/s, not mm/day?\n"
+        assert capsys.readouterr().out == (words if said else "")

@@ -228,7 +228,7 @@ def test_blanks_around_the_lines_and_blank_lines(tmp_path, before, after):
 def test_streamflow_ids_without_leading_zero_and_area_from_the_forcing(tmp_path):
     write(flow_path(tmp_path), "\n".join(flow_rows("1022500")) + "\n")
     write(forcing_path(tmp_path, "02046000"), forcing_text())
-    refused("no forcing file of basin 01022500 .* give area_m2", hd.load_streamflow, tmp_path, "01022500")
+    refused("no CAMELS-US forcing file of basin 01022500 .* give area_m2", hd.load_streamflow, tmp_path, "01022500")
     write(forcing_path(tmp_path, product="nldas"), forcing_text(head=CAPITALS))
     assert hd.load_streamflow(tmp_path, "01022500").iloc[0] == pytest.approx(24.465755 / 427.165365, rel=1e-6)
 
