@@ -57,6 +57,10 @@ class Settings:
     """Seed of every random draw here: groups of basins, bootstrap, random changes."""
     data_dir: str | None = None
     """Where the data are now, if not where they were in training."""
+    forcing: tuple[str, ...] = ()
+    """Forcing product, if not that of the training: another one, or one's own, with the same inputs."""
+    attributes: str | None = None
+    """Table of the catchment attributes, if not those of the training."""
     out_dir: str | None = None
     """Folder for the results; probe_<start>_<end> in the run directory if not given."""
 
@@ -105,10 +109,10 @@ def main(settings: Settings):
     model = run.model(seed)
     trained, wanted = ([parse_concept(text) for text in texts] for texts in (run.settings["concepts"], concepts))
     joint = probes.converted(probes.joint_probes(model), trained, wanted)
-    data = run.data(*period, settings.basins, concepts, settings.data_dir)
+    data = run.data(*period, settings.basins, concepts, **runs.elsewhere(settings))
     dates, names = data.dates(*period), data.targets[1:]
     if settings.independent_data:
-        other = run.data(*period, settings.basins, [settings.independent_data], settings.data_dir)
+        other = run.data(*period, settings.basins, [settings.independent_data], **runs.elsewhere(settings))
         independent = independent_series(other, data, dates)
     if settings.exchange_states:
         exchange_days = interventions.exchange_days(settings.exchange_states, settings.exchange_day, names, dates)
@@ -119,7 +123,7 @@ def main(settings: Settings):
     days = start_days(settings, dates) if settings.intervention_basins else []
     out = Path(settings.out_dir or run.path / f"probe_{period[0]}_{period[1]}")
     origin = {"title": f"Linear probes on the cell states of {run.path.name}, seed {seed}",
-              "fit_period": " to ".join(fit_period), **runs.origin(run)}  # fmt: skip
+              "fit_period": " to ".join(fit_period), **runs.origin(run, data)}  # fmt: skip
     with replacing(out / "probe.nc") as path, netcdf.create(path, data, dates, origin) as file:
         readings = fit_probes(settings, run, seed, model, joint, data, concepts, (fit_period, period), file, out)
         statistics, forcing = statistics_of_states(model, data, period)
@@ -147,7 +151,7 @@ def fit_probes(settings, run, seed, model, joint, data, concepts, spans, file, o
     models = {REAL: (model, data)}
     if settings.compare:
         other = runs.load_run(settings.compare)
-        other_data = other.data(*spans[1], data.basins, concepts, settings.data_dir)
+        other_data = other.data(*spans[1], data.basins, concepts, **runs.elsewhere(settings))
         other_model = other.model(other.pick(seed if seed in other.seeds else None))
         models[f"cell states of {other.path.name}"] = other_model, other_data
     models[UNTRAINED] = runs.build_model(run.settings, run.normalisation, seed), data  # this member's initial weights

@@ -44,10 +44,10 @@ MOST_SEED = 2**32 - 1
 OWN_PERIOD = "(train|valid|test)_(start|end)"  # columns with which earlier versions gave single basins other periods
 
 
-def origin(run, learned_from=""):
+def origin(run, data, learned_from=""):
     """What made an output file, as netCDF attributes; `learned_from` is what `learned.learned_words` says of it."""
-    chosen = run.settings
-    made = {"source": f"LSTM with {chosen['hidden_size']} cell states, forcing {' '.join(chosen['forcing'])}"}
+    products = data.forcing.replace("+", " ")
+    made = {"source": f"LSTM with {run.settings['hidden_size']} cell states, forcing {products}"}
     if run.synthetic:
         made["comment"] = "synthetic catchments, not observations"
     if learned_from:
@@ -55,15 +55,21 @@ def origin(run, learned_from=""):
     return made | {"run": run.path.name, "git_commit": provenance()["git_commit"]}
 
 
-def results_folder(parent, kind, period, basins, usual, seed=None):
-    """The folder of results, named by what was asked: <kind>_<start>_<end>, and a seed and basins that are not usual.
+def results_folder(parent, kind, period, basins, usual, seed=None, forcing=()):
+    """The folder of results, named by what was asked: <kind>_<start>_<end>, and what is not usual of seed, forcing and
+    basins.
 
     `seed` is None for the usual member; `usual` are the basins that are taken if none are named.
     """
-    names = [kind, *map(str, period)] + ([] if seed is None else [f"seed_{seed}"])
+    names = [kind, *map(str, period), *([] if seed is None else [f"seed_{seed}"]), *forcing]
     if set(basins) != set(usual):
         names += basins if len(basins) < 3 else [f"{len(basins)}_basins", digest(sorted(basins))[:6]]
     return parent / "_".join(names)
+
+
+def elsewhere(settings):
+    """Of a script's settings what says where the data are, and which, if not those of the training: for `Run.data`."""
+    return {name: getattr(settings, name) for name in ("data_dir", "forcing", "attributes")}
 
 
 def provenance():
@@ -100,17 +106,18 @@ class Run:
             raise InputError(f"{self.path} has no member of seed {seed}: choose from {some(self.seeds, 20)}.")
         return self.seeds[0] if seed is None else seed
 
-    def data(self, start, end, basins=None, concepts=None, data_dir=None):
+    def data(self, start, end, basins=None, concepts=None, data_dir=None, forcing=None, attributes=None):
         """The data (windows.Prepared) that the run is simulated with, in which the period must have a day.
 
-        Basins, as `hydrodata_tf.read_basins` takes them, concepts and data folder are those of the training if they
-        are not given.
+        Basins, as `hydrodata_tf.read_basins` takes them, concepts and, as `hydrodata_tf.open_data` takes them, data
+        folder, forcing and attributes are those of the training if they are not given.
         """
         parse_period(start, end)
         chosen = self.settings
         data = hydrodata.open_data(
-            data_dir or chosen["data_dir"], chosen["forcing"], list(basins or self.basins.index), chosen["attributes"],
-            chosen["concepts"] if concepts is None else concepts, climate_period=chosen["train_period"],
+            data_dir or chosen["data_dir"], forcing or chosen["forcing"], list(basins or self.basins.index),
+            attributes or chosen["attributes"], chosen["concepts"] if concepts is None else concepts,
+            climate_period=chosen["train_period"],
         )  # fmt: skip
         dates = data.dates(start, end)
         # It stops at the first basin that has such a day.
@@ -123,9 +130,10 @@ class Run:
     def check_inputs(self, data):
         """Refuse data with other inputs than those of the training; put their attributes in the model's order."""
         inputs, attributes = (list(self.normalisation[kind]) for kind in ("inputs", "attributes"))
-        for kind, names, known in (("inputs", data.inputs, inputs),
-                                   ("attributes", sorted(data.attributes.columns), sorted(attributes))):  # fmt: skip
-            if names != known:
+        given = list(data.attributes.columns)
+        for kind, names, known, fits in (("inputs", data.inputs, inputs, data.inputs == inputs),
+                                         ("attributes", given, attributes, set(given) >= set(attributes))):  # fmt: skip
+            if not fits:
                 words = f"The data have the {kind} {some(names, 8)}, the run {self.path} was trained with"
                 raise InputError(f"{words} {some(known, 8)}: give it the same data as in training.")
         data.attributes = data.attributes[attributes]
