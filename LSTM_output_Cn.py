@@ -192,7 +192,10 @@ def draw(path, data, dates, states, observed, read, number, title):
     rankings = []
     for concept in concepts[1:] or concepts:
         known = np.isfinite(concept["observed"]) & np.isfinite(states).all(axis=1)
-        r = [abs(METRICS["r"](concept["observed"][known], state)) for state in states[known].T]
+        series = concept["observed"]
+        if not known.any():  # a basin in which it was not observed
+            series, known = concept["probed"], np.isfinite(concept["probed"])
+        r = [abs(METRICS["r"](series[known], state)) for state in states[known].T]
         rankings.append(np.argsort(-np.nan_to_num(r), kind="stable"))
     best = list(dict.fromkeys(np.stack(rankings, axis=1).ravel().tolist()))[:number]  # from each concept in turn
     plots.states(dates, states[:, best], [f"cn_{k + 1}" for k in best], concepts[1:], title, path)

@@ -107,7 +107,9 @@ class Run:
         return self.seeds[0] if seed is None else seed
 
     def data(self, start, end, basins=None, concepts=None, data_dir=None, forcing=None, attributes=None):
-        """The data (windows.Prepared) that the run is simulated with, in which the period must have a day.
+        """The data (windows.Prepared) that the run is simulated with, in which the period must have a day with forcing.
+
+        Nothing needs to be observed.
 
         Basins, as `hydrodata_tf.read_basins` takes them, concepts and, as `hydrodata_tf.open_data` takes them, data
         folder, forcing and attributes are those of the training if they are not given.
@@ -117,11 +119,9 @@ class Run:
         data = hydrodata.open_data(
             data_dir or chosen["data_dir"], forcing or chosen["forcing"], list(basins or self.basins.index),
             attributes or chosen["attributes"], chosen["concepts"] if concepts is None else concepts,
-            climate_period=chosen["train_period"],
+            climate_period=chosen["train_period"], unobserved=True,
         )  # fmt: skip
-        dates = data.dates(start, end)
-        # It stops at the first basin that has such a day.
-        if not any(np.isfinite(data.read([b], dates)[0]).all(axis=2).any() for b in range(len(data.basins))):
+        if not data.has_forcing(start, end):
             raise InputError(f"No basin has all forcing on any day from {start} to {end}: choose another period.")
         self.check_inputs(data)
         self.note_changes(data, chosen["concepts"] if concepts is None else concepts)

@@ -53,6 +53,10 @@ def read_state(path, model, data, first_day):
         raise InputError(f"{words} {first_day - 1}, or begin the period on {np.datetime64(day) + 1}.")
     if absent := [basin for basin in data.basins if basin not in basins]:
         raise InputError(f"{path} lacks the basins {some(absent)}: name those it holds with --basins.")
+    if basins.has_duplicates:
+        raise InputError(f"{path} holds basin {basins[basins.duplicated()][0]} twice: write it anew.")
+    if values.shape[2] != model.units:
+        raise InputError(f"{path} holds {values.shape[2]} of {model.units} cell states: write it anew.")
     values = values[:, basins.get_indexer(data.basins)].astype(np.float32)
     if not np.isfinite(values).all():
         raise InputError(f"{path} holds states that are not finite numbers: write them anew.")

@@ -85,6 +85,10 @@ def test_a_file_that_does_not_fit_is_refused(joined, run_dir, tmp_path):
     with xr.open_dataset(state) as file:
         (file * np.nan).assign_attrs(file.attrs).to_netcdf(tmp_path / "nan.nc")
         file.drop_vars("h").to_netcdf(tmp_path / "half.nc")
+        file.isel(unit=slice(5)).to_netcdf(tmp_path / "few.nc")
+        file.isel(basin=[0, 0, 1, 2, 3]).to_netcdf(tmp_path / "twice.nc")
+    refused("few.nc holds 5 of 6 cell states", path=tmp_path / "few.nc")
+    refused("twice.nc holds basin 96000001 twice", path=tmp_path / "twice.nc")
     refused("not finite numbers", path=tmp_path / "nan.nc")
     for path in (tmp_path / "half.nc", tmp_path / "none.nc", run_dir / "settings.json"):
         refused("is not a state file", path=path)

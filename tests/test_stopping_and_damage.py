@@ -43,9 +43,9 @@ def ends_with(capsys, main, settings, *words):
         assert word in error, error
 
 
-def python(code, cwd=ROOT, **environment):
-    """Start Python with this code, or a script."""
-    words = [sys.executable, *([code] if code.endswith(".py") else ["-c", code])]
+def python(code, *options, cwd=ROOT, **environment):
+    """Start Python with this code, or a script with options."""
+    words = [sys.executable, *([code, *map(str, options)] if code.endswith(".py") else ["-c", code])]
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
     return subprocess.Popen(words, cwd=cwd, env=environment, text=True, stdout=-1, stderr=-1)
 
@@ -110,14 +110,14 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_weights(settings
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
-def test_ctrl_c_while_packages_load_ends_in_a_word(tmp_path):
+def test_ctrl_c_while_packages_load_ends_in_a_word(run_dir, tmp_path):
     # A package that is loaded after the command line is read, in the midst of which Ctrl-C comes; a shell that starts
     # tests in the background leaves it ignored.
     (tmp_path / "cn_loss.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n", encoding="utf-8")
     heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     script = heard + (ROOT / "LSTM_test.py").read_text(encoding="utf-8")
     (tmp_path / "LSTM_test.py").write_text(script, encoding="utf-8")
-    process = python("LSTM_test.py", tmp_path)
+    process = python("LSTM_test.py", "--run-dir", run_dir, cwd=tmp_path)
     assert (*process.communicate(timeout=300), process.returncode) == ("", "Stopped.\n", 130)
 
 
@@ -127,7 +127,7 @@ def test_a_process_that_is_asked_to_end_removes_what_it_was_writing(tmp_path):
         "from writing import files; import time\ndef main():\n    with files.replacing('out.csv') as path:\n"
         "        path.write_text('half')\n        print('writing', flush=True)\n        time.sleep(99)\nfiles.cli(main)"
     )
-    process = python(code, tmp_path)
+    process = python(code, cwd=tmp_path)
     assert process.stdout.readline().strip() == "writing" and len(list(tmp_path.iterdir())) == 1
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=60)
@@ -297,9 +297,10 @@ def test_a_screen_that_takes_nothing():
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("script", ["LSTM_test.py", "LSTM_probe.py", "LSTM_output_Cn.py"])
 @pytest.mark.parametrize("backend", ["banana", "torch"])
-def test_a_backend_that_is_not_there(backend):
-    process = python("LSTM_test.py", KERAS_BACKEND=backend)
+def test_a_backend_that_is_not_there(run_dir, script, backend):
+    process = python(script, "--run-dir", run_dir, KERAS_BACKEND=backend)
     _, error = process.communicate()
     assert process.returncode == 2 and "set KERAS_BACKEND to tensorflow or jax" in error, error
     assert "Traceback" not in error
