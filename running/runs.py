@@ -145,11 +145,11 @@ class Run:
 
     def note_changes(self, data, concepts):
         """Say in which of the run's basins the data are others than in its training; `concepts` are those of `data`."""
-        now = contents(data, *self.normalisation["period"])
+        known = [b for b, basin in enumerate(data.basins) if basin in self.basins.index]
+        now = contents(data.select(known), *self.normalisation["period"])
         other = {parse_concept(text).name for text in set(concepts) ^ set(self.settings["concepts"])}
         columns = [name for name in now if name in self.basins and name.removeprefix("mean_") not in other]
-        now, then = (table.loc[[b for b in data.basins if b in self.basins.index], columns]
-                     for table in (now, self.basins))  # fmt: skip
+        now, then = now[columns], self.basins.loc[now.index, columns]
         then = then.apply(pd.to_numeric, errors="coerce")
         # What is not there now is no change, and another processor rounds otherwise.
         changed = now.notna() & then.notna() & ~np.isclose(now, then, rtol=1e-6, atol=1e-9)
@@ -258,7 +258,8 @@ def contents(data, start, end):
 
     The columns are mean_<input or target> and attribute_<name>; NaN where there is no value.
     """
-    dates, rows = data.dates(start, end), []
+    first, last = parse_period(start, end)
+    dates, rows = np.arange(first, last + 1), []  # beyond the data, too
     for b in range(len(data.basins)):
         values = np.concatenate([part[0] for part in data.read([b], dates)], axis=1).astype(float)
         known = np.isfinite(values)
