@@ -20,8 +20,7 @@ either; --independent-data scores what is read by an observation that the model 
 
 from dataclasses import dataclass
 
-import tyro
-
+from running.settings import checked_settings, from_words
 from writing.files import InputError, cli
 
 
@@ -66,7 +65,7 @@ class Settings:
 
 
 if __name__ == "__main__":  # before the packages below, which take seconds to load
-    settings = cli(tyro.cli, Settings, description=__doc__)
+    settings = cli(from_words, Settings, description=__doc__)
 
 from pathlib import Path
 
@@ -80,7 +79,6 @@ from probing.probes import JOINT, REAL, SEASON, SHIFTED, SPARSE, TODAY, UNTRAINE
 from reading.concepts import parse_concept
 from reading.windows import parse_day, parse_period
 from running import runs
-from running.settings import checked_settings
 from running.simulation import SNOW_MM, ForcingDays, scored_basins, simulate
 from writing import netcdf
 from writing.files import replacing, write_csv

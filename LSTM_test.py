@@ -81,7 +81,7 @@ def main(settings: Settings):
     members = group.members + [MEAN] * (len(group.members) > 1)
     counted, forcing = scored_basins(group.basins, data), ForcingDays(data.basins, start, end)
 
-    scores, days = [], dict.fromkeys(data.targets, 0)
+    scores, days, metrics = [], dict.fromkeys(data.targets, 0), list(dict.fromkeys(settings.metrics))
     nse = {name: np.full(len(data.basins), np.nan) for name in data.targets}  # of the last member, for the figures
     origin = {"title": f"Simulated and observed series of {group.folder.name}", **group.origin(several, words)}
     with replacing(out / "series.nc") as path, netcdf.create(path, data, dates, origin) as file:
@@ -100,7 +100,7 @@ def main(settings: Settings):
                 names = [data.basins[b] for b in basins]
                 for m, member in enumerate(members):
                     file[f"{name}_simulated"][m, basins] = simulated[m][..., k]
-                    table = score_basins(settings.metrics, names, name, observed, simulated[m][..., k])
+                    table = score_basins(metrics, names, name, observed, simulated[m][..., k])
                     table.loc[~counted[name][basins], "note"] = f"mean below {SNOW_MM:g} mm: not in the summary"
                     scores.append(table.assign(target=name, member=member))
                 last = simulated[-1][..., k]

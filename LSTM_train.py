@@ -15,7 +15,7 @@ from typing import Literal
 
 import tyro
 
-from running.settings import checked_settings, stored_settings
+from running.settings import checked_settings, refuse_other_settings, stored_settings
 from writing.files import InputError, cli
 
 
@@ -241,8 +241,7 @@ def train(settings, team):
     data = hydrodata.open_data(
         settings.data_dir,
         forcing=settings.forcing,
-        # Sorted, so that the order of a basin list changes no number.
-        basins=sorted(hydrodata.read_basins(settings.basins)) if settings.basins else None,
+        basins=basins_of(settings),
         attributes=settings.attributes,
         concepts=settings.concepts,
         climate_period=settings.train_period,
@@ -258,7 +257,8 @@ def train(settings, team):
     if settings.folds > len(data.basins):
         raise InputError(f"--folds {settings.folds} needs as many basins, not {len(data.basins)}.")
     if settings.folds and (Path(settings.run_dir) / "settings.json").exists():
-        raise InputError(f"{settings.run_dir} already holds a run of all basins: name another --run-dir.")
+        words = f"{settings.run_dir} holds a run of its own, which is not divided into folds"
+        raise InputError(f"{words}: name the folder of the folds, or another, with --run-dir.")
     if not settings.folds:
         train_run(settings, team, data, base)
     for fold, kept in enumerate(kept_in_folds(settings.folds, len(data.basins)), start=1):
@@ -268,18 +268,34 @@ def train(settings, team):
     print(f"Next: {command('LSTM_test.py', '--run-dir', settings.run_dir)}")
 
 
+def basins_of(settings):
+    """The basins to be read, sorted, so that the order of a list changes no number; None: all that can be used.
+
+    A run that goes on keeps its own, whatever its list or the data folder hold by now.
+    """
+    if settings.resume and (Path(settings.run_dir) / "basins.csv").exists() and not settings.folds:
+        return sorted(runs.load_basins(Path(settings.run_dir), []).index)
+    return sorted(hydrodata.read_basins(settings.basins)) if settings.basins else None
+
+
 def check_validation(data, period):
     """Refuse a validation period in which nothing can be scored, before an epoch is trained for it."""
-    dates = data.dates(*period)
-    # It stops at the first basin that has all forcing and two different values of a target.
-    if not any(pd.DataFrame(data.read([b], dates)[1][0]).nunique().gt(1).any() for b in range(len(data.basins))):
-        raise InputError(f"No basin has a score from {' to '.join(period)}: choose another --valid-period.")
+    dates, what = data.dates(*period), "a score"
+    if not data.has_forcing(*period):
+        what = "all forcing on any day"
+    # It stops at the first basin that has two different values of a target.
+    elif any(pd.DataFrame(data.read([b], dates)[1][0]).nunique().gt(1).any() for b in range(len(data.basins))):
+        return
+    raise InputError(f"No basin has {what} from {' to '.join(period)}: choose another --valid-period.")
 
 
 def begun_with(settings, data):
     """The run that a training starts from, or None: what it learned from is said, basins of folds it may not know."""
     if not settings.start_from:
         return None
+    if not Path(settings.start_from).exists():
+        words = f"There is no run directory {settings.start_from}, with which {settings.run_dir} begins"
+        raise InputError(f"{words}: put it back, or name another with --start-from.")
     base = runs.load_run(settings.start_from)
     base.check_inputs(data)
     base.note_changes(data, settings.concepts)
@@ -358,6 +374,8 @@ def check(settings):
     for holds, sentence in rules:
         if not holds:
             raise InputError(sentence)
+    if settings.resume:
+        refuse_other_settings(settings.run_dir, given)
 
 
 def train_member(settings, team, seed, training, valid, base):

@@ -129,7 +129,8 @@ class CellStateLSTM(keras.layers.Layer):
         cell, n = self.lstm.cell, forcing.shape[-1]
         recurrent = self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
         h_before = ops.concatenate([h0[:, None], h[:, :-1]], axis=1)
-        static = ops.matmul(attributes, cell.kernel[n:]) + cell.bias  # the same on every day
+        # The same on every day. Without attributes TensorFlow's library for CPUs would end the process.
+        static = ops.matmul(attributes, cell.kernel[n:]) + cell.bias if attributes.shape[-1] else cell.bias[None]
         z = ops.matmul(forcing, cell.kernel[:n]) + ops.matmul(h_before, recurrent) + static[:, None]
         return dict(zip("ifgo", _gates(z), strict=True))
 

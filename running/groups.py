@@ -1,17 +1,16 @@
 """Runs that are scored together: several whose simulations are averaged, or the folds of one training."""
 
-import itertools
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from reading.concepts import parse_concept, times_of
+from reading.windows import digest
 from running.learned import learned_days, learned_words
 from running.runs import load_run, origin
-from running.settings import fold_folders
+from running.settings import run_folders
 from running.simulation import SPINUP_DAYS, basins_at_once, simulate
 from running.state_files import read_state
 from writing.files import InputError, some
@@ -53,7 +52,9 @@ class Group:
         first = self.runs[0].path
         if len(self.runs) == 1:
             return first
-        return first.parent if self.folds else first.parent / f"mean_of_{'_'.join(run.path.name for run in self.runs)}"
+        names = [run.path.name for run in self.runs]
+        many = "_".join(names) if sum(map(len, names)) < 100 else f"{len(names)}_runs_{digest(names)[:6]}"
+        return first.parent if self.folds else first.parent / f"mean_of_{many}"
 
     def origin(self, several, learned_from=""):
         """What made an output file, as `runs.origin`, of all runs together; `several` are the data of each."""
@@ -147,16 +148,7 @@ def load_group(run_dirs):
 
     They must have the same targets; of folds a basin must be missing in exactly one.
     """
-    paths = [Path(path) for path in ([run_dirs] if isinstance(run_dirs, str | os.PathLike) else run_dirs)]
-    folds = fold_folders(paths[0]) if len(paths) == 1 else []
-    paths = folds or paths
-    if not paths:
-        raise InputError("--run-dir names no run directory.")
-    for path, other in itertools.combinations(paths, 2):
-        if path.resolve() == other.resolve():
-            raise InputError(f"{path} and {other} are one run: name it once.")
-        if path.name == other.name:
-            raise InputError(f"{path} and {other} have one name, by which their members are called: rename one.")
+    paths, folds = run_folders([run_dirs] if isinstance(run_dirs, str | os.PathLike) else run_dirs)
     group = [load_run(path) for path in paths]
     for run in group[1:]:
         if run.targets != group[0].targets or (folds and run.seeds != group[0].seeds):
@@ -171,7 +163,7 @@ def load_group(run_dirs):
                              f"LSTM_train.py --resume --run-dir {paths[0].parent}.")  # fmt: skip
         if (basins.index.value_counts() != len(group) - 1).any():
             raise InputError(f"{paths[0].parent}: a basin is not missing in exactly one fold; train again.")
-    return Group(group, bool(folds), basins[~basins.index.duplicated()].sort_index(), times)
+    return Group(group, folds, basins[~basins.index.duplicated()].sort_index(), times)
 
 
 def times_to_first(run, first):

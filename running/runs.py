@@ -35,7 +35,7 @@ from libs_tf import CORES, ConceptLSTM, keras
 from reading.concepts import parse_concept, times_of
 from reading.windows import digest, parse_period
 from running import learned
-from running.settings import FORMAT, UsedSettings, checked_settings, read_settings, run_folder
+from running.settings import FORMAT, UsedSettings, checked_settings, read_settings, refuse_other_settings, run_folder
 from writing.files import InputError, locked, note, read_json, reason, replacing, some, write_csv, write_json
 
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
@@ -130,12 +130,16 @@ class Run:
     def check_inputs(self, data):
         """Refuse data with other inputs than those of the training; put their attributes in the model's order."""
         inputs, attributes = (list(self.normalisation[kind]) for kind in ("inputs", "attributes"))
-        given = list(data.attributes.columns)
-        for kind, names, known, fits in (("inputs", data.inputs, inputs, data.inputs == inputs),
-                                         ("attributes", given, attributes, set(given) >= set(attributes))):  # fmt: skip
-            if not fits:
-                words = f"The data have the {kind} {some(names, 8)}, the run {self.path} was trained with"
-                raise InputError(f"{words} {some(known, 8)}: give it the same data as in training.")
+        if data.inputs != inputs:
+            words = f"The data have the inputs {some(data.inputs, 8) or 'none'}, the run {self.path} was trained with"
+            raise InputError(f"{words} {some(inputs, 8)}: give it the same data as in training.")
+        if lacking := [name for name in attributes if name not in data.attributes]:
+            words = (
+                f"The data lack {len(lacking)} of the {len(attributes)} attributes that {self.path} was trained with"
+            )
+            raise InputError(f"{words}: {some(lacking, 8)}. Give it the same attributes as in training.")
+        if more := [name for name in data.attributes if name not in attributes]:
+            self.note_once(f"{self.path} was not trained with the attributes {some(more, 8)}: they are left out.")
         data.attributes = data.attributes[attributes]
         for name, (low, high) in self.normalisation["attribute_range"].items():
             values, reach = data.attributes[name], high - low
@@ -289,16 +293,9 @@ def write_run(path, settings, training, before):
 
 def check_resumed(path, settings, training):
     """Refuse to go on with a run with other settings or other data."""
+    refuse_other_settings(path, settings)
     content = read_settings(path)
     before = content["settings"]
-
-    def values(option):
-        return option if isinstance(option, list) else [option]
-
-    known = set(settings) - {"seed", "run_dir", "data_dir"}  # which may have moved
-    if changed := sorted(name for name in known if values(before.get(name)) != values(settings[name])):
-        words = f"{path} was trained with other settings ({', '.join(changed)})"
-        raise InputError(f"{words}: resume with the same ones, or name another --run-dir.")
     load_basins(path, training.normalisation["targets"])
     statistics = read_normalisation(path, settings["concepts"])
     if not same_statistics(statistics, training.normalisation):

@@ -3,6 +3,7 @@
 It needs none of the packages that take long to load, so that a script can read its command line before them.
 """
 
+import itertools
 import re
 import types
 from dataclasses import dataclass
@@ -126,18 +127,52 @@ def run_folder(run_dir):
     return path
 
 
+def run_folders(run_dirs):
+    """The paths of runs that are scored together, each another with its own name, and whether they are the folds of
+    one folder."""
+    paths = [Path(run_dir) for run_dir in run_dirs]
+    if folds := fold_folders(paths[0]) if len(paths) == 1 else []:
+        return folds, True
+    if not paths:
+        raise InputError("--run-dir names no run directory.")
+    for path, other in itertools.combinations(paths, 2):
+        if path.resolve() == other.resolve():
+            raise InputError(f"{path} and {other} are one run: name it once.")
+        if path.name == other.name:
+            raise InputError(f"{path} and {other} have one name, by which their members are called: rename one.")
+    return [run_folder(path) for path in paths], False
+
+
 def from_words(kind, **described):
     """The options of a script, a dataclass, from its command line; a run named in them that is none is refused."""
     import tyro
 
     chosen = tyro.cli(kind, **described)
-    asked = chosen.run_dir
-    for run_dir in [asked] if isinstance(asked, str) else asked:
-        if isinstance(asked, str) or not fold_folders(run_dir):
-            read_settings(run_folder(run_dir))
-    if compared := getattr(chosen, "compare", None):
-        read_settings(run_folder(compared))
+    asked = [chosen.run_dir, *filter(None, [getattr(chosen, "compare", None)])]
+    paths = map(run_folder, asked) if isinstance(chosen.run_dir, str) else run_folders(chosen.run_dir)[0]
+    for path in paths:
+        read_settings(path)
     return chosen
+
+
+def refuse_other_settings(run_dir, settings):
+    """Refuse options (dict) of a training other than those with which a run, or the first of its folds, was begun.
+
+    Nothing is refused if there is no run yet.
+    """
+
+    def values(option):
+        return list(option) if isinstance(option, list | tuple) else [option]
+
+    for path in (Path(run_dir), Path(run_dir) / "fold_1"):
+        if (path / "settings.json").exists():
+            before = read_settings(path)["settings"]
+            # The first two change how a run is made, not what comes out; seeds are added, and folders may move.
+            names = sorted(set(settings) - {"resume", "distribute", "seed", "run_dir", "data_dir"})
+            if changed := [name for name in names if values(before.get(name)) != values(settings[name])]:
+                words = f"{path} was trained with other settings ({', '.join(changed)})"
+                raise InputError(f"{words}: resume with the same ones, or name another --run-dir.")
+            return
 
 
 def stored_settings(run_dir, kind):

@@ -13,6 +13,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+import LSTM_train
+from writing import files
+
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ("LSTM_train", "LSTM_test", "LSTM_output_Cn", "LSTM_probe")
 # From top to bottom: a file imports what stands in its own room or in one below it.
@@ -131,7 +134,7 @@ def commands(demo, tmp_path_factory):
 
 def test_the_four_scripts_as_commands(commands):
     path, (train, test, states, _, probe) = commands
-    assert "Next: python LSTM_test.py" in train and "median" in test and "KGE" in test and "seed 6" in test
+    assert "LSTM_test.py --run-dir runs/six\n" in train and "median" in test and "KGE" in test and "seed 6" in test
     assert "Cell states of 4 basins" in states and "untrained LSTM" in probe
     assert {p.name for p in path.iterdir()} >= {"settings.json", "seed_1", f"test_{RESULTS}", f"states_{RESULTS}"}
     with np.load(path / "seed_1" / "checkpoint.npz") as trained:  # numbers of 32 bits, whatever keras.json says
@@ -143,7 +146,10 @@ def test_the_command_line_is_read_before_tensorflow():
     code = """
 import runpy, sys
 for words, code in ((["test"], 0), (["output_Cn"], 0), (["probe"], 0), (["train"], 0), (["train", "camels"], 0),
-                    (["train", "caravan"], 0), (["train", "--start-from", "misspelt"], 2)):
+                    (["train", "caravan"], 0), (["train", "--start-from", "misspelt"], 2),
+                    (["train", "--resume", "--run-dir", "misspelt"], 2), (["test", "--run-dir", "misspelt"], 2),
+                    (["output_Cn", "--run-dir", "misspelt"], 2), (["probe", "--run-dir", "misspelt"], 2),
+                    (["probe", "--compare", "misspelt"], 2)):
     script, *words = words
     sys.argv = [f"LSTM_{script}.py", *words, *([] if code else ["--help"])]
     sys.stderr = sys.stdout
@@ -157,6 +163,62 @@ for words, code in ((["test"], 0), (["output_Cn"], 0), (["probe"], 0), (["train"
     assert shown.count("--run-dir") >= 6 and "There is no run directory misspelt" in shown
     for words in ("runs/demo", "runs/camels", "maurer_extended", "uaz_swe", "runs/caravan"):
         assert words in shown
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (
+            ["--resume", "--run-dir", "none"],
+            "There is no run in none to go on with: name another --run-dir, or begin it",
+        ),
+        (["--resume", "--run-dir", "none", "--seed", 3, "--data-dir", "x"], "There is no run in none to go on with"),
+        (["--resume", "--run-dir", "none", "--start-from", "nor this"], "There is no run directory nor this"),
+        (
+            ["camels", "--start-from", "{run}"],
+            "With --start-from the settings of {run} hold: leave out the preset camels",
+        ),
+        (
+            ["demo", "--resume", "--run-dir", "{run}"],
+            "{run} was trained with other settings (attribute_noise, batch_size, ",
+        ),
+    ],
+)
+def test_what_is_gone_on_with_is_there_and_keeps_its_settings(refused, copy, tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    refused(said.format(run=copy), "LSTM_train.py", *(str(word).format(run=copy) for word in words))
+    assert not (tmp_path / "none").exists() and not (tmp_path / "demo").exists()
+
+
+def test_a_run_that_is_not_there_is_begun_by_resume_if_the_words_say_what(settings, run_dir):
+    def chosen(*words):
+        return LSTM_train.from_command_line(["--resume", "--run-dir", "none", *words])
+
+    assert chosen("--epochs", "7").epochs == 7
+    begun = chosen("--start-from", str(run_dir), "--seed", "5")  # what is trained is what the other run trained
+    assert (begun.hidden_size, begun.seed, begun.start_from, begun.resume) == (6, (5,), str(run_dir), True)
+    camels = LSTM_train.from_command_line(["camels", "--resume", "--run-dir", "none", "--seed", "2"])
+    assert (camels.warmup_days, camels.seed, camels.resume) == (270, (2,), True)
+
+
+@pytest.mark.parametrize(
+    "typed, environment, next_one",
+    [
+        (["python3", "-u", "LSTM_train.py", "camels"], {}, "python3 -u LSTM_test.py --run-dir 'my run'"),
+        (["py", "../code/LSTM_train.py"], {}, "py ../code/LSTM_test.py --run-dir 'my run'"),
+        (["x/python", "LSTM_train.py"], {"UV_RUN_RECURSION_DEPTH": "1"}, "uv run LSTM_test.py --run-dir 'my run'"),
+        (["python3", "-m", "jupyter"], {}, "python LSTM_test.py --run-dir 'my run'"),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other quotes")
+def test_a_command_to_type_next_begins_as_the_script_was_started(monkeypatch, typed, environment, next_one):
+    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    script = next((k for k, word in enumerate(typed) if word.endswith(".py")), 2)
+    monkeypatch.setattr(sys, "orig_argv", typed)
+    monkeypatch.setattr(sys, "argv", typed[script:])
+    assert files.command("LSTM_test.py", "--run-dir", "my run") == next_one
 
 
 @pytest.mark.parametrize("first", ["2006", "2006-10", "20061001", "2006-10-01T12:00", "2006-10-1", "2006-02-30"])

@@ -167,8 +167,8 @@ def test_every_score_and_dump_says_which_days_were_learned_from(later, run_dir, 
         "mean of members": [all_of, all_of, 30, 30],
     }  # fmt: skip
     mine = "later (2005-10-01 to 2006-09-30) learned from"
-    said = (f"{run_dir.name} (2002-10-01 to 2005-09-30), {mine} 61 of the 61 days from 2005-09-01 to 2005-10-31 in 4 of "
-            "4 basins, which are no independent test.")  # fmt: skip
+    said = (f"{run_dir.name} (2002-10-01 to 2005-09-30), {mine} 61 of the 61 days from 2005-09-01 to 2005-10-31 in 4 "
+            "of 4 basins, which are no independent test.")  # fmt: skip
     assert capsys.readouterr().out.splitlines().count(f"Note: {said}") == 1
     assert xr.load_dataset(tmp_path / "series.nc").attrs["learned_from"] == said
     for form in ("csv", "netcdf", "page"):
@@ -257,7 +257,7 @@ def test_two_things_of_one_name_have_no_mean_and_are_learned_anew(run_dir, copy,
     with pytest.raises(InputError, match="times 1 in cm in .*, and times 1 in mm in .*, which cannot both be right"):
         groups.load_group([copy, run_dir])
     edit(copy / "settings.json", "settings.concepts", [SOIL, SWE.replace("[mm]", "[m of snow]")])
-    with pytest.raises(InputError, match="swe is in mm in .*, in m of snow in .* cannot be turned"):
+    with pytest.raises(InputError, match="swe is in m of snow in .*, in mm in .* cannot be turned"):
         groups.load_group([copy, run_dir])
 
     base, texts = runs.load_run(run_dir), [SWE.replace("swe=", "new="), "swe" + SOIL.removeprefix("soil1"), SOIL]

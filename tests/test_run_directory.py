@@ -183,6 +183,35 @@ def test_a_folder_that_holds_no_run(copy, settings, tmp_path):
     refused_by(copy, "holds no trained model yet: run LSTM_train.py --resume")
 
 
+def test_runs_that_cannot_be_told_apart(refused, copy):
+    twin = shutil.copytree(copy, copy.parent / "other" / "copy")
+    again = twin.parent.parent / "other" / ".." / "copy"
+    refused("are one run: name it once", "LSTM_test.py", "--run-dir", copy, again)
+    refused("have one name, by which their members are called: rename one", "LSTM_test.py", "--run-dir", copy, twin)
+    refused("names no run directory", "LSTM_test.py", "--run-dir")
+    shutil.copytree(copy / "seed_1", copy / "seed_01")
+    assert runs.load_run(copy).seeds == [1, 2]
+    folds = copy.parent / "folds"
+    for name in ("fold_1", "fold_2", "fold_10", "fold_1_old", "fold_x"):
+        shutil.copytree(copy, folds / name)
+    assert [path.name for path in settings.fold_folders(folds)] == ["fold_1", "fold_2", "fold_10"]
+    for script in ("LSTM_output_Cn.py", "LSTM_probe.py"):
+        refused(f"{folds} holds the 3 folds of a training, which LSTM_test.py scores together: here name one of them",
+                script, "--run-dir", folds)  # fmt: skip
+
+
+def test_a_run_goes_on_where_its_data_moved(refused, copy, data, settings):
+    gone = copy.parent / "gone"
+    edit(copy / "settings.json", "settings.data_dir", str(gone))
+    refused(str(gone), "LSTM_train.py", "--resume", "--run-dir", copy)
+    LSTM_train.main(LSTM_train.from_command_line(["--resume", "--run-dir", str(copy), "--data-dir", str(data)]))
+    assert runs.load_run(copy).settings["data_dir"] == str(data)  # which the other scripts take then
+    assert read_json(copy / "settings.json")["settings"]["epochs"] == 3
+    change(file_of(data, "streamflow", "96000001"), 4, "-999", lambda number: number == 1000)
+    with pytest.raises(InputError, match=f"The data changed since {copy} was begun"):
+        LSTM_train.main(LSTM_train.from_command_line(["--resume", "--run-dir", str(copy)]))
+
+
 def test_data_that_changed_are_no_longer_those_of_the_run(copy, data, settings):
     change(file_of(data, "streamflow", "96000001"), 4, "-999", lambda number: number == 1000)
     edit(copy / "settings.json", "settings.data_dir", str(data))

@@ -134,6 +134,48 @@ def test_nothing_observed_is_an_error_and_a_missing_spin_up_is_named(copy, data,
     assert [int(days) for part in parts for days in part.spinup] == [92] * 4  # from 2001-10-01 on
 
 
+def test_what_is_not_observed_is_simulated_to_the_last_bit(copy, demo, data, tmp_path, capsys):
+    def states(folder, **options):
+        chosen = {"format": "netcdf", "data_dir": str(folder), "out_dir": str(tmp_path / "out")} | options
+        LSTM_output_Cn.main(LSTM_output_Cn.Settings(run_dir=str(copy), **chosen))
+        return xr.load_dataset(tmp_path / "out" / "Cn.nc")
+
+    whole = states(demo)
+    capsys.readouterr()
+    file_of(data, "streamflow", BASINS[1]).unlink()
+    file_of(data, "concept", BASINS[2]).unlink()
+    for basin in (BASINS[0], *BASINS[2:]):  # the forcing goes on for nine months
+        path = file_of(data, "streamflow", basin)
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if line.split()[1] < "2007"), encoding="utf-8")
+    some = states(data)
+    observed = "observed: streamflow in 3 of 4 basins, soil1 in 3, swe in 3"
+    assert observed in capsys.readouterr().out.splitlines()
+    for name in whole.data_vars:
+        np.testing.assert_array_equal(some[name], whole[name], err_msg=name)
+    LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), data_dir=str(data), metrics="NSE"))
+    lines = capsys.readouterr().out.splitlines()
+    assert observed in lines and "Basin-days scored: streamflow 276, soil1 1,095, swe 1,095" in lines  # 3 x 92 days
+    scores = table(copy / RESULTS / "scores.csv", "target", "member", "basin")
+    for target, basin in (("streamflow", BASINS[1]), ("soil1", BASINS[2])):
+        one = scores.loc[(target, "seed 1", basin)]
+        assert np.isnan(one["NSE"]) and one["note"] == "no NSE: no day has both an observation and a simulation"
+
+    for basin in BASINS:
+        file_of(data, "concept", basin).unlink() if basin != BASINS[2] else None
+        file_of(data, "streamflow", basin).unlink() if basin != BASINS[1] else None
+    none = states(data, save_state=True)
+    for name in whole.data_vars:
+        np.testing.assert_array_equal(none[name], whole[name], err_msg=name)
+    for form in ("csv", "page"):
+        states(data, format=form, basins=BASINS[1:3])
+    frame = pd.read_csv(tmp_path / "out" / f"Cn_{BASINS[1]}.csv")
+    np.testing.assert_allclose(frame["swe read (mm)"], whole["swe"].sel(basin=BASINS[1]), rtol=1e-5, atol=1e-5)
+    assert "observed: streamflow in 0 of 4 basins, soil1 in 0, swe in 0" in capsys.readouterr().out.splitlines()
+    with pytest.raises(InputError, match="Nothing was observed on any day from 2006-10-01 to 2007-09-30"):
+        LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), data_dir=str(data)))
+
+
 def test_attributes_far_from_the_training_are_told_in_a_line_and_synthetic_stays_synthetic(copy, data, capsys):
     next(data.rglob("demo.json")).unlink()
     path = next(data.rglob("camels_topo.txt"))
@@ -222,6 +264,25 @@ def test_netcdf_holds_the_same_states_and_their_gates(dumped):
     np.testing.assert_allclose(one["h"], one["o"] * np.tanh(one["c"]), atol=1e-5)
     assert "synthetic" in states.attrs["comment"] and states.attrs["git_commit"]
     assert len(list(dumped.glob("states_*.png"))) == 1
+
+
+def test_a_folder_of_results_answers_one_question(copy):
+    """What is usual keeps its name; other basins and another member are named."""
+    LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), metrics="NSE"))
+    LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), metrics="NSE", basins=BASINS[2]))
+    LSTM_output_Cn.main(LSTM_output_Cn.Settings(run_dir=str(copy), seed=2, basins=BASINS[:2], save_state=True))
+    member = "states_2006-10-01_2007-09-30_seed_2_96000001_97000002"
+    assert {p.name for p in copy.glob("*_2006-*")} == {RESULTS, f"{RESULTS}_98000003", member}
+    rows = {name: len(pd.read_csv(copy / name / "scores.csv")) for name in (RESULTS, f"{RESULTS}_98000003")}
+    assert rows == {RESULTS: 3 * 3 * 4, f"{RESULTS}_98000003": 3 * 3}  # targets, members and their mean, basins
+
+    def named(basins, seed=None):
+        return runs.results_folder(copy, "states", PERIOD, list(basins), BASINS, seed).name.removeprefix("states_")
+
+    usual = "2006-10-01_2007-09-30"
+    assert named(BASINS[::-1]) == usual and named(BASINS, 2) == f"{usual}_seed_2"
+    few = [named(basins) for basins in (BASINS[:3], BASINS[1:], BASINS[2:0:-1] + BASINS[:1])]
+    assert all(name.startswith(f"{usual}_3_basins_") for name in few) and few[0] == few[2] != few[1]
 
 
 @pytest.mark.parametrize(

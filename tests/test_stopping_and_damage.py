@@ -68,11 +68,11 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(run_dir, settin
             yield batch
 
     monkeypatch.setattr(windows, "training_windows", stop_in_second_epoch)
-    with pytest.raises(KeyboardInterrupt, match="Go on with: python LSTM_train.py --resume --run-dir"):
+    with pytest.raises(KeyboardInterrupt, match="^Stopped. Go on with: .*python LSTM_train.py --resume --run-dir"):
         LSTM_train.main(settings(run, seed=(1,)))
     monkeypatch.undo()
     for words, changes in (("already holds a run: add --resume", {}),
-                           ("already holds a run of all basins", {"folds": 2}),
+                           ("holds a run of its own, which is not divided", {"folds": 2}),
                            ("other settings .*window", {"window": 100, "resume": True})):  # fmt: skip
         with pytest.raises(InputError, match=words):
             LSTM_train.main(settings(run, seed=(1,), **changes))
@@ -84,6 +84,18 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(run_dir, settin
     run.rename(tmp_path / "moved")
     LSTM_train.main(settings(tmp_path / "moved", seed=(1,), resume=True))  # nothing is left to do
     assert (tmp_path / "moved" / "seed_1" / "model.keras").read_bytes() == before
+
+
+def test_a_training_that_was_stopped_while_text_was_read_is_begun_again(command, settings, tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hydrodata, "open_data", stopped)
+    words = ["camels", "--data-dir", "my data", "--run-dir", tmp_path / "new run"]
+    code, _, error = command("LSTM_train.py", *words)
+    said = f"LSTM_train.py camels --data-dir 'my data' --run-dir '{tmp_path / 'new run'}'\n"
+    assert code == 130 and error.startswith("Stopped. The run was not yet begun; begin it again with: ")
+    assert error.endswith(said.replace("'", '"') if os.name == "nt" else said) and not (tmp_path / "new run").exists()
 
 
 def test_a_training_killed_at_random_moments_ends_with_the_same_weights(settings, tmp_path):

@@ -108,7 +108,7 @@ def test_a_share_of_the_loss_is_of_the_root_of_the_flow(run_dir, settings, share
 def test_other_kinds_of_training_run_to_the_end(settings, tmp_path, changes):
     LSTM_train.main(settings(tmp_path / "run", seed=(3,), epochs=1, **changes))
     LSTM_test.main(LSTM_test.Settings(run_dir=str(tmp_path / "run"), metrics="NSE"))
-    LSTM_output_Cn.main(LSTM_output_Cn.Settings(run_dir=str(tmp_path / "run")))
+    LSTM_output_Cn.main(LSTM_output_Cn.Settings(run_dir=str(tmp_path / "run"), format="netcdf", gates=True))
     summary = pd.read_csv(tmp_path / "run" / RESULTS / "summary.csv")
     assert set(summary["target"]) == {"streamflow"} | (set() if "concepts" in changes else {"soil1", "swe"})
 
@@ -309,8 +309,13 @@ def test_a_concept_or_a_period_without_any_value(settings, data, tmp_path):
         change(file_of(data, "concept", basin), "volumetric_soil_water_layer_1_mean", "")
     refused("Concept soil1: no value of")
     for basin in basins:
-        change(file_of(data, "streamflow", basin), 4, "-999", lambda n: n > 365 * 4)
+        change(file_of(data, "streamflow", basin), 4, "25.00", lambda n: n > 365 * 4)
+        change(file_of(data, "streamflow", basin), 5, "A", lambda n: n > 365 * 4)
     refused("No basin has a score from 2005-10-01 to 2006-09-30: choose another", concepts=())
+    for basin in basins:
+        change(file_of(data, "forcing", basin), 5, "-999", lambda n: n > 365 * 4)
+    refused("No basin has all forcing on any day from 2005-10-01 to 2006-09-30: choose another", concepts=())
+    assert not list(tmp_path.glob("No *"))  # nothing is left of what was not begun
     for basin in basins:
         change(file_of(data, "streamflow", basin), 4, "-999", lambda n: n > 360)
     refused("4 of 4 basins cannot be used. No streamflow from 2002-10-01 to 2005-09-30: 96000001", concepts=())
