@@ -134,10 +134,8 @@ class Run:
             words = f"The data have the inputs {some(data.inputs, 8) or 'none'}, the run {self.path} was trained with"
             raise InputError(f"{words} {some(inputs, 8)}: give it the same data as in training.")
         if lacking := [name for name in attributes if name not in data.attributes]:
-            words = (
-                f"The data lack {len(lacking)} of the {len(attributes)} attributes that {self.path} was trained with"
-            )
-            raise InputError(f"{words}: {some(lacking, 8)}. Give it the same attributes as in training.")
+            words = f"The data lack {len(lacking)} of the {len(attributes)} attributes of the run {self.path}"
+            raise InputError(f"{words}: {some(lacking, 8)}. Give it those of its training.")
         if more := [name for name in data.attributes if name not in attributes]:
             self.note_once(f"{self.path} was not trained with the attributes {some(more, 8)}: they are left out.")
         data.attributes = data.attributes[attributes]

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 ROOT = Path(__file__).resolve().parent.parent
 TOUR = ROOT / "docs" / "tour.ipynb"
@@ -147,6 +148,48 @@ def test_the_page_for_own_basins_does_what_it_says(own, demo, run_dir, tmp_path,
     settings = json.loads(Path("runs/crystal/settings.json").read_text(encoding="utf-8"))["settings"]
     assert settings["forcing"] == ["station"] and settings["attributes"] == "my_basins/attributes.csv"
     assert "Seed 1:" in train and "1 basins" in tested and "1 basins" in test
+
+
+def test_a_run_is_simulated_with_another_product_and_table_of_attributes(data, run_dir, tmp_path, command, refused):
+    """In all three scripts; what is written, and where, says so."""
+    from hydrodata_tf import load_attributes, load_forcing, open_data
+    from running.runs import load_run
+
+    basins = open_data(data).basins
+    product = data / "camels" / "basin_mean_forcing" / "gauges"
+    product.mkdir()
+    for basin in basins:
+        weather = load_forcing(data, basin)
+        weather.assign(prcp=weather["prcp"] * (2 if basin == basins[1] else 1)).to_csv(product / f"{basin}.csv")
+    table = load_attributes(data, basins).rename_axis("basin_id")
+    table.iloc[:, ::-1].assign(gauge_lat=45.0).to_csv(tmp_path / "mine.csv")
+    run = shutil.copytree(run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("*_20*"))
+    asked = ["--run-dir", run, "--data-dir", data, "--period", "2006-10-01", "2007-09-30"]
+    other = [*asked, "--forcing", "gauges", "--attributes", tmp_path / "mine.csv"]
+    assert command("LSTM_output_Cn.py", *asked, "--format", "netcdf")[0] == 0
+    code, said, _ = command("LSTM_output_Cn.py", *other, "--format", "netcdf")
+    assert code == 0 and "was not trained with the attributes gauge_lat: they are left out." in said
+    assert f"The data are not those that {run} learned from, in prcp of basins {basins[1]}." in said
+    results = [run / f"states_2006-10-01_2007-09-30{end}" / "Cn.nc" for end in ("", "_gauges")]
+    known, new = (xr.load_dataset(path) for path in results)
+    flows = known["streamflow"], new["streamflow"]
+    assert (flows[0] == flows[1]).all("date").values.tolist() == [True, False, True, True]
+    # What the weights alone give of this weather, after a spin-up year.
+    weather = load_forcing(data, basins[1], product="gauges")["2005-10-01":"2007-09-30"].to_numpy()
+    inputs = {"forcing": weather[None], "attributes": table.loc[basins[1:2]].to_numpy("float32")}
+    alone = load_run(run).model(1).predict(inputs, verbose=0)[0, 365:, 0]
+    np.testing.assert_allclose(flows[1][1], alone, rtol=1e-4, atol=1e-5)
+    assert new.attrs["source"] == "LSTM with 6 cell states, forcing gauges"
+    code, said, _ = command("LSTM_test.py", *other, "--metrics", "NSE")
+    assert code == 0 and (run / "test_2006-10-01_2007-09-30_gauges" / "scores.csv").exists()
+    assert "--forcing gauges --attributes" in said.splitlines()[-1]
+    assert command("LSTM_probe.py", *other, "--out-dir", tmp_path / "probe", "--intervention-basins", 0)[0] == 0
+    assert "forcing gauges" in xr.load_dataset(tmp_path / "probe" / "probe.nc").attrs["source"]
+
+    table.drop(columns=["aridity", "elev_mean"]).to_csv(tmp_path / "mine.csv")
+    said = ["The data lack 2 of the ", "attributes of the run", ": elev_mean, aridity. Give it those of its training."]
+    refused(said, "LSTM_output_Cn.py", *other)
+    refused("no folder nowhere; it has daymet, gauges", "LSTM_output_Cn.py", *asked, "--forcing", "nowhere")
 
 
 if __name__ == "__main__":
