@@ -91,8 +91,8 @@ def main(settings: Settings):
     start, end = settings.period or run.settings["test_period"]
     data = run.data(start, end, settings.basins, **runs.elsewhere(settings))
     print(data.report)
-    other = None if seed == run.seeds[0] else seed
-    own = runs.results_folder(run.path, "states", (start, end), data.basins, run.basins.index, other, settings.forcing)
+    asked = None if seed == run.seeds[0] else seed, run.other_data(**runs.elsewhere(settings))
+    own = runs.results_folder(run.path, "states", (start, end), data.basins, run.basins.index, *asked)
     out, words = Path(settings.out_dir or own), learned_words(run.lessons, data.basins, start, end)
     if words:
         note(words)

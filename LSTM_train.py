@@ -15,7 +15,7 @@ from typing import Literal
 
 import tyro
 
-from running.settings import checked_settings, refuse_other_settings, stored_settings
+from running.settings import checked_settings, read_settings, refuse_other_settings, run_folder, stored_settings
 from writing.files import InputError, cli
 
 
@@ -27,8 +27,8 @@ class Settings:
     data_dir: str = "camels_us"
     """CAMELS-US folder or, with --forcing caravan, a Caravan folder."""
     forcing: tuple[str, ...] = ("daymet",)
-    """Forcing product: daymet, maurer, maurer_extended, nldas, nldas_extended, or caravan. Of several of CAMELS-US the
-    model gets all inputs: prcp_daymet, prcp_maurer and so on."""
+    """Forcing product: daymet, maurer, maurer_extended, nldas, nldas_extended, the name of a folder of your own csv
+    files, or caravan. Of several, but for caravan, the model gets all inputs: prcp_daymet, prcp_maurer and so on."""
     basins: tuple[str, ...] = ()
     """Basin ids, or one file that lists them; if empty, all basins of the data folder that can be used."""
     attributes: str = "auto"
@@ -169,9 +169,8 @@ def from_command_line(words):
         return chosen
     stored = stored_settings(chosen.run_dir, Settings) if chosen.resume else None
     if stored is None and chosen.start_from:
+        read_settings(run_folder(chosen.start_from))
         stored = stored_settings(chosen.start_from, Settings)
-        if stored is None:
-            raise InputError(f"There is no run directory {chosen.start_from}: name another with --start-from.")
         stored.train_only, stored.folds = "all", 0
     if stored is None:
         how = ("run_dir", "seed", "data_dir", "resume", "distribute")

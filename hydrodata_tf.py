@@ -18,13 +18,16 @@ import numpy as np
 import pandas as pd
 
 from reading import windows
-from reading.attributes import attribute_folder, climate_indices, load_attributes, write_attributes
 from reading.concepts import CARAVAN_FORCING, Concept, concept_files, parse_concept, read_concepts
 from reading.tables import basin_id, read_attribute_table, read_basins
 from writing.files import InputError, note, some
 
+from reading.attributes import (  # isort: skip
+    ATTRIBUTES, attribute_folder, attributes_in, caravan_attributes, climate_indices,
+    load_attributes as load_attributes, write_attributes,
+)  # fmt: skip
 from reading.folders import (  # isort: skip
-    PRODUCTS, caravan_files, files_with_area, folder_with, forcing_files, streamflow_files, visible,
+    PRODUCTS, caravan_files, files_with_area, folder_with, forcing_files, streamflow_files,
 )  # fmt: skip
 from reading.text_files import (  # isort: skip
     FORCING, KNOWN, PET, PET_NAMES, forcing_head, read_columns, read_forcing, read_streamflow, whole,
@@ -232,6 +235,11 @@ def open_data(
     arrays, first_days, lengths, found = zip(*kept, strict=True)
     found = dict(zip(order, found, strict=True))
     _check_found(data_dir, products, found)
+    for concept in concepts:
+        if files_in := {units for one in found.values() if (units := one.get("converted", {}).get(concept.name))}:
+            note(
+                f"Concept {concept.name}: in {' or '.join(sorted(files_in))} in the files, turned into {concept.units}."
+            )
     if not unobserved:
         _check_observed(data_dir, found, concepts, concepts_of)
     observed = [_observed(one, ["streamflow", *names]) for one in found.values()]
@@ -285,7 +293,7 @@ def _files(data_dir, products, basins, concepts, unobserved):
     files_of = {basin: [files[basin] for files in main.values()] for basin in order}
     areas = {}
     for basin in set(order) & set(flows):
-        without_area = all(path.suffix == ".csv" for path in files_of[basin])
+        without_area = all(path.suffix != ".txt" for path in files_of[basin])
         files_of[basin].append(flows[basin])
         if without_area and flows[basin].suffix == ".txt":
             areas = areas or files_with_area(data_dir)
@@ -308,6 +316,7 @@ def _read_basin(basin, products, files, concepts_of, variables):
         frames += [read_streamflow(path, basin, area_m2) for path in files[len(products) : len(products) + 1]]
     for path, concepts in concepts_of.items():
         frames.append(read_concepts(path, concepts, own if path == files[0] else ()))
+        found.setdefault("converted", {}).update(frames[-1].attrs["converted"])
     if own:
         found["absent"] = [name for name in own if name in frames[0].attrs["absent"]]
         found["pet"] = [name for name in frames[0].attrs["found"] if name in PET_NAMES]
@@ -481,29 +490,30 @@ def _attributes_for(data_dir, data, attributes, climate_period):
     if str(attributes) == "climate":
         return _climate(data, climate_period)
     if str(attributes) == "auto" and data.forcing == "caravan":
-        root = folder_with("timeseries", data_dir) / "attributes"
-        sets = visible(root.glob("*"))
-        paths = [path for folder in sets for path in visible(folder.glob("attributes_caravan_*.csv"))]
-        tables = [table for path in paths if len(table := read_attribute_table(path, basins))]
-        if not tables:
-            instead = "give a table, or attributes climate or none"
-            raise InputError(f"{root}: no attributes_caravan file holds {some(basins)}; {instead}.")
-        table = pd.concat(tables)
-        table = table[~table.index.duplicated(keep="last")].reindex(basins)
-        reason = f"No attributes_caravan file in {root} holds it whole (give a table, climate or none)"
-        return table, dict.fromkeys(table.index[table.isna().any(axis=1)], reason)
-    if str(attributes) == "auto":
-        return load_attributes(data_dir, basins), {}
-    if not Path(attributes).is_file():
+        source = folder_with("timeseries", data_dir) / "attributes"
+        table = caravan_attributes(source, basins)
+    elif str(attributes) == "auto":
+        source, table = data_dir, attributes_in(data_dir, basins, ATTRIBUTES)
+    elif not Path(attributes).is_file():
         raise InputError(f"Attributes {str(attributes)!r}: no such file; give a table, auto, climate or none.")
-    return load_attributes(attributes, basins, None), {}
+    else:
+        source, table = attributes, attributes_in(attributes, basins, None)
+    lacking = table.isna()
+    instead = "; give a table, climate or none" if str(attributes) == "auto" else ""
+    reasons = {b: f"No {lacking.columns[lacking.loc[b]][0]} in the attributes of {source}{instead}"
+               for b in table.index[lacking.any(axis=1)]}  # fmt: skip
+    return table, reasons
 
 
 def _climate(data, period):
     """Climate indices of each basin from its forcing in the training period, and the basins without any."""
     if period is None:
         raise InputError("Attributes 'climate' need climate_period; give the training period.")
-    (start, end), dates, caravan = period, data.dates(*period), data.forcing == "caravan"
+    try:
+        (start, end), dates, caravan = period, data.dates(*period), data.forcing == "caravan"
+    except InputError as problem:
+        words = "Attributes 'climate' are computed from the forcing of the training period"
+        raise InputError(f"{words}; give a table instead. {problem}") from None
     rows, reasons = {}, {}
     for b, basin in enumerate(data.basins):
         forcing, _ = data.read([b], dates)

@@ -7,7 +7,8 @@ import pandas as pd
 
 from reading.folders import only_folder, visible
 from reading.tables import read_attribute_table, read_basins
-from writing.files import InputError, some, write_csv
+from reading.text_files import head_of, text_of
+from writing.files import InputError, note, some, write_csv
 
 ATTRIBUTES = (
     "elev_mean", "slope_mean", "area_gages2", "p_mean", "pet_mean", "aridity", "p_seasonality", "frac_snow",
@@ -15,6 +16,8 @@ ATTRIBUTES = (
     "gvf_max", "gvf_diff", "soil_depth_pelletier", "soil_depth_statsgo", "soil_porosity", "soil_conductivity",
     "max_water_content", "sand_frac", "silt_frac", "clay_frac", "organic_frac", "geol_permeability",
 )  # fmt: skip
+
+NEWER = "_ERA5_LAND"  # what newer releases of Caravan write behind the names of older ones
 
 
 def load_attributes(source, basins, columns=ATTRIBUTES) -> pd.DataFrame:
@@ -32,6 +35,16 @@ def load_attributes(source, basins, columns=ATTRIBUTES) -> pd.DataFrame:
         None takes every column of a table that holds numbers.
     """
     basins = read_basins(basins)
+    table = attributes_in(source, basins, columns)
+    missing = table.index[table.isna().any(axis=1)]
+    if len(missing):
+        first = table.columns[table.loc[missing[0]].isna()][0]
+        raise InputError(f"{source}: no attributes (first: {first}) for {len(missing)} basins: {some(missing)}.")
+    return table
+
+
+def attributes_in(source, basins, columns) -> pd.DataFrame:
+    """As `load_attributes`, of a list of ids; NaN where a basin lacks an attribute."""
     source, paths = Path(source), [Path(source)]
     if source.is_dir():
         source, columns = attribute_folder(source), ATTRIBUTES if columns is None else columns
@@ -40,12 +53,39 @@ def load_attributes(source, basins, columns=ATTRIBUTES) -> pd.DataFrame:
     columns = list(table) if columns is None else list(columns)
     if absent := [name for name in columns if name not in table]:
         raise InputError(f"{source}: no attribute {some(absent)}; add the file or the column.")
-    table = table.loc[:, ~table.columns.duplicated(keep="last")].reindex(basins)[columns]
-    missing = table.index[table.isna().any(axis=1)]
-    if len(missing):
-        first = table.columns[table.loc[missing[0]].isna()][0]
-        raise InputError(f"{source}: no attributes (first: {first}) for {len(missing)} basins: {some(missing)}.")
-    return table.rename_axis("basin")
+    return table.loc[:, ~table.columns.duplicated(keep="last")].reindex(basins)[columns].rename_axis("basin")
+
+
+def caravan_attributes(root: Path, basins) -> pd.DataFrame:
+    """The attributes that Caravan computed, of basins of one or several sets, NaN where a basin lacks one.
+
+    `root` holds `<set>/attributes_caravan_<set>.csv`. Of sets of different versions those columns are taken that all
+    have, some under the name of the older release; what else there is a note says.
+    """
+    paths = [path for folder in visible(root.glob("*")) for path in visible(folder.glob("attributes_caravan_*.csv"))]
+    tables = {path.parent.name: table for path in paths if len(table := read_attribute_table(path, basins))}
+    if not tables:
+        instead = "give a table, or attributes climate or none"
+        raise InputError(f"{root}: no attributes_caravan file holds {some(basins)}; {instead}.")
+    names = list(dict.fromkeys(name for table in tables.values() for name in table))
+    for path in paths:  # a column may hold no number in one of the sets
+        if (of := path.parent.name) in tables:
+            there = {*tables[of], *head_of(text_of(path))[0]}
+            tables[of] = tables[of].reindex(columns=[name for name in names if name in there])
+    differ = [name for name in names if any(name + NEWER not in table for table in tables.values())]
+    for of, table in tables.items():
+        if renamed := {name + NEWER: name for name in differ if name not in table and name + NEWER in table}:
+            note(f"Attributes of {of}: {some(renamed, 8)} taken as {some(renamed.values(), 8)}, as other sets name it.")
+            tables[of] = table.rename(columns=renamed)
+    lacking = {name: [of for of, table in tables.items() if name not in table] for name in names}
+    common = [name for name, sets in lacking.items() if not sets]
+    others = [f"{name} (not in {some(sets)})" for name, sets in lacking.items() if 0 < len(sets) < len(tables)]
+    if others:
+        note(f"Attributes that not all sets have are not taken: {some(others, 8)}.")
+    if not common:
+        raise InputError(f"{root}: no attribute stands in all of {some(tables, 8)}; give a table, climate or none.")
+    table = pd.concat(tables.values())
+    return table[~table.index.duplicated(keep="last")].reindex(basins)[common]
 
 
 def attribute_folder(data_dir: Path) -> Path:
@@ -55,7 +95,8 @@ def attribute_folder(data_dir: Path) -> Path:
     places = dict.fromkeys([own if (own / name).is_file() else data_dir, *below])
     if folder := only_folder(name, data_dir, list(places)):
         return folder
-    raise InputError(f"{data_dir}: no camels_attributes_v2.0/camels_clim.txt; unpack the CAMELS attributes there.")
+    instead = "unpack the CAMELS attributes there, or give a table, climate or none (--attributes)"
+    raise InputError(f"{data_dir}: no camels_attributes_v2.0/camels_clim.txt; {instead}.")
 
 
 def climate_indices(precipitation, temperature, dates, pet=None) -> dict[str, float]:

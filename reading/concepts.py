@@ -14,6 +14,13 @@ CARAVAN_FORCING = (
     "total_precipitation_sum", "temperature_2m_min", "temperature_2m_max", "surface_net_solar_radiation_mean", PET,
 )  # fmt: skip
 MM_PER_UNIT = {"mm": 1, "cm": 10, "m": 1000, "inch": 25.4, "in": 25.4, "ft": 304.8, "kg/m2": 1, "kg m-2": 1}
+SPELLINGS = {
+    **dict.fromkeys(("millimeter", "millimeters", "millimetre", "millimetres"), "mm"),
+    **dict.fromkeys(("meter", "meters", "metre", "metres"), "m"),
+    **dict.fromkeys(("centimeter", "centimeters", "centimetre", "centimetres"), "cm"),
+    **dict.fromkeys(("c", "°c", "celsius", "degree_celsius", "degrees_celsius", "deg_c"), "degC"),
+    "percent": "%", "kelvin": "K",
+}  # fmt: skip
 # Units of what is said of snow and is no amount of it: cover, temperature, density, melt.
 NO_AMOUNT = ("%", "1", "-", "K", "degC", "kg/m3", "mm/day", "cm/day", "m/day")
 
@@ -54,6 +61,16 @@ def conversion(units, wanted) -> float:
     if of is None or to is None or units.endswith("of snow") != wanted.endswith("of snow"):
         raise InputError(f"Values in {units} cannot be turned into {wanted}: give both the same units.")
     return of / to
+
+
+def plain(units) -> str:
+    """A unit as it is written here: 'kg m**-2' is kg/m2, 'mm d-1' mm/day, 'm of water equivalent' m of water."""
+    units = re.sub(r"\*\*|\^", "", units.strip())
+    units = re.sub(r"[ .*]+([A-Za-z]+)-([0-9])", lambda found: "/" + found[1] + found[2].replace("1", ""), units)
+    units = re.sub(r"/d(ays?)?$", "/day", units)
+    units = re.sub(r" (of )?(w\.? ?e\.?|swe|water)( equivalent)?$", " of water", units, flags=re.IGNORECASE)
+    first, *others = units.split(" ")
+    return " ".join([SPELLINGS.get(first.lower(), first), *others])
 
 
 def times_of(old, new, then="in training", now="here") -> float | None:
@@ -171,12 +188,32 @@ def concept_files(concept, basins, data_dir, caravan=None, needed=True) -> dict[
 def read_concepts(path, concepts, others=()) -> pd.DataFrame:
     """Concepts of one basin that stand in one file, in their units, behind other columns of it, which stay as they are.
 
-    Daily, float32; `.attrs` as `read_columns` gives them.
+    Daily, float32; `.attrs` as `read_columns` gives them, and converted: {concept: the units in the file, if others}.
     """
     # An amount of snow is never below zero.
     snow = [concept.column for concept in concepts if is_snow(concept._asdict()) and concept.factor > 0]
     read = read_columns(path, [*others, *(concept.column for concept in concepts)], snow)
-    series = {concept.name: read[concept.column] * np.float32(concept.factor) for concept in concepts}
+    series, converted = {}, {}
+    for concept in concepts:
+        units = plain(read.attrs["file_units"].get(concept.column) or _units(concept.column, 1.0))
+        times = _times(path, concept, units)
+        series[concept.name] = read[concept.column] * np.float32(times)
+        converted |= {concept.name: units} if times != concept.factor else {}
     frame = pd.DataFrame({name: read[name] for name in others} | series, index=read.index)
-    frame.attrs = read.attrs
+    frame.attrs = read.attrs | {"converted": converted}
     return frame
+
+
+def _times(path, concept, units) -> float:
+    """What numbers in `units` are multiplied by: the concept's factor or, if it has none, what converts their units."""
+    wanted, (bare, _, kind) = plain(concept.units), units.partition(" of ")
+    wanted = wanted if kind else wanted.partition(" of ")[0]  # what the metres of a file are of, the concept says
+    same = bare.removesuffix("/day") == wanted.partition(" of ")[0].removesuffix("/day")
+    if concept.factor != 1 or same or "as in file" in (units, wanted):
+        return concept.factor
+    try:
+        return conversion(units, wanted)
+    except InputError:
+        words = f"{path}: {concept.column} is in {units}, which cannot be turned into {concept.units}"
+        instead = f"write [{units}], or the factor between them, {concept.column}*FACTOR[{concept.units}]"
+        raise InputError(f"{words}; {instead}.") from None

@@ -74,7 +74,7 @@ def forcing_files(data_dir, product: str) -> dict[str, Path]:
         words = f"{root}: no folder {product}; it has {some(there, 9) or 'none'}"
         instead = f"unpack the {product} forcing" if product in PRODUCTS else "write one <id>.csv for each basin"
         raise InputError(f"{words}. Choose one of them, or {instead} there.")
-    return _walk(root / product, r"([0-9]{8})_(?:.*_)?forcing_leap\.txt|(.+)\.csv")
+    return _walk(root / product, r"([0-9]{8})_(?:.*_)?forcing_leap\.txt|(.+)\.(?i:csv)")
 
 
 def products_in(root: Path) -> list[str]:
@@ -86,8 +86,13 @@ def streamflow_files(data_dir, needed: bool = True) -> dict[str, Path]:
     """Streamflow file of every basin that has one: the text of CAMELS-US and, beside basin_mean_forcing, those of one's
     own, streamflow/<id>.csv; none at all is an error if they are `needed`."""
     root = folder_with("basin_mean_forcing", data_dir, needed=False)
-    own = _walk(root / "streamflow", r"(.+)\.csv") if root and (root / "streamflow").is_dir() else {}
-    folder = folder_with("usgs_streamflow", data_dir, needed and not own)
+    own = _walk(root / "streamflow", r"(.+)\.(?i:csv)") if root and (root / "streamflow").is_dir() else {}
+    folder = folder_with("usgs_streamflow", data_dir, needed=False)
+    if needed and not own and folder is None:
+        words = (
+            "no folder usgs_streamflow in it or one level below, and no streamflow/<id>.csv beside basin_mean_forcing"
+        )
+        raise InputError(f"{data_dir}: {words}; a training needs streamflow.")
     flows = _walk(folder / "usgs_streamflow", r"([0-9]{8})_(?:.*_)?streamflow_qc\.txt") if folder else {}
     if both := sorted(set(own) & set(flows)):
         raise InputError(f"{own[both[0]]} and {flows[both[0]]} are both files of basin {both[0]}; remove one.")

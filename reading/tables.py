@@ -37,12 +37,13 @@ def basin_id(text) -> str:
 
 
 ID_NAMES = ("basin_id", "gauge_id", "basin", "gauge", "id")
-PERIODS = [f"{name}{end}" for name in ("train", "valid", "test") for end in ("start", "begin", "end", "stop")]
+PERIODS = [words for name in ("train", "valid", "validation", "test") for end in ("start", "begin", "end", "stop")
+           for words in (name + end, end + name, f"{end}of{name}")]  # fmt: skip
 
 
 def id_column(names, known=ID_NAMES) -> int | None:
     """Position of the column of ids among the names of a table's columns, or None."""
-    lower = [name.lower() for name in names]
+    lower = [re.sub("[ -]", "_", name.lower()) for name in names]
     return next((lower.index(name) for name in known if name in lower), None)
 
 

@@ -13,6 +13,7 @@ import io
 import itertools
 import re
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,10 +93,14 @@ OTHER_UNITS = {
 
 MISSING = ("", "NA", "NaN", "nan", "null", "NULL", "none", "None", "-nan")
 # What other data sets write for missing; named where it is impossible, else nobody can tell it from a number.
-FILL_VALUES = (-99, -99.9, -999.9, -9999.9, -32768, -99999, -999999, 99999, 999999, 1e20)
+FILL_VALUES = (-99, -99.9, -999.9, -9999.9, -32768, -99999, -999999, 99999, 999999, 1e20,
+               9.969209968386869e36)  # the last is what the netCDF library writes  # fmt: skip
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-# 1980-01-31 or 1980/1/31, with a time of day and UTC as its zone behind it
-DATE = r"^([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})(?:[T ][0-9:.]+(?:Z|[+-]00:?00)?)?$"
+# 1980-01-31 or 1980/1/31, with a time of day behind it, and UTC as its zone, of midnight any zone
+DATE = (r"^([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})"
+        r"(?:[T ][0-9:.]+(?:Z|[+-]00:?00)?|[T ]00:00(?::00(?:\.0+)?)?[+-][0-9]{2}:?[0-9]{2})?$")  # fmt: skip
+OTHER_FORMS = {b"\xff\xfe": "UTF-16; save it as csv (UTF-8)", b"\xfe\xff": "UTF-16; save it as csv (UTF-8)",
+               b"\x1f\x8b": "packed with gzip; unpack it"}  # fmt: skip
 BLANKS = " \t"  # not the no-break space
 
 
@@ -105,6 +110,8 @@ def text_of(path) -> bytes:
         raw = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
+    if raw[:2] in OTHER_FORMS:
+        raise InputError(f"{path} is {OTHER_FORMS[raw[:2]]}.")
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     if b"\r" in raw:  # looked for first: replacing goes through megabytes byte by byte
         raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -224,7 +231,8 @@ def _days(path, lines, year, month, day) -> np.ndarray:
     ok &= (whole == parts).all(axis=0) & (days.astype("datetime64[M]") == months)
     if not ok.all():
         i = int(np.argmin(ok))
-        raise InputError(f"{path}, line {lines[i]}: there is no date {year[i]:g}-{month[i]:g}-{day[i]:g}.")
+        place = path if lines is None else f"{path}, line {lines[i]}"
+        raise InputError(f"{place}: there is no date {year[i]:g}-{month[i]:g}-{day[i]:g}.")
     return days
 
 
@@ -254,8 +262,9 @@ def _daily(path, days, columns, lines=None, snow=()) -> pd.DataFrame:
 
     if (back := np.diff(days).astype(int) < 1).any():
         row = int(np.argmax(back)) + 1
-        what = "is repeated" if days[row] in days[:row] else "is out of order"
-        raise InputError(f"{place(row)}: the date {days[row]} {what}; sort the file by date.")
+        repeated = days[row] in days[:row]
+        what = "is repeated; give one value a day" if repeated else "is out of order; sort the file by date"
+        raise InputError(f"{place(row)}: the date {days[row]} {what}.")
     for row in (0, -1):
         if not YEARS[0] <= days[row].astype(object).year <= YEARS[1]:
             raise InputError(f"{place(row)}: {days[row]} is not in the years {YEARS[0]} to {YEARS[1]}.")
@@ -333,7 +342,7 @@ def forcing_head(path, raw=None) -> tuple[dict, list[str]]:
 def read_forcing(path) -> pd.DataFrame:
     """What `hydrodata_tf.load_forcing` gives, from `<id>_lump_*_forcing_leap.txt`: four lines of header, then columns
     separated by any run of blanks and tabs; or from a csv of one's own with date and the columns of FORCING."""
-    if Path(path).suffix == ".csv":
+    if Path(path).suffix.lower() == ".csv":
         return whole(read_columns(path, FORCING), path)
     raw = text_of(path)
     head, names = forcing_head(path, raw)
@@ -353,7 +362,7 @@ def read_streamflow(path, basin, area_m2) -> pd.DataFrame:
 
     NaN where the flow is -999, below zero (counted in `.attrs["negative"]`) or flagged M; `basin` is the file's id.
     """
-    if Path(path).suffix == ".csv":
+    if Path(path).suffix.lower() == ".csv":
         return whole(read_columns(path, ["streamflow"]), path)
     names = ["station", "year", "month", "day", "flow", "flag"]
     text = read_lines(path, text_of(path), 0, None, names, dtype={"flag": object})
@@ -378,16 +387,18 @@ def read_columns(path, columns=None, snow=()) -> pd.DataFrame:
     Index date (every day from the first to the last); float32, NaN where missing, NaN throughout for a column that the
     file lacks. 'potential_evaporation_sum' is also found under its newer names (PET_NAMES). Columns that are amounts of
     `snow` are never below zero. `.attrs`: absent, the columns it lacks; names, those it has; found, the columns under
-    the file's names; units; negative, the number of streamflow values below zero.
+    the file's names; units; file_units, those that a netCDF file gives; negative, the number of streamflow values below
+    zero.
     """
     netcdf = Path(path).suffix.lower() in (".nc", ".nc4")
-    names, found, days, series, lines = (_read_netcdf if netcdf else _read_csv)(path, columns)
+    names, found, days, series, lines, file_units = (_read_netcdf if netcdf else _read_csv)(path, columns)
     frame = _daily(path, days, series, lines, [found[name] for name in snow if name in found])
     columns = names if columns is None else list(dict.fromkeys(columns))
     frame = frame.set_axis(list(found), axis=1).reindex(columns=columns)
     units = {name: KNOWN[name].units if name in KNOWN else "as in file" for name in columns}
     absent = [name for name in columns if name not in found]
     frame.attrs |= {"absent": absent, "names": names, "found": list(found.values()), "units": units}
+    frame.attrs["file_units"] = {name: units for name, of in found.items() if (units := file_units.get(of))}
     return frame
 
 
@@ -409,7 +420,7 @@ def _found(columns, names) -> dict[str, str]:
 
 
 def _read_csv(path, columns):
-    """Names of the columns but the date; those found; days; values by the file's name; the lines."""
+    """Names of the columns but the date; those found; days; values by the file's name; the lines; units in the file."""
     raw = text_of(path)
     names, separator = head_of(raw)
     date = next((i for i, name in enumerate(names) if name.lower() in ("date", "time", "datetime")), None)
@@ -426,7 +437,7 @@ def _read_csv(path, columns):
     series = {name: numbers_of(path, text[position]) for name, position in where.items()}
     if names[-1] in series and _last_may_be_cut(raw, 1, separator):
         series[names[-1]][-1] = np.nan
-    return others, found, _days_of_dates(path, text[date]), series, text.index
+    return others, found, _days_of_dates(path, text[date]), series, text.index, {}
 
 
 def _read_netcdf(path, columns):
@@ -434,18 +445,53 @@ def _read_netcdf(path, columns):
     import xarray as xr
 
     try:
-        with NETCDF, xr.open_dataset(path, engine="netcdf4") as file:
-            date = next((d for d in ("date", "time") if d in file.dims and d in file.coords), None)
-            if date is None:
-                raise InputError(f"{path}: no date dimension.")
-            days = file[date].values.astype("datetime64[D]")
+        with NETCDF, xr.open_dataset(path, engine="netcdf4", decode_times=False) as file:
+            times = {d: file[d] for d in file.dims if d in file.coords and " since " in str(file[d].attrs.get("units"))}
+            if len(times) != 1:
+                raise InputError(f"{path}: no date dimension, with units such as days since 2000-01-01, or several.")
+            ((date, time),) = times.items()
+            file = file.squeeze([d for d, size in file.sizes.items() if d != date and size == 1], drop=True)
+            days = _days_of_times(path, time)
             names = [str(name) for name, v in file.data_vars.items() if v.dims == (date,) and v.dtype.kind in "fiu"]
             found = _found(columns, names)
-            series = {name: file[name].values.astype(float) for name in found.values()}
+            series = {name: _valid(file[name]) for name in found.values()}
+            units = {name: str(file[name].attrs.get("units", "")).strip() for name in found.values()}
     except InputError:
         raise
     except Exception as problem:  # the netCDF library's exceptions are of many kinds
         raise InputError(f"{path} cannot be read as netCDF ({reason(problem)[:80]}); fetch it again.") from None
-    if len(days) == 0 or np.isnat(days).any():
+    return names, found, days, series, None, units
+
+
+def _days_of_times(path, time) -> np.ndarray:
+    """Days of the times of a netCDF file, in the zone that they are given in: a time is often a rounding error before
+    midnight, and noon is its day."""
+    import xarray as xr
+
+    units = re.sub(
+        r"(.* since \d+-\d+-\d+(?:[T ]+\d+:[\d:.]+)?) *(?:Z|UTC|GMT|[+-]\d+:?\d*)", r"\1", time.attrs["units"]
+    )
+    times = xr.decode_cf(xr.Dataset(coords={"time": ("time", time.values, time.attrs | {"units": units})}))[
+        "time"
+    ].values
+    if len(times) == 0 or pd.isna(times).any():
         raise InputError(f"{path}: days without a date, or no day at all; fetch it again.")
-    return names, found, days, series, None
+    if times.dtype.kind == "M":
+        return (times + np.timedelta64(1, "m")).astype("datetime64[D]")
+    times = times + timedelta(minutes=1)  # of another calendar, in which some days of ours are not, or others are
+    return _days(path, None, *np.array([(t.year, t.month, t.day) for t in times], float).T)
+
+
+def _valid(variable) -> np.ndarray:
+    """Numbers of a netCDF variable, NaN where missing or outside valid_range (or valid_min and valid_max)."""
+    about, packed, values = variable.attrs, variable.encoding, variable.values.astype(float)
+    given = [about[name] for name in ("valid_range", "valid_min", "valid_max") if name in about]
+    if given:
+        ends = np.array(
+            about.get("valid_range", (about.get("valid_min", -np.inf), about.get("valid_max", np.inf))), float
+        )
+        if all(np.asarray(one).dtype.kind in "iu" for one in given):  # of the numbers as they are packed
+            ends = np.sort(ends * packed.get("scale_factor", 1) + packed.get("add_offset", 0))
+        low, high = ends + 1e-6 * np.abs(ends) * (-1, 1)  # not what is rounded alone
+        values[(values < low) | (values > high)] = np.nan
+    return values

@@ -13,7 +13,7 @@ from running.runs import load_run, origin
 from running.settings import run_folders
 from running.simulation import SPINUP_DAYS, basins_at_once, simulate
 from running.state_files import read_state
-from writing.files import InputError, some
+from writing.files import InputError, command, some
 
 
 @dataclass
@@ -159,8 +159,9 @@ def load_group(run_dirs):
                         for run, by in zip(group, times, strict=True)])  # fmt: skip
     if folds:
         if len(group) != group[0].settings["folds"]:
-            raise InputError(f"{paths[0].parent} has {len(group)} of {group[0].settings['folds']} folds: go on with "
-                             f"LSTM_train.py --resume --run-dir {paths[0].parent}.")  # fmt: skip
+            go_on = command("LSTM_train.py", "--resume", "--run-dir", paths[0].parent)
+            raise InputError(f"{paths[0].parent} holds {len(group)} of {group[0].settings['folds']} folds: go on with "
+                             f"{go_on}, or remove what is no fold of it.")  # fmt: skip
         if (basins.index.value_counts() != len(group) - 1).any():
             raise InputError(f"{paths[0].parent}: a basin is not missing in exactly one fold; train again.")
     return Group(group, folds, basins[~basins.index.duplicated()].sort_index(), times)

@@ -55,13 +55,13 @@ def origin(run, data, learned_from=""):
     return made | {"run": run.path.name, "git_commit": provenance()["git_commit"]}
 
 
-def results_folder(parent, kind, period, basins, usual, seed=None, forcing=()):
-    """The folder of results, named by what was asked: <kind>_<start>_<end>, and what is not usual of seed, forcing and
-    basins.
+def results_folder(parent, kind, period, basins, usual, seed=None, other=()):
+    """The folder of results, named by what was asked: <kind>_<start>_<end>, and seed, basins and data if not usual.
 
-    `seed` is None for the usual member; `usual` are the basins that are taken if none are named.
+    `seed` is None for the usual member, `usual` are the basins that are taken if none are named, `other` names what of
+    the data is not that of the training, as `Run.other_data` gives it.
     """
-    names = [kind, *map(str, period), *([] if seed is None else [f"seed_{seed}"]), *forcing]
+    names = [kind, *map(str, period), *([] if seed is None else [f"seed_{seed}"]), *other]
     if set(basins) != set(usual):
         names += basins if len(basins) < 3 else [f"{len(basins)}_basins", digest(sorted(basins))[:6]]
     return parent / "_".join(names)
@@ -127,8 +127,23 @@ class Run:
         self.note_changes(data, chosen["concepts"] if concepts is None else concepts)
         return data
 
+    def other_data(self, data_dir=None, forcing=(), attributes=None):
+        """What of the data asked for is not that of the training, such as another climate, as parts of a file name.
+
+        A data folder is another one if that of the training is still there, else that has moved.
+        """
+        own, names = Path(self.settings["data_dir"]), []
+        if data_dir and own.is_dir() and own.resolve() != Path(data_dir).resolve():
+            names.append(f"data_{Path(data_dir).resolve().name}")
+        if forcing and list(forcing) != list(self.settings["forcing"]):
+            names += forcing
+        if attributes and attributes != self.settings["attributes"]:
+            names.append(Path(attributes).stem)
+        return names
+
     def check_inputs(self, data):
-        """Refuse data with other inputs than those of the training; put their attributes in the model's order."""
+        """Refuse data with other inputs than those of the training, or without one of its attributes; take these alone,
+        in the model's order."""
         inputs, attributes = (list(self.normalisation[kind]) for kind in ("inputs", "attributes"))
         if data.inputs != inputs:
             words = f"The data have the inputs {some(data.inputs, 8) or 'none'}, the run {self.path} was trained with"
@@ -250,7 +265,7 @@ def create_run(run_dir, settings, training, resume, before=()):
         if not (path / "settings.json").exists():
             write_run(path, settings, training, before)
         elif resume:
-            check_resumed(path, settings, training)
+            check_resumed(path, settings, training, before)
         else:
             raise InputError(f"{path} already holds a run: add --resume to go on with it, or name another --run-dir.")
 
@@ -289,17 +304,19 @@ def write_run(path, settings, training, before):
     write_json(path / "settings.json", content)
 
 
-def check_resumed(path, settings, training):
-    """Refuse to go on with a run with other settings or other data."""
+def check_resumed(path, settings, training, before):
+    """Refuse to go on with a run with other settings, other data or begun with another run; keep where they are now."""
     refuse_other_settings(path, settings)
-    content = read_settings(path)
-    before = content["settings"]
+    content, learned_before = read_settings(path), learned.as_json(before)
     load_basins(path, training.normalisation["targets"])
     statistics = read_normalisation(path, settings["concepts"])
     if not same_statistics(statistics, training.normalisation):
         raise InputError(f"The data changed since {path} was begun: resume with the same data, or begin a new run.")
-    if before["data_dir"] != settings["data_dir"]:
-        write_json(path / "settings.json", content | {"settings": before | {"data_dir": settings["data_dir"]}})
+    if content.get("learned_before", learned_before) != learned_before:
+        raise InputError(f"{path} began with another run than {settings['start_from']}: name that one.")
+    moved = content["settings"] | {name: settings[name] for name in ("data_dir", "start_from")}
+    if moved != content["settings"]:
+        write_json(path / "settings.json", content | {"settings": moved})
 
 
 def same_statistics(one, other):

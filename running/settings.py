@@ -13,6 +13,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 from writing.files import InputError, read_json
 
 FORMAT = 2  # of the run directory
+FOLDERS = ("run_dir", "data_dir", "start_from")  # options that name what may have moved since
 WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "nothing"}
 # What earlier versions did not have, as it was then.
 BEFORE = {
@@ -168,7 +169,7 @@ def refuse_other_settings(run_dir, settings):
         if (path / "settings.json").exists():
             before = read_settings(path)["settings"]
             # The first two change how a run is made, not what comes out; seeds are added, and folders may move.
-            names = sorted(set(settings) - {"resume", "distribute", "seed", "run_dir", "data_dir"})
+            names = sorted(set(settings) - {"resume", "distribute", "seed", *FOLDERS})
             if changed := [name for name in names if values(before.get(name)) != values(settings[name])]:
                 words = f"{path} was trained with other settings ({', '.join(changed)})"
                 raise InputError(f"{words}: resume with the same ones, or name another --run-dir.")

@@ -174,6 +174,7 @@ for words, code in ((["test"], 0), (["output_Cn"], 0), (["probe"], 0), (["train"
         ),
         (["--resume", "--run-dir", "none", "--seed", 3, "--data-dir", "x"], "There is no run in none to go on with"),
         (["--resume", "--run-dir", "none", "--start-from", "nor this"], "There is no run directory nor this"),
+        (["--start-from", "{run}/seed_1", "--run-dir", "none"], "seed_1 is not a run directory"),
         (
             ["camels", "--start-from", "{run}"],
             "With --start-from the settings of {run} hold: leave out the preset camels",

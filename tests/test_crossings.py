@@ -45,7 +45,7 @@ def crossed(settings, demo, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(windows, "training_windows", stopped)
         LSTM_train.main(settings(root / "folds", **chosen))
-    with pytest.raises(InputError, match="1 of 2 folds: go on with LSTM_train.py --resume"):
+    with pytest.raises(InputError, match="holds 1 of 2 folds: go on with .*LSTM_train.py --resume"):
         groups.load_group([root / "folds"])
     LSTM_train.main(LSTM_train.from_command_line(["--resume", "--run-dir", str(root / "folds")]))
     return root, basins
@@ -294,6 +294,10 @@ def test_data_that_changed_since_are_told_in_a_line(copy, data, settings, tmp_pa
     expected = [line.format(copy, "prcp, streamflow", f"{changed}, 97000002")]
     assert said(LSTM_test, metrics="NSE") == said(LSTM_output_Cn, format="netcdf") == expected
     assert said(LSTM_test, metrics="NSE", basins="98000003") == []
+    late = runs.load_run(copy)
+    late.normalisation["period"] = ["1990-10-01", "1991-09-30"]  # the data do not reach the training period
+    late.note_changes(late.data(*PERIOD, data_dir=data), CONCEPTS)
+    assert "not those" not in capsys.readouterr().out
     LSTM_train.main(settings(tmp_path / "new", data_dir=str(data), start_from=str(copy), epochs=1, basins=changed))
     lines = capsys.readouterr().out.splitlines()
     assert [text for text in lines if "not those" in text] == [line.format(copy, "streamflow", changed)]

@@ -185,7 +185,7 @@ def test_bad_concepts(text, sentence):
     refused(sentence, hd.parse_concept, text)
 
 
-def test_files_of_a_concept_are_looked_for_in_one_place(camels, tmp_path, monkeypatch):
+def test_files_of_a_concept_are_looked_for_in_one_place(camels, tmp_path, monkeypatch, capsys):
     """All in the data folder, or all in the current one: never some here and some there."""
     nowhere = ["swe=none/{number}.csv:uaz_swe"]
     refused("no file none/{number}.csv for any of the 3 basins", load, camels, tmp_path, concepts=nowhere)
@@ -195,6 +195,8 @@ def test_files_of_a_concept_are_looked_for_in_one_place(camels, tmp_path, monkey
     monkeypatch.chdir(tmp_path / "here")
     found = load(camels, tmp_path, concepts=[SWE])["swe"].notnull().any("date").values.tolist()
     assert found == [True, False, True]
+    words = f"Concept swe: files of 2 basins are in {camels}, and no other is read: those of 1 more in the current"
+    assert capsys.readouterr().out == f"Note: {words} folder are not.\n"
     shutil.rmtree(camels / "swe")
     assert load(camels, tmp_path, concepts=[SWE])["swe"].notnull().any("date").values.all()
     assert hd.load_concept(SWE, "01022500").iloc[0] == 0

@@ -224,6 +224,36 @@ def test_look_says_what_there_is_of_ones_own(own, capsys):
     assert "or write streamflow/<id>.csv (date,streamflow in mm/day)" in capsys.readouterr().out
 
 
+def test_what_else_is_said_of_a_folder_of_ones_own(own, tmp_path):
+    (own / MINE.format("my_gauge")).rename((own / MINE.format("my_gauge")).with_suffix(".CSV"))
+    assert opened(own, tmp_path, forcing="mine").observed["streamflow"].tolist() == [0, 2]
+    refused(
+        "no camels_attributes.*, or give a table, climate or none",
+        opened,
+        own,
+        tmp_path,
+        forcing="mine",
+        attributes="auto",
+    )
+    options = {"forcing": "mine", "attributes": "climate", "climate_period": ("1990-01-01", "1990-12-31")}
+    words = "are computed from the forcing of the training period; give a table instead. The period 1990-01-01 to"
+    refused(words, opened, own, tmp_path, **options)
+
+
+def test_a_run_takes_of_a_table_the_attributes_that_it_knows(own, tmp_path):
+    """Places and notes of one's own stand in the same table."""
+    from running.runs import Run
+
+    statistics = {"inputs": dict.fromkeys(hd.FORCING), "attributes": {"b": None, "a": None}, "attribute_range": {}}
+    run = Run(tmp_path, {}, statistics, None, [], [], False)
+    write(own / "table.csv", "basin_id,a,gauge_lat,b\n2046000,1.5,41.5,2.5\n")
+    data = opened(own, tmp_path, forcing="mine", attributes=own / "table.csv", basins=["2046000"])
+    run.check_inputs(data)
+    assert data.attributes.to_dict("list") == {"b": [2.5], "a": [1.5]}
+    statistics["attributes"]["c"] = None
+    refused("The data have the attributes a, b, the run .* trained with a, b, c", run.check_inputs, data)
+
+
 # Units that the numbers show
 
 

@@ -212,6 +212,31 @@ def test_a_run_goes_on_where_its_data_moved(refused, copy, data, settings):
         LSTM_train.main(LSTM_train.from_command_line(["--resume", "--run-dir", str(copy)]))
 
 
+def test_a_run_goes_on_where_its_base_moved_and_with_no_other_and_keeps_its_basins(run_dir, copy, settings, tmp_path):
+    base, other = copy.rename(tmp_path / "base"), tmp_path / "other"
+    listed = tmp_path / "list.txt"
+    listed.write_text("96000001\n97000002\n")
+    run = tmp_path / "run"
+    LSTM_train.main(settings(run, start_from=str(base), basins=str(listed), epochs=1, seed=(1,)))
+    listed.write_text("96000001\n97000002\n98000003\n")  # the list grew since
+    shutil.copytree(base, other)
+    (tmp_path / "elsewhere").mkdir()
+    moved = base.rename(tmp_path / "elsewhere" / "base")
+
+    def go_on(*words):
+        LSTM_train.main(LSTM_train.from_command_line(["--resume", "--run-dir", str(run), *words]))
+
+    with pytest.raises(
+        InputError, match="There is no run directory .*base, with which .*run begins: put it back, or name"
+    ):
+        go_on()
+    with pytest.raises(InputError, match=f"run began with another run than {other}: name that one"):
+        go_on("--start-from", str(other))
+    go_on("--start-from", str(moved), "--seed", "2")
+    assert runs.load_run(run).seeds == [1, 2] and list(runs.load_run(run).basins.index) == ["96000001", "97000002"]
+    go_on()  # where it is now is kept
+
+
 def test_data_that_changed_are_no_longer_those_of_the_run(copy, data, settings):
     change(file_of(data, "streamflow", "96000001"), 4, "-999", lambda number: number == 1000)
     edit(copy / "settings.json", "settings.data_dir", str(data))

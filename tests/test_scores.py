@@ -156,7 +156,7 @@ def test_what_is_not_observed_is_simulated_to_the_last_bit(copy, demo, data, tmp
     LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), data_dir=str(data), metrics="NSE"))
     lines = capsys.readouterr().out.splitlines()
     assert observed in lines and "Basin-days scored: streamflow 276, soil1 1,095, swe 1,095" in lines  # 3 x 92 days
-    scores = table(copy / RESULTS / "scores.csv", "target", "member", "basin")
+    scores = table(copy / f"{RESULTS}_data_data" / "scores.csv", "target", "member", "basin")
     for target, basin in (("streamflow", BASINS[1]), ("soil1", BASINS[2])):
         one = scores.loc[(target, "seed 1", basin)]
         assert np.isnan(one["NSE"]) and one["note"] == "no NSE: no day has both an observation and a simulation"
@@ -186,7 +186,7 @@ def test_attributes_far_from_the_training_are_told_in_a_line_and_synthetic_stays
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "elev_mean" in line and "outside" in line]
     low, high = json.loads((copy / "normalisation.json").read_text())["attribute_range"]["elev_mean"]
     assert line == f"Note: elev_mean of basins {BASINS[1]} is far outside the training range {low:g} to {high:g}."
-    with xr.open_dataset(copy / RESULTS / "series.nc") as series:
+    with xr.open_dataset(next(copy.glob("test_*/series.nc"))) as series:
         assert series.attrs["comment"] == "synthetic catchments, not observations"
 
 
@@ -266,13 +266,15 @@ def test_netcdf_holds_the_same_states_and_their_gates(dumped):
     assert len(list(dumped.glob("states_*.png"))) == 1
 
 
-def test_a_folder_of_results_answers_one_question(copy):
-    """What is usual keeps its name; other basins and another member are named."""
+def test_a_folder_of_results_answers_one_question(copy, data):
+    """What is usual keeps its name; other basins, another member and other data are named."""
     LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), metrics="NSE"))
     LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), metrics="NSE", basins=BASINS[2]))
     LSTM_output_Cn.main(LSTM_output_Cn.Settings(run_dir=str(copy), seed=2, basins=BASINS[:2], save_state=True))
-    member = "states_2006-10-01_2007-09-30_seed_2_96000001_97000002"
-    assert {p.name for p in copy.glob("*_2006-*")} == {RESULTS, f"{RESULTS}_98000003", member}
+    LSTM_output_Cn.main(LSTM_output_Cn.Settings(run_dir=str(copy), data_dir=str(data)))
+    states = "states_2006-10-01_2007-09-30"
+    others = {f"{RESULTS}_98000003", f"{states}_seed_2_96000001_97000002", f"{states}_data_data"}
+    assert {p.name for p in copy.glob("*_2006-*")} == {RESULTS, *others}
     rows = {name: len(pd.read_csv(copy / name / "scores.csv")) for name in (RESULTS, f"{RESULTS}_98000003")}
     assert rows == {RESULTS: 3 * 3 * 4, f"{RESULTS}_98000003": 3 * 3}  # targets, members and their mean, basins
 
@@ -310,4 +312,5 @@ def test_a_run_of_another_data_folder_is_scored_there(copy, demo):
     edit(copy / "settings.json", "settings.data_dir", "gone")
     with pytest.raises(InputError, match="gone.*--data-dir"):
         LSTM_test.main(LSTM_test.Settings(run_dir=str(copy)))
-    assert runs.load_run(copy).data(*PERIOD, data_dir=demo).basins == list(BASINS)
+    run = runs.load_run(copy)
+    assert run.data(*PERIOD, data_dir=demo).basins == list(BASINS) and run.other_data(demo) is None  # they moved

@@ -43,6 +43,8 @@ def test_basin_id_refuses_what_could_leave_the_folder(given):
         'name;Gauge_ID\n"Green River; upper";1022500\nOwl Creek;2046000\n',
         "name,basin_id\nGreen River,1022500\nOwl Creek,2046000\n",
         "area km2,basin_id,donor_id\n573.6,1022500,99000012\n100.1,02046000,99000020\n",
+        "Area km2;Basin ID;donor basin\n573.6;1022500;99000012\n100.1;02046000;99000020\n",
+        '"GAUGE-ID","area, km2"\n"1022500","1,5"\n"2046000","2,5"\n',
         '"","basin_id"\n"1","01022500"\n"2","02046000"\n',
         '"basin_id"\n"01022500"\n"02046000"\n',
         "basin_id\n1022500.0\n2046000.0\n",
@@ -88,12 +90,13 @@ def test_bad_basin_lists(tmp_path, text, sentence):
 
 @pytest.mark.parametrize(
     "name",
-    ["train_start", "valid_end", "Test_Start", "train start", "TEST END", "test_stop", "train_strat", "tset_end"],
+    ["train_start", "valid_end", "Test_Start", "train start", "TEST END", "test_stop", "train_strat", "tset_end"]
+    + ["start_train", "End of test", "validation_end"],
 )
 def test_periods_of_single_basins_are_withdrawn(tmp_path, name):
     path = write(tmp_path / "list.csv", f"basin_id,{name}\n01022500,2001-01-01\n")
     refused(f"list.csv: the column '{name}' gives periods .* an option that is withdrawn", hd.read_basins, path)
-    for other in ("training_area", "test_score", "mean_streamflow", "region"):
+    for other in ("training_area", "test_score", "mean_streamflow", "region", "record_start", "end", "latest"):
         assert hd.read_basins(write(tmp_path / "list.csv", f"basin_id,{other}\n01022500,3\n")) == ["01022500"]
 
 
@@ -199,8 +202,43 @@ def test_caravan_attributes(caravan, tmp_path):
     assert ds["attributes"].values.tolist() == [[0.5, 2.25], [1.5, 2.25]]
     write(lamah, "gauge_id,p_mean,pet_mean\nlamah_1145,1,NA\n")
     assert load(caravan, tmp_path, **options)["basin"].values.tolist() == [GAUGES[0]]
-    sentence = "1 of 2 basins cannot be used. No attributes_caravan file .*: lamah_1145"
+    sentence = "1 of 2 basins cannot be used. No pet_mean in the attributes of .*; give a table.*: lamah_1145"
     refused(sentence, load, caravan, tmp_path, basins=list(GAUGES), **options)
+
+
+def test_attributes_of_sets_of_different_versions(caravan, tmp_path, capsys):
+    """Newer releases of Caravan name what it had, and have more: the older names are taken, and what all sets have."""
+    options = {"forcing": "caravan", "attributes": "auto"}
+    camels, lamah = (caravan / "attributes" / name / f"attributes_caravan_{name}.csv" for name in ("camels", "lamah"))
+    write(camels, "gauge_id,p_mean,pet_mean,slope\ncamels_01022500,0.5,2.25,7\n")
+    write(lamah, "gauge_id,pet_mean_ERA5_LAND,pet_mean_FAO_PM,p_mean\nlamah_1145,3.25,9,1.5\n")
+    ds = load(caravan, tmp_path, **options)
+    assert ds["attribute"].values.tolist() == ["p_mean", "pet_mean"]
+    assert ds["attributes"].values.tolist() == [[0.5, 2.25], [1.5, 3.25]]
+    assert capsys.readouterr().out.splitlines() == [
+        "Note: Attributes of lamah: pet_mean_ERA5_LAND taken as pet_mean, as other sets name it.",
+        "Note: Attributes that not all sets have are not taken: slope (not in lamah), pet_mean_FAO_PM (not in camels).",
+    ]
+    alone = load(caravan, tmp_path, basins=["lamah_1145"], **options)
+    assert alone["attribute"].values.tolist() == ["pet_mean_ERA5_LAND", "pet_mean_FAO_PM", "p_mean"]
+    write(camels, "gauge_id,pet_mean,pet_mean_ERA5_LAND\ncamels_01022500,1,2.25\n")  # what has one name stays under it
+    assert load(caravan, tmp_path, **options)["attribute"].values.tolist() == ["pet_mean_ERA5_LAND"]
+    write(lamah, "gauge_id,area\nlamah_1145,3.25\n")
+    refused("no attribute stands in all of camels, lamah; give a table", load, caravan, tmp_path, **options)
+
+
+def test_a_table_that_lacks_a_basin_of_the_folder(camels, tmp_path):
+    """Left out with the reason where no basins are named, else an error; so too of the folder's own attributes."""
+    table = write(tmp_path / "t.csv", "basin_id,a,b\n11230500,3,1\n02046000,2,\n")
+    options = {"cache_dir": tmp_path / "cache", "attributes": table}
+    data = hd.open_data(camels, **options)
+    assert data.basins == ["11230500"] and data.attributes.to_numpy().tolist() == [[3, 1]]
+    reasons = {"01022500": f"No a in the attributes of {table}", "02046000": f"No b in the attributes of {table}"}
+    assert data.left_out == reasons and data.report.startswith("1 basins")
+    sentence = "2 of 3 basins cannot be used. No b in the attributes of .*t.csv: 02046000; No a in .*: 01022500.$"
+    refused(sentence, hd.open_data, camels, basins=["11230500", "2046000", "1022500"], **options)
+    write(table, "basin_id,a\n1,3\n")
+    refused("3 of 3 basins cannot be used. No a in the attributes", hd.open_data, camels, **options)
 
 
 # Climate indices

@@ -1,5 +1,6 @@
 """One file to a DataFrame: against literal numbers, and every fault with its file and line."""
 
+import gzip
 import re
 
 import numpy as np
@@ -244,6 +245,7 @@ def test_streamflow_ids_without_leading_zero_and_area_from_the_forcing(tmp_path)
         '"x"\t"time"\n"2.5"\t"2001-01-01 00:00:00"\n\t2001-1-2\n-9999\t2001-01-04\n.3\t2001/01/05\n',
         "x,datetime\n+2.5,2001-01-01\n null ,2001-01-02\n\n-999.0,2001-01-04T12:00:00Z\n 0.3,2001-01-05\n",
         "date,x\n2001-01-01 00:00:00+00:00,2.5\n2001-01-02 00:00:00+00:00,\n2001-01-05 00:00:00+00:00,0.3\n",
+        "date,x\n2001-01-01 00:00:00+01:00,2.5\n2001-01-02T00:00+0200,\n2001-01-05 00:00:00.000-05:00,0.3\n",
         # as Earth Engine exports it: JSON with commas and doubled quotation marks inside quotes
         'system:index,date,x,.geo\n1,2001-01-01,2.5,"{""type"":""Point"",""at"":[1,2]}"\n2,2001-01-02,Null,"{""a"":1,}"\n'
         '3,2001-01-05,0.3,"{""type"":""Point"",""coordinates"":[-78.9,37.2]}"\n',
@@ -264,13 +266,17 @@ def test_csv_layouts(tmp_path, text):
         ("date,x\n2001-01-01,1\n2001-01-01,2\n", "line 3: the date 2001-01-01 is repeated"),
         ("date,x\n2001-01-02,1\n2001-01-01,2\n", "line 3: the date 2001-01-01 is out of order"),
         ("date,x\n01.02.2001,1\n", "line 2: '01.02.2001' is not a date"),
-        ("date,x\n2001-01-01 00:00:00-05:00,1\n", "line 2: '2001-01-01 00:00:00-05:00' is not a date"),
+        ("date,x\n2001-01-01 05:00:00-05:00,1\n", "line 2: '2001-01-01 05:00:00-05:00' is not a date"),
+        (b"\xff\xfe" + "date,x\n2001-01-01,1\n".encode("utf-16-le"), "is UTF-16; save it as csv .UTF-8.."),
+        (gzip.compress(b"date,x\n2001-01-01,1\n"), "is packed with gzip; unpack it"),
         ("x,date\n1,\n2,\n", "line 2: '' is not a date"),
         ("date,x\n2001-01-01,1\ntoday,2\n", "line 3: 'today' is not a date"),
         ("date,x\n2001-01-01\u00a0,1\n", r"line 2: '2001-01-01\\xa0' is not a date"),
         ("date,x\n2001-01-01,1,2\n", "line 2: 3 fields instead of 2"),
         ("date,x\n2001-01-01,1\n2001", "line 3: 1 fields instead of 2"),
         ("date,x\n2001-01-01\n2001-01-02,1,2\n", "line 2: 1 fields instead of 2"),
+        ('"date","x"\n"2001-01-01","1,5"\n', "line 2: '1,5' is not a number .with a decimal point"),
+        ('"date";"x"\n"2001-01-01";"1,5"\n', "line 2: '1,5' is not a number"),
         ("date,x\n2001-01-01,1e300\n", "line 2: x 1e.300 is not between"),
         ("date,y\n2001-01-01,1\n", "no column x; it has y"),
         ("date,x,x\n2001-01-01,1,2\n", "the column x stands twice"),

@@ -170,7 +170,7 @@ def test_a_run_is_simulated_with_another_product_and_table_of_attributes(data, r
     code, said, _ = command("LSTM_output_Cn.py", *other, "--format", "netcdf")
     assert code == 0 and "was not trained with the attributes gauge_lat: they are left out." in said
     assert f"The data are not those that {run} learned from, in prcp of basins {basins[1]}." in said
-    results = [run / f"states_2006-10-01_2007-09-30{end}" / "Cn.nc" for end in ("", "_gauges")]
+    results = [run / f"states_2006-10-01_2007-09-30_data_data{end}" / "Cn.nc" for end in ("", "_gauges_mine")]
     known, new = (xr.load_dataset(path) for path in results)
     flows = known["streamflow"], new["streamflow"]
     assert (flows[0] == flows[1]).all("date").values.tolist() == [True, False, True, True]
@@ -181,7 +181,7 @@ def test_a_run_is_simulated_with_another_product_and_table_of_attributes(data, r
     np.testing.assert_allclose(flows[1][1], alone, rtol=1e-4, atol=1e-5)
     assert new.attrs["source"] == "LSTM with 6 cell states, forcing gauges"
     code, said, _ = command("LSTM_test.py", *other, "--metrics", "NSE")
-    assert code == 0 and (run / "test_2006-10-01_2007-09-30_gauges" / "scores.csv").exists()
+    assert code == 0 and (run / "test_2006-10-01_2007-09-30_data_data_gauges_mine" / "scores.csv").exists()
     assert "--forcing gauges --attributes" in said.splitlines()[-1]
     assert command("LSTM_probe.py", *other, "--out-dir", tmp_path / "probe", "--intervention-basins", 0)[0] == 0
     assert "forcing gauges" in xr.load_dataset(tmp_path / "probe" / "probe.nc").attrs["source"]

@@ -182,7 +182,7 @@ def write_csv(path, frame, **options):
 def read_json(path):
     """A JSON file that must hold an object; raises InputError if it does not, FileNotFoundError if it is not there."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors write a mark first
         if not isinstance(content, dict):
             raise ValueError("no object")
         return content
