@@ -61,7 +61,7 @@ class Settings:
     attributes: str | None = None
     """Table of the catchment attributes, if not those of the training."""
     out_dir: str | None = None
-    """Folder for the results; probe_<start>_<end> in the run directory if not given."""
+    """Folder for the results; if not given probe_<start>_<end>, and a seed or basins that are named, in the run."""
 
 
 if __name__ == "__main__":  # before the packages below, which take seconds to load
@@ -70,18 +70,20 @@ if __name__ == "__main__":  # before the packages below, which take seconds to l
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from probing import interventions, probes, report
 from probing.cell_states import cell_state_statistics
 from probing.independent_data import independent_series
+from probing.observed import observed_part
 from probing.probes import JOINT, REAL, SEASON, SHIFTED, SPARSE, TODAY, UNTRAINED, WEATHER, Batch
 from reading.concepts import parse_concept
 from reading.windows import parse_day, parse_period
 from running import runs
-from running.simulation import SNOW_MM, ForcingDays, scored_basins, simulate
-from writing import netcdf
-from writing.files import replacing, write_csv
+from running.learned import learned_words
+from running.simulation import SNOW_MM, ForcingDays, simulate
+from writing import netcdf, plots
+from writing.files import note, replacing, write_csv
+from writing.screen import show
 
 WINDOWS = (7, 30, 90, 365)  # days of the weather's trailing means
 AT_ONCE = 20  # basins whose weather is held in memory together
@@ -105,42 +107,45 @@ def main(settings: Settings):
         if wrong:
             raise InputError(sentence)
     model = run.model(seed)
+    spans, elsewhere = (fit_period, period), runs.elsewhere(settings)
+    data, concepts, fitted, counted = observed_part(run, spans, settings.basins, concepts, **elsewhere)
     trained, wanted = ([parse_concept(text) for text in texts] for texts in (run.settings["concepts"], concepts))
     joint = probes.converted(probes.joint_probes(model), trained, wanted)
-    data = run.data(*period, settings.basins, concepts, **runs.elsewhere(settings))
     dates, names = data.dates(*period), data.targets[1:]
     if settings.independent_data:
-        other = run.data(*period, settings.basins, [settings.independent_data], **runs.elsewhere(settings))
+        other = run.data(*period, data.basins, [settings.independent_data], **elsewhere)
         independent = independent_series(other, data, dates)
     if settings.exchange_states:
         exchange_days = interventions.exchange_days(settings.exchange_states, settings.exchange_day, names, dates)
-    print(data.report)
-    if len(data.basins) < 2:
-        raise InputError("Probes need at least two basins: their penalty is chosen by leaving basins out.")
-    fitted, counted = judge(data, fit_period, period)
+    if learned_from := learned_words(run.lessons, data.basins, *period):
+        note(learned_from)
     days = start_days(settings, dates) if settings.intervention_basins else []
-    out = Path(settings.out_dir or run.path / f"probe_{period[0]}_{period[1]}")
+    named = data.basins if settings.basins else run.basins.index
+    asked = None if seed == run.seeds[0] else seed, run.other_data(**elsewhere)
+    out = Path(settings.out_dir or runs.results_folder(run.path, "probe", period, named, run.basins.index, *asked))
+    report.remove_former(out)
     origin = {"title": f"Linear probes on the cell states of {run.path.name}, seed {seed}",
-              "fit_period": " to ".join(fit_period), **runs.origin(run, data)}  # fmt: skip
+              "fit_period": " to ".join(fit_period), **runs.origin(run, data, learned_from)}  # fmt: skip
     with replacing(out / "probe.nc") as path, netcdf.create(path, data, dates, origin) as file:
-        readings = fit_probes(settings, run, seed, model, joint, data, concepts, (fit_period, period), file, out)
+        readings = fit_probes(settings, run, seed, model, joint, data, concepts, spans, file, out)
         statistics, forcing = statistics_of_states(model, data, period)
         print(forcing.report())
-        print(f"\n{len(data.basins)} basins; fitted on {' to '.join(fit_period)}, scored on {' to '.join(period)}.")
+        show(f"\n{len(data.basins)} basins; fitted on {' to '.join(fit_period)}, scored on {' to '.join(period)}.")
         scores, summary, cell_states = score_probes(data, readings, statistics, counted, settings.draw)
         curves = intervene(settings, model, data, period, days, readings, statistics, fitted, counted, out)
         report.write_results(file, data, readings.readers, scores, cell_states, curves)
+    colours = plots.target_colours([*run.targets, *names])
     for name, table in (("scores", scores), ("summary", summary), ("units", cell_states)):
         write_csv(out / f"{name}.csv", table, index=False)
-    report.draw_probes(out, data, scores, summary, curves, counted)
+    report.draw_probes(out, data, scores, summary, curves, counted, colours)
     if settings.independent_data:
-        report.show_independent_data(out, *independent, counted, settings.draw)
+        report.show_independent_data(out, *independent, counted, colours, settings.draw)
     if settings.exchange_states:
         of_other_years, _ = statistics_of_states(model, data, run.settings["valid_period"])
         name, draws = settings.exchange_states, (settings.random_directions, settings.draw)
         which = np.flatnonzero(counted[name]), name, readings.fits[name, REAL].every
         curves = interventions.exchange_years(model, data, *which, of_other_years.covariance, *draws, exchange_days)
-        report.show_exchange(out, curves, data, settings.draw)
+        report.show_exchange(out, curves, data, colours, settings.draw)
     print(f"\nTables, series and figures in {out}")
 
 
@@ -197,27 +202,9 @@ def score_probes(data, readings, statistics, counted, draw):
     scores = readings.scores(data.basins, counted, f"mean below {SNOW_MM:g} mm: not in the summary")
     summary = report.summary_table(scores, draw)
     cell_states = report.cell_state_table(readings, statistics, counted)
-    report.show_scores(summary, counted)
+    report.show_scores(summary, data)
     report.show_cell_states(cell_states)
     return scores, summary, cell_states
-
-
-def judge(data, fit_period, period):
-    """Table mean_<target>, std_<target> of the fitting period, and which basins count: for snow by its mean then."""
-    tables = []
-    for span in (fit_period, period):
-        rows, dates = [], data.dates(*span)
-        for b in range(len(data.basins)):
-            series = pd.DataFrame(data.read([b], dates)[1][0].astype(np.float64), columns=data.targets)
-            rows.append(pd.concat([series.mean().add_prefix("mean_"), series.std(ddof=0).add_prefix("std_")]))
-        tables.append(pd.DataFrame(rows, index=data.basins))
-    counted = scored_basins(tables[0], data)
-    for name in data.targets[1:]:
-        for table, span in zip(tables, (fit_period, period), strict=True):
-            if table.loc[counted[name], f"mean_{name}"].isna().all():
-                days = " to ".join(span)
-                raise InputError(f"No basin counts for {name}: none has enough of it, or none a value from {days}.")
-    return tables[0], counted
 
 
 def statistics_of_states(model, data, period):

@@ -23,7 +23,7 @@ class Settings:
     """Run directory that LSTM_train.py wrote, or several whose simulations are averaged."""
     period: tuple[str, str] | None = None
     """First and last day to score; the test period stored with the run if not given."""
-    metrics: tuple[str, ...] = ("NSE", "KGE", "alpha-NSE", "beta-NSE", "FHV", "FLV", "r", "RMSE")
+    metrics: tuple[str, ...] = ("NSE", "KGE", "r", "alpha-NSE", "beta-NSE", "RMSE", "FHV", "FLV")
     """Any of NSE, KGE, KGE2012, MSE, RMSE, r, alpha-NSE, beta-NSE, log-NSE, PBIAS, FHV, FLV, FMS."""
     basins: tuple[str, ...] = ()
     """Basin ids, or one file that lists them; the run's basins if empty. Basins it was not trained on are welcome; of
@@ -57,6 +57,7 @@ from running.groups import load_group
 from running.simulation import SNOW_MM, ForcingDays, scored_basins
 from writing import netcdf, plots
 from writing.files import command, note, replacing, some, write_csv
+from writing.screen import show, show_table
 
 FLOW_METRICS = ("log-NSE", "FHV", "FLV", "FMS")  # made for flow duration curves: not for soil water or snow
 MEAN = "mean of members"
@@ -115,9 +116,9 @@ def main(settings: Settings):
     summary = summary_of(scores, counted, data, members)
     print(forcing.report(spinup_days=0) if begin else forcing.report())
     units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
-    print(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
-    print(summary.to_string(float_format=lambda value: f"{value:.3f}"))
-    print("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
+    show(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
+    show_table(cn_loss.shown_summary(summary), float_format="{:.3f}".format, na_rep="–")
+    show("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
     for name in filter(lambda name: is_snow(data.about[name]), data.targets):
         print(f"{name} is snow, as its {data.about[name]['snow']} says: it counts where its training-period mean "
               f"exceeds {SNOW_MM:g} mm.")  # fmt: skip
@@ -196,7 +197,8 @@ def draw_scores(out, data, nse, shown, note):
                 lines = {"observed": one[f"{name}_observed"].values, line: one[f"{name}_simulated"].values}
                 tables.append(pd.DataFrame(about | lines))
     if tables:
-        plots.series(pd.concat(tables), {runoff: plots.SIMULATED, reading: plots.PROBED}, out / "hydrographs.png")
+        colours = plots.target_colours(data.targets)
+        plots.series(pd.concat(tables), {runoff: colours, reading: colours}, out / "hydrographs.png")
     lon, lat = data.place["lon"].to_numpy(), data.place["lat"].to_numpy()
     if np.isfinite(lon + lat).any():
         plots.score_map(lon, lat, nse["streamflow"], "NSE", out / "nse_map.png")

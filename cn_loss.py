@@ -330,6 +330,7 @@ METRICS = {
     "NSE": nse, "KGE": kge, "KGE2012": kge_2012, "MSE": mse, "RMSE": rmse, "r": pearson_r, "alpha-NSE": alpha_nse,
     "beta-NSE": beta_nse, "log-NSE": log_nse, "PBIAS": pbias, "FHV": fhv, "FLV": flv, "FMS": fms,
 }  # fmt: skip
+PERCENT = ("PBIAS", "FHV", "FLV", "FMS")  # have no upper limit where a river nearly runs dry
 
 
 def why_nan(observed, simulated, name="NSE"):
@@ -381,6 +382,16 @@ def summarise(scores):
     columns = {"median": scores.median(), "mean": scores.mean()}
     columns |= {"p10": scores.quantile(0.1), "p90": scores.quantile(0.9)}
     return pd.DataFrame({**columns, "below_zero": (scores < 0).sum(), "basins": scores.notna().sum()})
+
+
+def shown_summary(summary):
+    """A summary as people read it: without the mean of metrics in %, which one river that nearly runs dry decides.
+
+    `summary` is that of `summarise`, or several of them, their last index level the metric; NaN stands for a mean that
+    is not shown.
+    """
+    in_percent = summary.index.get_level_values(-1).isin(PERCENT)
+    return summary.assign(mean=summary["mean"].mask(in_percent))
 
 
 def _find(name):

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+# The memory of a cell state, as every table and the page say it.
+MEMORY = "days until a state has decayed to 1/e by its forget gate, days weighted by what is stored"
+
 
 @dataclass
 class CellStateStatistics:
-    """What single cell states do over a period; the e-folding times are by the mean logarithm of the forget gate."""
+    """What single cell states do over a period."""
 
     r: dict  # target -> array (basin, cell state), Pearson r with what was observed
     deviation: np.ndarray  # (cell state,), standard deviation over all days
-    memory_days: np.ndarray  # (cell state,), e-folding time over all days
-    memory_stored_days: np.ndarray  # the same weighted by |c|, which counts the days on which something is stored
+    memory_stored_days: np.ndarray  # (cell state,), MEMORY, by the mean logarithm of the forget gate weighted by |c|
     covariance: np.ndarray  # (cell state, cell state), within basins
 
 
@@ -27,21 +29,21 @@ def cell_state_statistics(parts, targets, basins):
         states, forget = part.states["c"], part.states["f"]
         number = states.shape[2]
         if not r:
-            # Sums over days: 1, c, c2, log f, |c|, |c| log f of each state; and products of the states within basins.
-            sums, products = np.zeros((6, number)), np.zeros((number, number))
+            # Sums over days: 1, c, c2, |c|, |c| log f of each state; and products of the states within basins.
+            sums, products = np.zeros((5, number)), np.zeros((number, number))
             r = {name: np.full((basins, number), np.nan) for name in targets}
         loss = np.log(np.maximum(forget, 1e-6))
         for b, days in enumerate(part.valid):
             c, log_f = states[b, days].astype(np.float64), loss[b, days]
-            sums += np.stack([v.sum(0) for v in (np.ones_like(c), c, c**2, log_f, abs(c), abs(c) * log_f)])
+            sums += np.stack([v.sum(0) for v in (np.ones_like(c), c, c**2, abs(c), abs(c) * log_f)])
             c -= c.mean(0) if len(c) else 0
             products += c.T @ c
         for k, name in enumerate(targets):
             r[name][part.basins] = correlations(states, part.observed[..., k])
-    days, total, squares, loss, stored, stored_loss = sums
+    days, total, squares, stored, stored_loss = sums
     deviation = np.sqrt(np.maximum(squares / days - (total / days) ** 2, 0))
     held = memory_days(stored_loss / np.maximum(stored, 1e-9))
-    return CellStateStatistics(r, deviation, memory_days(loss / days), held, products / days[0])
+    return CellStateStatistics(r, deviation, held, products / days[0])
 
 
 def correlations(states, target):

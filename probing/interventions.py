@@ -41,14 +41,17 @@ def random_changes(weights, length, number, seed=0, covariance=None):
     """Changes of a given length in random directions that leave the reading as it is: array (number, feature).
 
     With a covariance (feature, feature) directions are drawn as the features are used to move together, without it
-    every direction is as likely. `weights` (feature,) are those of the probe.
+    every direction is as likely. `weights` (feature,) are those of the probe. All are 0 where no direction is left, as
+    of a single feature.
     """
     drawn = np.random.default_rng(seed).standard_normal((number, len(weights)))
     if covariance is not None:
         values, vectors = np.linalg.eigh(covariance)
         drawn = (drawn * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    before = np.linalg.norm(drawn, axis=1, keepdims=True)
     drawn -= np.outer(drawn @ weights, smallest_change(weights, 1.0, covariance))
-    return drawn * (length / np.linalg.norm(drawn, axis=1, keepdims=True))
+    left = np.linalg.norm(drawn, axis=1, keepdims=True)
+    return np.where(left > 1e-9 * before, drawn * (length / np.maximum(left, 1e-300)), 0.0)
 
 
 def runner_from(runner, forcing, attributes, readers):

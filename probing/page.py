@@ -16,8 +16,10 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 import cn_loss
-from probing.cell_states import cell_state_statistics
+from probing.cell_states import MEMORY, cell_state_statistics
 from writing.files import replacing
+from writing.plots import STATES as STATE_COLOURS
+from writing.plots import target_colours
 
 TEMPLATE = Path(__file__).with_name("page.html")
 METRICS = ("NSE", "KGE", "r", "alpha-NSE", "beta-NSE")
@@ -26,7 +28,7 @@ MOST_VALUES = 4_000_000  # values of cell states up to which all are written wit
 MISSING = 65535  # code of a missing value
 
 
-def write_page(path, data, simulate, probes, counted, header, every=False, gates=False):
+def write_page(path, data, simulate, probes, counted, header, every=False, gates=False, notes=None):
     """Write the page, and give the number of cell states whose series are in it.
 
     Parameters
@@ -46,12 +48,16 @@ def write_page(path, data, simulate, probes, counted, header, every=False, gates
         Write every cell state of every basin, however many.
     gates : bool, default False
         Write the forget gates of these cell states too.
+    notes : dict basin -> list of str, optional
+        Short sentences on single basins, shown when they are chosen; the list marks these basins.
     """
     statistics = cell_state_statistics(simulate("cell states"), data.targets, len(data.basins))
     carried = {name: probes[name].weights * statistics.deviation for name in data.targets if name in probes}
     medians = {name: pd.DataFrame(statistics.r[name][counted[name]]).median().to_numpy() for name in data.targets}
-    order = in_turn(list(carried.values()) or [np.nan_to_num(medians["streamflow"])])
-    basins = []
+    # Without a probe those that follow runoff, and where that is not observed those that change most.
+    followed = np.nan_to_num(medians["streamflow"])
+    order = in_turn(list(carried.values()) or [followed if followed.any() else statistics.deviation])
+    colours, basins, observed_in = target_colours(data.targets), [], dict.fromkeys(data.targets, 0)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         template = TEMPLATE.read_text(encoding="utf-8").replace("@NONCE@", secrets.token_hex(8))
         before, rest = template.split("@PLOTLY@")
@@ -63,21 +69,26 @@ def write_page(path, data, simulate, probes, counted, header, every=False, gates
             scores = {}  # a table for each target, NaN where it is not scored
             for k, name in enumerate(data.targets):
                 observed, predicted = part.observed[..., k], part.prediction[..., k]
+                observed_in[name] += int(np.isfinite(observed).any(axis=1).sum())
                 scores[name] = cn_loss.score(observed, predicted, METRICS, data.basins[part.basins])
                 scores[name].loc[~counted[name][part.basins]] = np.nan
             for b, basin in enumerate(data.basins[part.basins]):
                 text, scales = pack(series_of(part, b, shown, gates))
                 r_text, r_scales = pack([statistics.r[name][len(basins)] for name in data.targets])
                 file.write(f'<script type="text/plain" id="pack-{len(basins)}">{text} {r_text}</script>\n')
-                entry = {"id": basin, "scales": scales, "r_scales": r_scales}
+                entry = {"id": basin, "scales": scales, "r_scales": r_scales, "notes": (notes or {}).get(basin, [])}
                 entry["attributes"] = numbers(data.attributes.loc[basin].to_numpy(float))
                 entry["scores"] = {name: numbers(table.loc[basin]) for name, table in scores.items()}
                 basins.append(entry | dict(zip(("lat", "lon", "area"), numbers(data.place.loc[basin]), strict=True)))
+        if min(observed_in.values()) < len(basins):
+            header |= {"observed": ", ".join(f"{name} in {number}" for name, number in observed_in.items())
+                       + f" of {len(basins)} basins"}  # fmt: skip
         content = {
             "header": header | {"written": f"{datetime.date.today()}"},
             "first_day": str(part.dates[0]), "days": len(part.dates),
             "precipitation": {"name": data.inputs[0], **data.about[data.inputs[0]]},
-            "targets": [{"name": name, **data.about[name]} for name in data.targets],
+            "targets": [{"name": name, "colour": colours[name], **data.about[name]} for name in data.targets],
+            "state_colours": STATE_COLOURS, "remembered": MEMORY,
             "metrics": METRICS, "attributes": list(data.attributes.columns), "basins": basins,
             "order": [k + 1 for k in order], "states": [k + 1 for k in shown], "gates": gates,
             "weights": {name: numbers(values) for name, values in carried.items()},

@@ -10,11 +10,13 @@ are ever held at once:
 """
 
 import tempfile
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import enet_path
 
 import cn_loss
@@ -124,7 +126,9 @@ def fit_sparse(grams, alpha, share=0.95, l1_ratio=0.9):
     rows, aim = np.zeros((number, number)), np.zeros(number)
     rows[: len(root)] = np.sqrt(number) * root[:, None] * vectors[:, kept].T
     aim[: len(root)] = np.sqrt(number) * (vectors[:, kept].T @ (cross / scale)) / root
-    path = enet_path(rows, aim, l1_ratio=l1_ratio, eps=1e-4)[1].T
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of few days; it gives an order all the same
+        path = enet_path(rows, aim, l1_ratio=l1_ratio, eps=1e-4)[1].T
     for selection in pd.DataFrame(path != 0).drop_duplicates().to_numpy()[1:]:  # the first has no feature
         within = np.concatenate([[True], selection, [True]])
         part = grams[:, within][:, :, within]

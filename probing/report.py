@@ -5,11 +5,13 @@ import pandas as pd
 import xarray as xr
 
 from probing import probes
+from probing.cell_states import MEMORY
 from probing.independent_data import nearness
 from probing.interventions import HORIZONS, SHORTEST, TOGETHER, YEARS, response_rows, verdict
 from probing.probes import BASINS, JOINT, PERIOD, REAL, SCORES, SEASON, SHIFTED, SPARSE, TODAY, UNTRAINED, WEATHER
 from writing import netcdf, plots
 from writing.files import write_csv
+from writing.screen import shortened, show, show_table
 
 PER_DEVIATION = "unit of the concept per standard deviation of the cell state"
 CELL_STATE_COLUMNS = {
@@ -17,21 +19,45 @@ CELL_STATE_COLUMNS = {
     "sparse_weight": f"weight in the probe of few cell states, {PER_DEVIATION}",
     "median_r": "median over basins of r of the cell state with the concept",
 }
-MEMORIES = {"memory_days": "all days", "memory_stored_days": "days weighted by what is stored"}
-# Each reader has its colour in every figure; another run's cell states have that of simulations.
-COLOURS = dict(zip((REAL, JOINT, UNTRAINED, WEATHER, SHIFTED, SEASON, SPARSE, TODAY),
-                   (plots.PROBED, "#CC79A7", "#009E73", "#56B4E9", "#666666", "#E69F00", "#8B4513", "#999933"),
-                   strict=True))  # fmt: skip
+# What the screen shows of the scores: heads of the column, and what stands in it.
+SHOWN_SCORES = {
+    "NSE": ("median", PERIOD, "NSE"), "anomaly": ("score", PERIOD, "NSE anomaly"),
+    "deseasonalised": ("score", PERIOD, "NSE deseasonalised"), "more": ("selectivity", PERIOD, "NSE anomaly"),
+    "others": ("median", BASINS, "NSE"), "(a)": ("median", BASINS, "NSE anomaly"),
+}  # fmt: skip
+# How each reader is drawn: what is read in cell states in the colour of the concept, controls in greys.
+GREYS = ("#444444", "#AAAAAA")
+STYLES = {
+    REAL: {"linewidth": 1.6}, SPARSE: {"linestyle": ":"}, JOINT: {"linestyle": "--"},
+    UNTRAINED: {"color": GREYS[0]}, WEATHER: {"color": GREYS[0], "linestyle": "--"},
+    TODAY: {"color": GREYS[1], "linestyle": "--"}, SHIFTED: {"color": GREYS[1]},
+    SEASON: {"color": GREYS[0], "linestyle": ":"},
+}  # fmt: skip
 
 
-def colours_of(readers):
-    """The colour of each reader, in their order."""
-    return {reader: COLOURS.get(reader, plots.SIMULATED) for reader in readers}
+def styles_of(readers):
+    """How each reader is drawn, in their order; the cell states of another run are none of STYLES."""
+    return {reader: STYLES.get(reader, {"linestyle": "-."}) for reader in readers}
 
 
-def with_interval(median, low, high, digits=".2f"):
-    """A median and its 95 % interval in brackets, where there is one."""
-    return f"{median:{digits}}" + ("" if np.isnan(low) else f" [{low:{digits}} {high:{digits}}]")
+def remove_former(out):
+    """Remove from a folder of results what an earlier call with more options wrote there, and this one may not."""
+    for pattern in ("interventions*.*", "independent_data.*", "exchange.*", "series.png"):
+        for file in out.glob(pattern):
+            file.unlink()
+
+
+def number(value):
+    """Two decimals, far below zero as many digits as matter, a dash where there is no number."""
+    if np.isnan(value):
+        return "–"
+    return f"{value:.2f}" if not value <= -10 else f"{value:.0f}" if value > -1000 else f"{value:.0e}"
+
+
+def with_interval(median, low, high, form=None):
+    """A median and its 95 % interval in brackets, where there is one; as `number` or by a form such as '{:.1f}'."""
+    write = form.format if form else number
+    return write(median) + ("" if np.isnan(low) else f" [{write(low)} {write(high)}]")
 
 
 def lay_out_readings(file, data, readers):
@@ -58,33 +84,35 @@ def summary_table(scores, draw):
     return pd.DataFrame(rows)
 
 
-def show_scores(summary, counted):
+def show_scores(summary, data):
     """The scores on the screen, a table for each concept."""
     for concept, rows in summary.groupby("concept", sort=False):
-        rows = rows.assign(score=[with_interval(*row) for row in rows[["median", "low", "high"]].to_numpy()])
-        wide = rows.pivot(index="reader", columns=["split", "metric"], values=["score", "selectivity", "median"])
-        wide = wide.sort_index(axis=1)
-        table = wide["score", PERIOD][list(SCORES)]
-        for words, column in {
-            "selectivity: anomaly": ("selectivity", PERIOD, "NSE anomaly"),
-            "deseas.": ("selectivity", PERIOD, "NSE deseasonalised"),
-            "other basins: NSE": ("median", BASINS, "NSE"),
-            "other basins: anomaly": ("median", BASINS, "NSE anomaly"),
-        }.items():
-            table[words] = wide[column].map("{:.2f}".format)
-        table = table.reindex(rows["reader"].unique()).fillna("").replace("nan", "")
-        print(f"\n{concept}, median of {counted[concept].sum()} basins [95 % interval]")
-        print(table.rename_axis(index=None, columns=None).to_string())
-    print("\nselectivity: median over basins of the score of the cell states minus that of the control; "
-          "NSE anomaly: without each series' mean;\nNSE deseasonalised: without each series' day-of-year mean; "
-          "other basins: probe fitted on other basins, in the other period again.")  # fmt: skip
+        wide = rows.assign(score=[with_interval(*row) for row in rows[["median", "low", "high"]].to_numpy()])
+        wide = wide.pivot(
+            index="reader", columns=["split", "metric"], values=["score", "selectivity", "median", "basins"]
+        )
+        table = pd.DataFrame({
+            heads: wide[column] if column[0] == "score" else wide[column].map(number)
+            for heads, column in SHOWN_SCORES.items() if column in wide
+        })  # fmt: skip
+        table = table.reindex(rows["reader"].unique()).fillna("").rename(lambda name: shortened(name, 26))
+        units, basins = data.about[concept]["units"], wide.loc[REAL, ("basins", PERIOD, "NSE")]
+        show(f"\n{concept} in {units}, median of {basins} basins [95 % interval]")
+        show_table(table.rename_axis(index=None))
+    show(
+        "\nanomaly (a): NSE without each series' mean; deseasonalised: without each series' day-of-year mean; more: "
+        "by how much the anomaly of the cell states scores higher than that of the control, median over basins; "
+        "others: NSE and (a) of a probe fitted on other basins, in the other period again. summary.csv has all, with "
+        "intervals."
+    )
 
 
 def cell_state_table(readings, statistics, counted):
     """What each cell state carries, and for how long it remembers, from probes.Readings and CellStateStatistics.
 
     Columns: concept; unit, the number of the cell state from 1; weight in the probe and in the sparse probe (units of
-    the concept per standard deviation of the state); median r of the state with the concept; e-folding times in days.
+    the concept per standard deviation of the state); median r of the state with the concept; its memory, see
+    `cell_states.MEMORY`.
     """
     tables = []
     for name in readings.concepts:
@@ -93,29 +121,23 @@ def cell_state_table(readings, statistics, counted):
             "concept": name, "unit": np.arange(1, len(weights) + 1),
             "weight": weights * statistics.deviation, "sparse_weight": sparse * statistics.deviation,
             "median_r": pd.DataFrame(statistics.r[name][counted[name]]).median().to_numpy(),
-            "memory_days": statistics.memory_days, "memory_stored_days": statistics.memory_stored_days,
+            "memory_stored_days": statistics.memory_stored_days,
         }))  # fmt: skip
     return pd.concat(tables)
 
 
 def show_cell_states(cell_states):
     """Which cell states carry each concept, with sign, and how long they remember."""
-    print("\nCell states that carry 95 % of the skill, with the sign of their weight and their memory in days (by the "
-          "mean log of\nthe forget gate over all days, and weighted by what is stored)")  # fmt: skip
+    show(f"\nCell states that carry 95 % of the skill, with the sign of their weight and their memory: {MEMORY}")
     for name, table in cell_states.groupby("concept", sort=False):
         kept = table[table["sparse_weight"] != 0].sort_values("sparse_weight", key=abs, ascending=False)
-        listed = [f"{'+' if k.sparse_weight > 0 else '-'}cn_{k.unit} ({k.memory_days:.0f}, {k.memory_stored_days:.0f})"
+        listed = [f"{'+' if k.sparse_weight > 0 else '-'}cn_{k.unit} ({k.memory_stored_days:.0f})"
                   for k in kept.itertuples()]  # fmt: skip
         more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
-        memory = ""
-        if len(kept):  # logarithms, as memories span decades
-            logarithms = np.log(kept[list(MEMORIES)].to_numpy())
-            means = np.exp(np.average(logarithms, axis=0, weights=kept["sparse_weight"].abs()))
-            memory = f", mean memory ({', '.join(f'{days:.0f}' for days in means)})"
-        table = table.set_index("unit")
         one = table.loc[table["median_r"].abs().fillna(0).idxmax()]
-        alone = f"cn_{one.name} ({one.memory_days:.0f}, {one.memory_stored_days:.0f}), median r {one.median_r:.2f}"
-        print(f"  {name}: {len(kept)} of {len(table)}{memory}: {', '.join(listed[:8])}{more}; best single one {alone}")
+        alone = f"best single one cn_{one['unit']} ({one['memory_stored_days']:.0f}), median r {one['median_r']:.2f}"
+        which = f": {', '.join(listed[:8])}{more}" if listed else ""
+        show(f"  {name}: {len(kept)} of {len(table)}{which}; {alone}", indent="    ")
 
 
 def response_table(curves, data, draw):
@@ -132,68 +154,101 @@ def response_table(curves, data, draw):
 
 def show_verdicts(changes):
     """For each concept, what raising its reading does to runoff, and whether that is what physics asks."""
-    rows, days = {}, max(HORIZONS)
-    for (name, kind), part in changes.groupby(["moved", "change"], sort=False):
-        row, answer = verdict(part)
-        flow = part[(part["response_of"] == "streamflow") & (part["start_days"] == row["start_days"])]
-        means = {f"{h} d": f"{mean:+.3f}" for h, mean in zip(flow["horizon_days"], flow["mean"], strict=True)}
-        rows[f"{name} +{row['by']:.3g} {row['unit_of_move']}", kind] = {"days moved": row["start_days"]} | means | {
-            f"mm in {days} d": with_interval(*row[["cumulated", "cumulated_low", "cumulated_high"]], "+.2f"),
-            "random": f"±{row['random_mean'] * days:.2f}",
-            "basins up": f"{row['share_positive']:.0%} of {row['basins']}",
-            "more runoff": answer,
-        }  # fmt: skip
-    print("\nReading raised by one standard deviation: mean change of runoff (mm/day) over the next days, median over "
-          "basins.\nrandom: what changes of the same length do that leave the reading as it is. more runoff: yes if "
-          "the interval lies\nabove zero and the median above random, weakly if not above random; – without "
-          "an interval.")  # fmt: skip
-    print(pd.DataFrame(rows).T.to_string())
+    days = max(HORIZONS)
+    show("\nReading raised by one standard deviation: mean change of runoff (mm/day) over the next days, median over "
+         "basins. random: what changes of the same length do that leave the reading as it is. more "
+         "runoff: yes if the interval lies above zero and the median above random, weakly if not above random; – "
+         "without an interval.")  # fmt: skip
+    for kind, of_kind in changes.groupby("change", sort=False):
+        rows = {}
+        for name, part in of_kind.groupby("moved", sort=False):
+            row, answer = verdict(part)
+            flow = part[(part["response_of"] == "streamflow") & (part["start_days"] == row["start_days"])]
+            means = dict(zip(flow["horizon_days"], flow["mean"], strict=True))
+            rows[shortened(f"{name} +{row['by']:.3g} {row['unit_of_move']}, {row['start_days']}")] = {
+                f"{h} d": f"{means[h]:+.3f}" for h in HORIZONS[::2]
+            } | {
+                f"mm in {days} d": with_interval(*row[["cumulated", "cumulated_low", "cumulated_high"]], "{:+.2f}"),
+                "random": f"±{row['random_mean'] * days:.2f}",
+                "basins up": f"{row['share_positive'] * row['basins']:.0f} of {row['basins']}",
+                "more runoff": answer,
+            }
+        print()
+        show_table(pd.DataFrame(rows).T.rename_axis(columns=kind))
 
 
-def show_independent_data(out, name, values, counted, draw):
+def show_independent_data(out, name, values, counted, colours, draw):
     """Table and figure of how near each reader is to data that no model learned, beside the data learned."""
     with xr.open_dataset(out / "probe.nc") as file:
-        days, learned = probes.days_of_year(file["date"].values), file[f"{name}_observed"].values
-        tables = {
-            reader: nearness(file[f"{name}_reading"].sel(reader=reader).values, learned, values, days)[counted[name]]
-            for reader in file["reader"].values if reader != SHIFTED
-        }  # fmt: skip
+        days, learned, readings = probes.days_of_year(file["date"].values), file[f"{name}_observed"], {}
+        for reader in file["reader"].values:
+            if reader != SHIFTED:
+                read = file[f"{name}_reading"].sel(reader=reader).values
+                readings[reader] = nearness(read, learned.values, values, days)[counted[name]]
+        units = learned.attrs.get("units", "")
     rows = {}
-    for reader, table in tables.items():
+    for reader, table in readings.items():
         apart = table["RMSE learned-independent"]
         _, low, high, number = probes.median_interval(table["partial r"].to_numpy(), seed=draw)
         rows[reader] = dict(table.median()) | {"partial r low": low, "partial r high": high, "basins": number}
         for other in ("learned", "independent"):
             rows[reader][f"nearer to {other}"] = (table[f"RMSE reading-{other}"] < apart)[apart.notna()].mean()
     rows = pd.DataFrame(rows).T.rename_axis("reader")
-    print(f"\n{name}: what is read, what was learned and what independent data say; medians over basins.\n"
-          "nearer: share of basins in which the reading is nearer by RMSE than the two observations to each other;\n"
-          "partial r: of reading and independent data, deseasonalised, given what was learned.")  # fmt: skip
-    print(rows.T.to_string(float_format=lambda value: f"{value:.2f}"))
     write_csv(out / "independent_data.csv", rows)
-    pairs = {pair.replace("-", " and ").replace("reading", "read"): tables[REAL][f"r deseasonalised {pair}"].to_numpy()
-             for pair in ("reading-learned", "reading-independent", "learned-independent")}  # fmt: skip
-    plots.score_distribution(pairs, "r", out / "independent_data.png", note=f"{name}, without the day-of-year means")
+    show_nearness(name, units, rows)
+    real = readings[REAL].filter(like="r deseasonalised")
+    pairs = {pair.split()[-1].replace("-", " and ").replace("reading", "read"): real[pair].to_numpy() for pair in real}
+    styles = {"read and learned": {"color": colours[name], "linestyle": "-"},
+              "read and independent": {"color": colours[name], "linestyle": "--"},
+              "learned and independent": {"color": plots.OBSERVED, "linestyle": "-"}}  # fmt: skip
+    note = f"{name}, without the day-of-year means"
+    plots.score_distribution(pairs, "r", out / "independent_data.png", note, styles)
 
 
-def show_exchange(out, curves, data, draw):
+def show_nearness(name, units, rows):
+    """The table of independent data on the screen, a line for each reader."""
+    apart = rows.loc[REAL, [f"{score} learned-independent" for score in ("RMSE", "r", "r deseasonalised")]]
+    show(
+        f"\n{name}: what is read (R), what was learned (L) and what independent data say (I), medians over basins. "
+        f"L and I: RMSE {apart.iloc[0]:.2f} {units}, r {apart.iloc[1]:.2f}, deseasonalised {apart.iloc[2]:.2f}."
+    )
+    table = {
+        f"{head} {pair}": rows[column].map(number)
+        for other, pair in (("learned", "R-L"), ("independent", "R-I"))
+        for head, column in (("RMSE", f"RMSE reading-{other}"), ("r", f"r reading-{other}"),
+                             ("r (d)", f"r deseasonalised reading-{other}"))
+    }  # fmt: skip
+    partial = rows[["partial r", "partial r low", "partial r high"]].to_numpy()
+    table |= {"partial": [with_interval(*row) for row in partial]}
+    table |= {"near L": rows["nearer to learned"].map(number), "near I": rows["nearer to independent"].map(number)}
+    show_table(pd.DataFrame(table).rename_axis(None))
+    show(
+        "(d): deseasonalised; partial: r of reading and independent data, deseasonalised, given what was learned; "
+        "near: share of basins in which the reading is nearer by RMSE than L and I are to each other."
+    )
+
+
+def show_exchange(out, curves, data, colours, draw):
     """Table and figure of what follows when two years exchange their states; see `interventions.exchange_years`."""
     table = response_table(curves, data, draw)
     shown = {}
     for row in table[table["response_of"].eq("streamflow") & table["horizon_days"].ge(30)].itertuples():
-        days = row.horizon_days
-        shown.setdefault(row.change, {"basins": row.basins}).update({
-            f"mm in {days} d": with_interval(row.cumulated, row.cumulated_low, row.cumulated_high, "+.1f"),
-            f"random, {days} d": f"±{row.random_mean * days:.1f}" if row.change != YEARS else "",
-            f"more, {days} d": f"{row.share_positive:.0%}",
-        })  # fmt: skip
-    name, day, rise = curves[0].concept, curves[0].season, curves[0].rise
-    print(f"\nA wet and a dry year ({name} {rise:.3g} apart, median) exchange their states at the end of {day}: "
-          "runoff\nthat follows, wet minus dry; random: after random changes as long that leave the reading as it is;\n"
-          "more: share of basins with more after the wet year's states")  # fmt: skip
-    print(pd.DataFrame(shown).T.to_string())
+        shown[row.change, f"{row.horizon_days} d"] = {
+            "mm": with_interval(row.cumulated, row.cumulated_low, row.cumulated_high, "{:+.1f}"),
+            "random": f"±{row.random_mean * row.horizon_days:.1f}" if row.change != YEARS else "",
+            "more": f"{row.share_positive:.0%}",
+        }
+    first, units = curves[0], data.about[curves[0].concept]["units"]
+    show(
+        f"\nA wet and a dry year ({first.concept} {first.rise:.3g} {units} apart, median of {len(first.basins)} "
+        f"basins) exchange their states at the end of {first.season}: runoff that follows, wet minus dry; random: "
+        "after random changes as long that leave the reading as it is; more: share of basins with more after the wet "
+        "year's states."
+    )
+    show_table(pd.DataFrame(shown).T)
     write_csv(out / "exchange.csv", table, index=False)
-    plots.interventions(quartiles({c.kind: c for c in curves if c.kind != YEARS}, data), out / "exchange.png")
+    shown = quartiles({c.kind: c for c in curves if c.kind != YEARS}, data)
+    plots.interventions(shown, colours, out / "exchange.png")
 
 
 def write_results(file, data, readers, scores, cell_states, curves):
@@ -216,9 +271,8 @@ def write_results(file, data, readers, scores, cell_states, curves):
     for column, words in CELL_STATE_COLUMNS.items():
         of_states = cell_states[column].to_numpy().reshape(len(names), -1)
         netcdf.add_table(file, column, ("concept", "unit"), of_states, long_name=words)
-    for column, days in MEMORIES.items():
-        memory = cell_states[column].to_numpy()[: len(file.dimensions["unit"])]  # the same for every concept
-        netcdf.add_table(file, column, ("unit",), memory, units="days", long_name=f"e-folding time of the unit, {days}")
+    memory = cell_states["memory_stored_days"].to_numpy()[: len(file.dimensions["unit"])]  # the same for every concept
+    netcdf.add_table(file, "memory_stored_days", ("unit",), memory, units="days", long_name=MEMORY)
     if curves:
         netcdf.add_index(file, "day_after", list(range(1, max(HORIZONS) + 1)), "days after the change")
     for curve in latest(curves):
@@ -258,24 +312,24 @@ def quartiles(curves, data):
     return pd.concat(tables)
 
 
-def draw_probes(out, data, scores, summary, curves, counted):
+def draw_probes(out, data, scores, summary, curves, counted, colours):
     """Real against controls, skill per basin, series in three basins, responses."""
     for split, file in ((PERIOD, "controls_other_period.png"), (BASINS, "controls_other_basins.png")):
         table = summary[summary["split"] == split]
         note = f"probes scored in {split}; medians, 95 % intervals"
-        plots.probe_controls(table, colours_of(table["reader"].unique()), out / file, note)
+        plots.probe_controls(table, colours, styles_of(table["reader"].unique()), out / file, note)
     kept = scores[(scores["split"] == PERIOD) & (scores["note"] == "")]
-    shown = colours_of(reader for reader in kept["reader"].unique() if reader not in (SPARSE, TODAY))
+    shown = styles_of(reader for reader in kept["reader"].unique() if reader not in (SPARSE, TODAY))
     for metric, file in (("NSE anomaly", "skill_anomaly.png"), ("NSE deseasonalised", "skill_deseasonalised.png")):
-        plots.probe_distributions(kept, metric, shown, out / file)
-    draw_series(out, data, kept[kept["reader"] == REAL], counted)
+        plots.probe_distributions(kept, metric, colours, shown, out / file)
+    draw_series(out, data, kept[kept["reader"] == REAL], counted, colours)
     for kind, file in ((SHORTEST, "interventions.png"), (TOGETHER, "interventions_together.png")) if curves else ():
         titles = {f"{c.concept} +{c.rise:.3g} {data.about[c.concept]['units']}, {c.season} days": c
                   for c in latest(curves) if c.kind == kind}  # fmt: skip
-        plots.interventions(quartiles(titles, data), out / file)
+        plots.interventions(quartiles(titles, data), colours, out / file)
 
 
-def draw_series(out, data, scores, counted):
+def draw_series(out, data, scores, counted, colours):
     """Observed concepts and what is read in states and weather, in a good, a median and a bad basin."""
     names = data.targets[1:]
     skill = scores.groupby("basin")["NSE anomaly"].mean().reindex(data.basins).to_numpy()
@@ -294,5 +348,5 @@ def draw_series(out, data, scores, counted):
                 read = file[f"{name}_reading"][:, b]
                 lines = {f"read in: {reader}": read.sel(reader=reader).values for reader in (REAL, WEATHER)}
                 tables.append(pd.DataFrame(about | lines))
-    colours = {f"read in: {reader}": COLOURS[reader] for reader in (REAL, WEATHER)}
-    plots.series(pd.concat(tables), colours, out / "series.png")
+    lines = {f"read in: {REAL}": colours, f"read in: {WEATHER}": GREYS[1]}
+    plots.series(pd.concat(tables), lines, out / "series.png")

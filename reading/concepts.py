@@ -13,6 +13,7 @@ from writing.files import InputError, note, some
 CARAVAN_FORCING = (
     "total_precipitation_sum", "temperature_2m_min", "temperature_2m_max", "surface_net_solar_radiation_mean", PET,
 )  # fmt: skip
+UNSAID = "as in file"  # the units of a concept if nothing tells them
 MM_PER_UNIT = {"mm": 1, "cm": 10, "m": 1000, "inch": 25.4, "in": 25.4, "ft": 304.8, "kg/m2": 1, "kg m-2": 1}
 SPELLINGS = {
     **dict.fromkeys(("millimeter", "millimeters", "millimetre", "millimetres"), "mm"),
@@ -53,7 +54,12 @@ def _why_snow(name, column, units) -> str:
 
 
 def conversion(units, wanted) -> float:
-    """Factor that turns numbers in `units` into `wanted`; InputError unless both are lengths of water, or the same."""
+    """Factor that turns numbers in `units` into `wanted`; InputError unless both are lengths of water, or the same.
+
+    'as in file' is not the same of two files.
+    """
+    if UNSAID in units + wanted:
+        raise InputError(f"Values in {units} cannot be turned into {wanted}: write the unit of both, such as [mm].")
     if units == wanted:
         return 1.0
     of, to = millimetres(units), millimetres(wanted)
@@ -81,6 +87,8 @@ def times_of(old, new, then="in training", now="here") -> float | None:
     """
     if new.column != old.column:
         return None
+    if UNSAID in old.units + new.units and new.template == old.template:
+        return new.factor / old.factor  # the same numbers, whatever they are
     try:
         times = conversion(old.units, new.units)
     except InputError as error:

@@ -149,6 +149,22 @@ def hostile(run_dir, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def unobserved(run_dir, tmp_path_factory):
+    """A page of four basins: nothing is observed in the first, no snow in any; the second has two notes. Its data."""
+    run = runs.load_run(run_dir)
+    data, model = run.data(*PERIOD), run.model(1)
+    data = data.in_memory(data.dates("2005-10-01", "2007-09-30"))
+    data.arrays[0][:, len(data.inputs) :] = np.nan
+    for array in data.arrays:
+        array[:, -1] = np.nan
+    path = tmp_path_factory.mktemp("unobserved") / "Cn.html"
+    counted, notes = simulation.scored_basins(run.basins, data), {data.basins[1]: ["too <large>", "runs away"]}
+    page.write_page(path, data, lambda label: simulation.simulate(model, data, *PERIOD, gates=True),
+                    joint_probes(model), counted, {"run": "r"}, notes=notes)  # fmt: skip
+    return path
+
+
+@pytest.fixture(scope="module")
 def browser():
     api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: uv sync")
     path = shutil.which("google-chrome") or shutil.which("chromium")
@@ -261,7 +277,6 @@ def test_map_list_search_keys_and_address_change_the_basin(made, files, visit):
     tab.evaluate(f"location.hash = '{basins[0]}'")
     drawn(tab, 7)
     assert now.inner_text() == basins[0]
-    assert visit(made / "Cn.html", "#12345678").locator("#found").inner_text() == "No basin 12345678 in this file."
 
 
 def test_a_zoom_holds_for_all_panels_and_the_next_basin_until_a_double_click(made, visit):
@@ -291,6 +306,79 @@ def test_a_zoom_holds_for_all_panels_and_the_next_basin_until_a_double_click(mad
     tab.select_option("#years", label="Oct 2006 – Sep 2007")
     assert tab.evaluate(shown) == whole  # the one water year that there is
     assert tab.locator("#years option:checked").inner_text() == "Oct 2006 – Sep 2007"
+
+
+def curves(tab, chart):
+    """Names of the lines of a chart that hold a number, by their colour."""
+    has_numbers = "({ x, y }) => x.length && y.some((value) => value !== null)"
+    return tab.evaluate(
+        f"document.getElementById('{chart}').data.filter({has_numbers}).map(({{ line }}) => line.color)"
+    )
+
+
+def test_what_is_not_observed_is_simulated_and_has_no_score(unobserved, made, visit):
+    content, packs = content_of(unobserved)
+    assert content["header"]["observed"] == "streamflow in 3, soil1 in 3, swe in 0 of 4 basins"
+    first, *others = content["basins"]
+    assert first["scores"] == {name: [None] * 5 for name in ("streamflow", "soil1", "swe")}
+    whole, there = content_of(made / "Cn.html")
+    assert "observed" not in whole["header"] and others[0]["scores"]["soil1"] == whole["basins"][1]["scores"]["soil1"]
+    (values, _), (wanted, half) = (unpack(text[0][0], page["basins"][0]["scales"]) for text, page in
+                                   ((packs, content), (there, whole)))  # fmt: skip
+    assert np.isnan(values[1:7:2]).all()  # observed; what is simulated is what it is in the page of observed basins
+    np.testing.assert_allclose(values[2:7:2], wanted[2:7:2], atol=2 * half.max())
+    assert content["median_r"]["swe"] == [None] * 6 and None not in content["median_r"]["soil1"]
+
+    tab = visit(unobserved)
+    labels = tab.locator("#labels > div").all_inner_texts()
+    assert [("not observed" in text, "observed\n" in text) for text in labels[1:4]] == [(True, False)] * 3
+    assert tab.locator("#share").inner_text() == "NSE of runoff: not observed in this basin"
+    assert tab.locator("#against").inner_text().startswith("soil1 is not observed in this basin: nothing to set cn_")
+    assert not tab.locator("#scatter").is_visible()
+    for chart in ("duration", "flow_year", "concept_year"):
+        assert len(curves(tab, chart)) == 1, chart  # as simulated
+    tab.keyboard.press("ArrowDown")
+    drawn(tab, 2)
+    assert len(curves(tab, "duration")) == 2 and tab.locator("#scatter").is_visible()
+    assert tab.locator("#share").inner_text().endswith("of 3 basins")
+    assert "streamflow in 3, soil1 in 3, swe in 0 of 4 basins" in tab.locator("#about").inner_text()
+
+
+def test_notes_stand_in_the_header_and_mark_the_list(unobserved, visit):
+    tab = visit(unobserved)
+    marks = [text.endswith(" !") for text in tab.locator("#list option").all_inner_texts()]
+    assert marks == [False, True, False, False] and "!: has notes" in tab.locator("#found").inner_text()
+    assert tab.locator("#notes li").count() == 0
+    tab.keyboard.press("ArrowDown")
+    drawn(tab, 2)
+    assert tab.locator("#notes li").all_inner_texts() == ["too <large>", "runs away"]
+
+
+def test_what_is_not_there_is_answered_and_the_scatter_follows_the_concept(made, files, visit):
+    first, *_ = files[0].basin.values
+    for fragment, name in (("#nonsense", "nonsense"), ("#12345678", "12345678"), ("#%C3%A9%zz", "%C3%A9%zz"),
+                           ("#gr%C3%BCn", "grün")):  # fmt: skip
+        tab = visit(made / "Cn.html", fragment)
+        assert tab.locator("#answer").inner_text() == f"There is no basin {name} in this file."
+        assert tab.locator("#basin").inner_text() == first
+    tab.keyboard.press("ArrowDown")
+    drawn(tab, 2)
+    assert tab.locator("#answer").inner_text() == ""
+    tab.fill("#number", "99")
+    tab.press("#number", "Enter")
+    assert tab.locator("#asked").inner_text() == "There is no cell state 99: they are 1 to 6."
+    tab.fill("#number", "5")
+    tab.press("#number", "Enter")
+    assert tab.locator("#asked").inner_text() == "" and "against cn_5" in tab.locator("#against").inner_text()
+    content, _ = content_of(made / "Cn.html")
+    for name in ("swe", "soil1"):
+        tab.select_option("#concept", name)
+        carries = int(np.argmax(np.abs(content["weights"][name]))) + 1
+        assert tab.locator("#against").inner_text() == f"{name} (mm), observed, against cn_{carries}"
+        points = tab.evaluate("document.getElementById('scatter').data[0].y")
+        wanted = files[0][f"{name}_observed"].values[1]
+        np.testing.assert_allclose(np.array(points, float), wanted, atol=np.ptp(wanted) / 1e5)
+        assert tab.locator("tr.chosen").inner_text().startswith(f"cn_{carries}")
 
 
 def test_words_of_strangers_are_shown_as_words(hostile, visit):

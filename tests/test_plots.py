@@ -85,9 +85,10 @@ CONTROLS = pd.DataFrame([("swe", "cell states", "NSE", 0.8, 0.7, 0.9), ("swe", "
                          ("swe", "a shuffled year", "NSE", -3.0, -4.0, -2.0),
                          ("swe", "one basin", "NSE anomaly", -0.2, NAN, NAN)],
                         columns=["concept", "reader", "metric", "median", "low", "high"])  # fmt: skip
-COLOURS = {"cell states": "#D55E00", "a shuffled year": "#666666", "one basin": "#009E73"}
+COLOURS = plots.target_colours(["streamflow", "swe", "soil_moisture_1"])
+STYLES = {"cell states": {}, "a shuffled year": {"color": "#666666"}, "one basin": {"color": "#444444"}}
 SKILL = pd.DataFrame({"concept": "swe", "reader": ["cell states"] * 3 + ["weather"], "NSE": [0.2, NAN, 0.6, -0.3]})
-LINES = {"simulated": plots.SIMULATED, "read in: states": plots.PROBED}
+LINES = {"simulated": "#888888", "read in: states": COLOURS}
 SERIES = pd.concat(one(title, name, wave(), **{line: wave(1)}) for title in ("01022500: good", "b", "c")
                    for name, line in (("streamflow", "simulated"), ("swe", "read in: states"),
                                       ("soil_moisture_1", "read in: states")))  # fmt: skip
@@ -100,9 +101,9 @@ FIGURES = {
     "series": (SERIES, LINES),
     "score_map": (np.linspace(-120, -70, 5), np.linspace(30, 45, 5), np.linspace(-1, 1, 5), "NSE"),
     "states": (DATES, np.stack([wave(), wave(1)], 1), ["cn_3", "cn_8"], probed(2), "a basin"),
-    "probe_controls": (CONTROLS, COLOURS),
-    "probe_distributions": (SKILL, "NSE", {"cell states": "#D55E00"}),
-    "interventions": (CHANGE,),
+    "probe_controls": (CONTROLS, COLOURS, STYLES),
+    "probe_distributions": (SKILL, "NSE", COLOURS, {"cell states": {}}),
+    "interventions": (CHANGE, COLOURS),
 }
 
 
@@ -129,7 +130,10 @@ def test_history_draws_parts_scores_and_rate(draw):
     assert_array_equal(validated.get_xdata(), np.arange(2, 31, 2))
     assert_array_equal(validated.get_ydata(), table["val_NSE_streamflow"].dropna())
     assert_array_equal(drawn(rate), [table["learning_rate"]])
-    assert lines(loss)[2].get_color() == lines(score)[1].get_color() != validated.get_color()
+    assert [to_hex(line.get_color()).upper() for line in (*lines(loss)[1:], *lines(score))] == [
+        "#0072B2",
+        "#D55E00",
+    ] * 2
     assert shows(figure, "training loss", "learning\nrate", "epoch", "streamflow", "all parts, weighted")
     assert score.get_ylim() == (pytest.approx(0.9 - 2 / 2 - 0.05), 1) and "not shown" not in texts(figure)
 
@@ -200,9 +204,9 @@ def test_series_draw_each_basin_and_variable(draw):
     (alone,) = (line for line in grid[0, 0].get_lines() if line.get_marker() == ".")
     assert alone.get_ydata().tolist() == [9.0] and alone.get_xdata()[0] == np.datetime64("2004-10-16")
     assert_array_equal(date2num(lines(grid[0, 0])[0].get_xdata()), date2num(DATES.to_pydatetime()))
-    for axes, colour in zip(grid[:, 2], ("simulated", *["read in: states"] * 2), strict=True):
+    for axes, colour in zip(grid[:, 2], ("#888888", "#D55E00", "#009E73"), strict=True):
         assert_array_equal(drawn(axes), [wave(), wave(1)])
-        assert [line.get_color() for line in lines(axes)] == ["black", LINES[colour]]
+        assert [line.get_color() for line in lines(axes)] == ["black", colour]
     assert shows(figure, "streamflow\n(mm/day)", "soil moisture 1\n(mm)", "01022500: good", "observed", *LINES)
     figure = draw("series", one("bad $\\frac$", "swe", NOTHING, simulated=NOTHING), LINES)
     assert shows(figure, "no observations", "bad $\\frac$")
@@ -225,6 +229,26 @@ def test_map_puts_dots_where_basins_are(draw):
     assert shows(figure, "2 basins, median NSE −1.1; 1 without coordinates left out")
 
 
+def test_a_target_keeps_its_colour_in_all_figures_and_the_legend_shows_the_colours_of_several(draw):
+    """Whatever the order in which a history or a probe names them: streamflow is blue, concepts follow."""
+    targets = ["streamflow", "swe", "soil1"]
+    colours = plots.target_colours(["swe", "soil1", "streamflow", "swe"])
+    assert (
+        colours == plots.target_colours(targets) == dict(zip(targets, ("#0072B2", "#D55E00", "#009E73"), strict=True))
+    )
+    history = a_history(["swe", "soil1", "streamflow"])
+    loss, *_ = draw("history", history).axes
+    assert {line.get_label(): line.get_color() for line in lines(loss)[1:]} == colours
+    many = draw("score_distribution", {name: np.linspace(0, 1, 9) for name in targets}, "NSE").axes[0]
+    assert [line.get_color() for line in lines(many)] == list(colours.values())
+    part = SERIES.assign(simulated=NAN, observed=NOTHING[0])
+    (legend,) = draw("series", part, LINES).findobj(matplotlib.legend.Legend)
+    shown = [line.get_color() for line in legend.findobj(matplotlib.lines.Line2D)]
+    assert [word.get_text() for word in legend.get_texts()] == ["observed", "read in: states"]
+    assert shown == ["black", "#D55E00", "#009E73"]
+    assert not set(plots.STATES) & {*plots.COLOURS, plots.OBSERVED}  # a cell state looks like no target
+
+
 def test_states_above_concepts(draw):
     cells = np.stack([wave(i) for i in range(6)])
     figure = draw("states", DATES, cells.T, [f"cn_{i}" for i in range(6)], probed(2), "01022500")
@@ -233,18 +257,18 @@ def test_states_above_concepts(draw):
     assert_array_equal(drawn(second), cells[4:])
     assert_array_equal(drawn(lower), [wave(1), wave(1.1)])
     observed, read = lines(lower)
-    assert observed.get_color() == "black" and read.get_color() == plots.PROBED
+    assert observed.get_color() == "black" and read.get_color() == "#009E73"  # the second concept
     assert lower.get_xlim()[1] > date2num(DATES[-1]) and first.get_xlim() == lower.get_xlim()
     assert upper.get_ylabel() == "layer 0\n(mm)"
     assert shows(figure, "cell state (–)", "cn_5", "layer 1\n(mm)", "probed", "observed", "01022500")
 
 
 def test_probe_figures_draw_the_numbers_given(draw):
-    controls = draw("probe_controls", CONTROLS, COLOURS, note="test period")
+    controls = draw("probe_controls", CONTROLS, COLOURS, STYLES, note="test period")
     points = [line for line in controls.axes[0].get_lines() if len(line.get_xdata()) == 1]
     # -3 is an arrow at the edge; r is not drawn; one basin has a median without an interval.
     assert {(to_hex(p.get_color()).upper(), *np.round([p.get_xdata()[0], p.get_ydata()[0]], 2)) for p in points} == {
-        ("#D55E00", 0.8, -0.22), ("#666666", -0.24, 0.78), ("#009E73", -0.2, 2)}  # fmt: skip
+        ("#D55E00", 0.8, -0.22), ("#666666", -0.24, 0.78), ("#444444", -0.2, 2)}  # fmt: skip
     intervals = [list(line.get_xdata()) for line in controls.axes[0].get_lines() if line.get_linewidth() == 0.8]
     assert intervals[0] == [0.7, 0.9] and np.isnan(intervals[1]).all() and len(intervals) == 2
     assert shows(controls, "a shuffled year", "below −1", "median over basins", "test period")
@@ -253,8 +277,8 @@ def test_probe_figures_draw_the_numbers_given(draw):
     (curve,) = lines(distribution.axes[0])
     assert curve.get_xdata()[1:].tolist() == [0.2, 0.6] and shows(distribution, "swe (2 basins)", "cell states")
 
-    moved = draw("interventions", CHANGE)
-    assert [lines(axes)[0].get_color() for axes in moved.axes] == [plots.SIMULATED, plots.PROBED]
+    moved = draw("interventions", CHANGE, COLOURS)
+    assert [lines(axes)[0].get_color() for axes in moved.axes] == ["#0072B2", "#D55E00"]
     for axes in moved.axes:
         assert_array_equal(drawn(axes)[0], np.full(9, 2.5))
         edges = [band.get_paths()[0].get_extents() for band in axes.collections]

@@ -15,7 +15,7 @@ import hydrodata_tf as hydrodata
 import LSTM_probe
 import LSTM_train
 from libs_tf import ConceptLSTM, StateModel
-from probing import cell_states, independent_data, interventions, probes, report
+from probing import cell_states, independent_data, interventions, observed, probes, report
 from probing.probes import BASINS, JOINT, PERIOD, REAL, SEASON, SHIFTED, SPARSE, UNTRAINED, WEATHER, Batch
 from reading import windows
 from reading.concepts import parse_concept
@@ -241,7 +241,6 @@ def test_statistics_of_cell_states_by_hand():
     found = cell_states.cell_state_statistics([part], ["store"], 2)
     assert found.deviation == pytest.approx(np.std([1, 3, 2, 4])) and found.r["store"] == pytest.approx(1)
     assert found.covariance == pytest.approx(1)  # each basin's states lie 1 from their mean
-    assert found.memory_days == pytest.approx(-2 / (np.log(0.9) + np.log(0.5)))
     assert found.memory_stored_days == pytest.approx(-10 / (3 * np.log(0.9) + 7 * np.log(0.5)))
     changing, constant = np.arange(8.0).reshape(2, 4), np.ones((2, 4))
     r = cell_states.correlations(np.stack([changing, constant], axis=2), changing)
@@ -431,7 +430,8 @@ def test_the_script_writes_tables_series_and_figures(run_dir, simulated, capsys)
     for name in figures:
         assert (out / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
     printed = capsys.readouterr().out
-    assert "soil4, median of 4 basins" in printed and "untrained LSTM" in printed and "more runoff" in printed
+    assert "soil4 in mm, median of 4 basins" in printed and "untrained LSTM" in printed and "more runoff" in printed
+    assert max(map(len, printed.splitlines()[:-1])) <= 100 and "learned from" not in printed  # the last holds a path
 
     same = pd.read_csv(out / "independent_data.csv", index_col="reader").loc[REAL]  # here what was learned
     assert same["r learned-independent"] == pytest.approx(1) and same["RMSE learned-independent"] == 0
@@ -488,54 +488,91 @@ def test_a_joint_probe_is_of_the_column_and_the_units_it_learned(bucket, capsys)
             read(trained, wanted)
     with pytest.raises(InputError, match="store is in m3/m3 here, in mm in training. Values in mm cannot be turned"):
         read("water[mm]", "water[m3/m3]")
+    # Of units that nobody says the same file's are the same, another file's are not known.
+    assert read("depth", "depth*10") == {"store": (40, 100)} and read("depth", "depth[%]") == {"store": (4, 10)}
+    unsaid = [parse_concept(f"store={folder}/{{number}}.csv:depth") for folder in "ab"]
+    with pytest.raises(InputError, match=r"Values in as in file cannot .*: write the unit of both, such as \[mm\]"):
+        probes.converted(joint, *([one] for one in unsaid))
     other_file = [parse_concept(f"store={folder}/{{number}}.csv:water{c}") for folder, c in
                   (("a", "[mm]"), ("b", "*1000[mm]"))]  # fmt: skip
     assert probes.converted(joint, other_file[:1], other_file[1:])["store"].intercept == 10  # its numbers are in m
 
 
-def test_a_run_of_runoff_alone_is_probed_for_given_concepts_where_no_flow_was_measured(run_dir, capsys):
+def test_a_run_of_runoff_alone_is_probed_for_what_is_observed(run_dir, capsys):
+    """No flow in the scored period, no file of one basin, snow of another alone, and a concept without any file."""
     data = shutil.copytree(run_dir / "demo", run_dir / "dry")
     for file in (data / "camels" / "usgs_streamflow").rglob("*_streamflow_qc.txt"):
         file.write_text(re.sub(r"(200[45] \d\d \d\d) .*", r"\1 -999.00 M", file.read_text()))
+    snowy = runs.load_run(run_dir / "joint").basins["mean_swe"].idxmax()
+    dry, *_ = (basin for basin in runs.load_run(run_dir / "alone").basins.index if basin != snowy)
+    next(data.rglob(f"camels_{dry}.csv")).unlink()
+    next(data.rglob(f"{dry}_streamflow_qc.txt")).unlink()
+    ice = SWE.replace("swe=", "ice=").replace("{basin}", "{basin}_ice")
     LSTM_probe.main(LSTM_probe.Settings(
-        run_dir=str(run_dir / "alone"), concepts=(SWE,), data_dir=str(data), out_dir=str(run_dir / "swe"),
+        run_dir=str(run_dir / "alone"), concepts=(ice, SWE), data_dir=str(data), out_dir=str(run_dir / "swe"),
         period=("2004-06-01", "2005-12-31"), fit_period=("2002-01-01", "2004-05-31"), intervention_basins=2,
         random_directions=1, intervention_days=("2005-02-01", "2005-03-01"),
     ))  # fmt: skip
-    _, _, printed = capsys.readouterr().out.partition("swe, median of 1 basins [95 % interval]")
+    said, _, printed = capsys.readouterr().out.partition("swe in mm, median of 1 basins [95 % interval]")
+    assert "observed: streamflow in 3 of 4 basins, ice in 0, swe in 3" in said
+    assert "Note: ice is observed in no basin from 2004-06-01 to 2005-12-31. It is left out." in said
+    assert f"Note: 1 basins in which nothing to probe is observed are left out: {dry}." in said
+    assert "3 basins; fitted on 2002-01-01 to 2004-05-31, scored on 2004-06-01 to 2005-12-31." in said
     assert "shortest change" in printed and "–" in printed
     assert [word for word in ("[", "nan ", "nan\n", "yes\n", "weakly\n", "joint probe") if word in printed] == []
     scores = pd.read_csv(run_dir / "swe" / "scores.csv", dtype={"basin": str}, keep_default_na=False)
-    assert set(scores["note"]) == {"", "mean below 5 mm: not in the summary"}
+    assert set(scores["note"]) == {"", "mean below 5 mm: not in the summary"} and dry not in set(scores["basin"])
     summary = pd.read_csv(run_dir / "swe" / "summary.csv")
     counted = scores[scores["note"] == ""]["basin"].nunique()
     assert summary.loc[summary["reader"] == REAL, "basins"].max() == counted < 4
 
 
-def test_a_concept_without_a_value_in_the_scored_period_is_refused(catchments):
+def test_where_a_concept_counts_and_why_it_cannot_be_probed(catchments):
     arrays = [array.copy() for array in catchments.arrays]
+    later = catchments.dates("2000-01-01", "2003-12-31").size
     for array in arrays:
-        array[catchments.dates("2000-01-01", "2003-12-31").size :, 2] = np.nan
+        array[later:, 2] = np.nan
     spans = ("2001-01-01", "2003-12-31"), ("2004-01-01", "2005-12-31")
-    fitted, counted = LSTM_probe.judge(catchments, spans[0], spans[0])
+    fitted, counted, somewhere, reasons = observed.judge(catchments, *spans)
     spread = [array[366:1461, 2].std(dtype=float) for array in arrays]
     np.testing.assert_allclose(fitted["std_store"], spread, rtol=1e-6)
-    assert counted["store"].all()
-    with pytest.raises(InputError, match="No basin counts for store: .* none a value from 2004-01-01 to 2005-12-31"):
-        LSTM_probe.judge(replace(catchments, arrays=arrays), *spans)
+    assert counted["store"].all() and somewhere["store"].all() and reasons == {}
+    _, _, _, reasons = observed.judge(replace(catchments, arrays=arrays), *spans)
+    assert reasons["store"] == "store is observed in no basin from 2004-01-01 to 2005-12-31."
+    arrays = [array.copy() for array in catchments.arrays]
+    arrays[3][:, 2] = np.nan
+    _, counted, somewhere, reasons = observed.judge(replace(catchments, arrays=arrays), *spans)
+    assert np.flatnonzero(~counted["store"]).tolist() == [3] == np.flatnonzero(~somewhere["store"]).tolist()
+    for array in arrays[1:]:
+        array[:later, 2] = np.nan
+    _, _, _, reasons = observed.judge(replace(catchments, arrays=arrays), *spans)
+    assert reasons["store"].startswith("Probes need at least two basins: store is observed in one from 2001-01-01")
+
+
+def test_what_the_model_learned_from_is_no_independent_test(run_dir, capsys):
+    """Scored in the training period, fitted in the other: said on the screen and in probe.nc."""
+    spans = {"period": ("2003-10-01", "2004-02-29"), "fit_period": ("2004-03-01", "2005-12-31")}
+    seed = {"out_dir": str(run_dir / "learned"), "concepts": (SOIL4,), "intervention_basins": 0}
+    LSTM_probe.main(LSTM_probe.Settings(run_dir=str(run_dir / "joint"), **spans, **seed))
+    said = ("joint (2002-01-01 to 2003-12-31) learned from 92 of the 152 days from 2003-10-01 to 2004-02-29 in 4 of 4 "
+            "basins, which are no independent test.")  # fmt: skip
+    assert f"Note: {said}" in capsys.readouterr().out.splitlines()
+    with xr.open_dataset(run_dir / "learned" / "probe.nc") as file:
+        assert file.attrs["learned_from"] == said
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"run_dir": "alone"}, "trained on runoff alone: say what to look for with --concepts"),
+        ({"run_dir": "folds"}, "folds"),
         ({"period": ("2003-06-01", "2004-12-31")}, "share days"),
         ({"period": ("2003-12-31", "2004-12-31")}, "share days"),
         ({"seed": 9}, "no member of seed 9"),
         ({"basins": ("96000001",)}, "at least two basins"),
         ({"fit_period": ("1990-01-01", "1991-12-31")}, "The period 1990-01-01 to 1991-12-31 has no day in the data"),
         ({"concepts": (SWE.replace("swe=", "ice=").replace("[mm]", "*0.001[mm]"),)},
-         "No basin counts for ice: none has enough of it"),
+         "No basin counts for ice from 2004-01-01 to 2005-12-31: none has more than 5 mm of it."),
         ({"concepts": (SWE.replace("[mm]", "*1000[mm]"),)}, "which cannot both be right: write it as in training"),
         ({"random_directions": 0}, "--random-directions must not be below 1"),
         ({"draw": -1}, "--draw must not be below 0"),
@@ -545,11 +582,14 @@ def test_a_concept_without_a_value_in_the_scored_period_is_refused(catchments):
         ({"exchange_states": "swe", "exchange_day": "11-30"}, "no two years to exchange states of on 11-30"),
         ({"independent_data": SWE.replace("swe=", "ice=")},
          "--independent-data is of ice: give it the name of a concept, soil4, swe"),
+        ({"independent_data": SOIL4.replace("_mean*1890[mm]", "_mean*2")},
+         "--independent-data of soil4: Values in m3/m3 * 2 cannot be turned into mm: give both the same units."),
         ({"independent_data": SOIL4.replace("[mm]", "[%]")},
          "--independent-data of soil4: Values in % cannot be turned into mm: give both the same units."),
     ],
 )  # fmt: skip
 def test_bad_settings_end_in_a_sentence(run_dir, options, sentence, capsys):
+    shutil.copytree(run_dir / "joint", run_dir / "folds" / "fold_1", dirs_exist_ok=True)
     settings = LSTM_probe.Settings(**options | {"run_dir": str(run_dir / options.get("run_dir", "joint"))})
     with pytest.raises(SystemExit) as stop:
         cli(LSTM_probe.main, settings)

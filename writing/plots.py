@@ -4,8 +4,8 @@
     plots.score_distribution({"streamflow": scores["NSE"]}, "NSE", "nse.png")
 
 Each function writes the file `path`, whole or not at all, in the format of its ending (.png, .pdf, .svg), and returns
-the Figure. Series and scores are NaN where a value is missing. What was observed is black, simulated runoff blue, and
-a concept that is read from cell states vermilion.
+the Figure. Series and scores are NaN where a value is missing. What was observed is black; what is simulated or read of
+a target has the target's colour, in every figure and on the page: `target_colours`.
 """
 
 import textwrap
@@ -14,6 +14,8 @@ import matplotlib
 import numpy as np
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from writing.files import replacing
@@ -29,13 +31,21 @@ STYLE = {
 _in_style = matplotlib.rc_context(STYLE)  # decorator: the settings hold while the function draws and saves
 
 OBSERVED = "black"
-SIMULATED = "#0072B2"
-PROBED = "#D55E00"
 GREY = "#666666"
-# Okabe & Ito's palette without yellow, which is lost on white: told apart with any colour vision.
-COLOURS = (SIMULATED, PROBED, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", GREY)
-STATES = COLOURS[2:6]  # of cell states, which are neither runoff nor a reading
+# Okabe & Ito's palette without yellow, which is lost on white: told apart with any colour vision. Streamflow is blue.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", GREY)
+STATES = ("#332288", "#999933", "#882255", "#44AA99")  # of cell states, which are no target: of Paul Tol's palette
 DASHES = ("-", "--", ":", "-.")
+
+
+def target_colours(targets) -> dict:
+    """The colour of each target: streamflow's, then the concepts' in their order, those behind the sixth as the first.
+
+    Give all targets of a run, also for a figure of some of them, so that each keeps its colour.
+    """
+    concepts = [name for name in dict.fromkeys(targets) if name != "streamflow"]
+    return {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(["streamflow", *concepts])}
+
 
 # The scores of a probe, each with its distance from the reader's line, its marker and whether that is filled.
 _PROBE_SCORES = {"NSE": (-0.22, "o", False), "NSE anomaly": (0, "o", True), "NSE deseasonalised": (0.22, "D", True)}
@@ -53,7 +63,8 @@ def history(history, path):
     """
     parts, scores = history.filter(regex="_loss$"), history.filter(regex="^val_NSE_")
     names = [*parts.columns.str.removesuffix("_loss"), *scores.columns.str.removeprefix("val_NSE_")]
-    look = {name: _line(number) for number, name in enumerate(dict.fromkeys(names))}  # a part and its score alike
+    # A part and its score alike, streamflow first.
+    look = {name: _line(number) for number, name in enumerate(target_colours(names)) if name in names}
     figure = Figure(figsize=(7.2, 3.3 + 0.16 * (len(look) // 4 + 1)), layout="constrained")
     panels = figure.subplot_mosaic([["loss", "score"], ["rate", "score"]], height_ratios=(2.6, 1))
     loss_axes, rate_axes, score_axes = panels["loss"], panels["rate"], panels["score"]
@@ -86,7 +97,7 @@ def history(history, path):
 
 
 @_in_style
-def score_distribution(values, metric, path, note=""):
+def score_distribution(values, metric, path, note="", styles=None):
     """Draw the cumulative distribution of a score over the basins, one curve per entry.
 
     Parameters
@@ -97,12 +108,14 @@ def score_distribution(values, metric, path, note=""):
         For the axis, which begins at -0.5 or the lowest score.
     note : str, default ""
         Line above the figure, for example the test period.
+    styles : dict label -> dict, optional
+        Colour and dash of each curve, where the labels are not the targets of a run in their order.
     """
     pooled = np.concatenate([_finite(scores) for scores in values.values()])
     figure = Figure(figsize=(4.6, 2.8 + 0.15 * len(values)), layout="constrained")
     axes = figure.add_subplot()
     for number, (label, scores) in enumerate(values.items()):
-        shown, style = np.sort(_finite(scores)), _line(number, 1.4)
+        shown, style = np.sort(_finite(scores)), _line(number, 1.4) | (styles or {}).get(label, {})
         count, median = _basins(shown.size), "no value"
         if missing := len(scores) - shown.size:
             count += f", {missing} without value"
@@ -130,15 +143,16 @@ def series(table, colours, path):
     table : DataFrame
         Columns title (of the basin's column), name (of the variable), units, date, observed, and one for each line in
         `colours`, absent or NaN where the line is not of that variable.
-    colours : dict column -> colour
+    colours : dict column -> colour, or dict name -> colour where it is that of the variable
     """
     heights = [1.7] * ("streamflow" in set(table["name"]))  # streamflow stands above all others
     figure, panels = _panels_of(table, "name", width=3.1, height=1.25, heights=heights, wrap=42)
     for axes, part in panels:
         _observed(axes, part["date"], part["observed"])
-        for name, colour in colours.items():
-            if name in part and part[name].notna().any():
-                _series(axes, part["date"], part[name], color=colour, linewidth=0.8, label=name)
+        for line, colour in colours.items():
+            if line in part and part[line].notna().any():
+                one = colour[part["name"].iloc[0]] if isinstance(colour, dict) else colour
+                _series(axes, part["date"], part[line], color=one, linewidth=0.8, label=line)
         _date_axis(axes)
     return _save(figure, path, 4)
 
@@ -192,11 +206,12 @@ def states(dates, states, names, concepts, title, path):
         No unit; they share panels of at most 4.
     names : list of str (cell state,)
     concepts : list of dict(name, units, observed, probed)
-        Series (day,) in `units`; may be empty.
+        All concepts of the run, series (day,) in `units`; may be empty.
     title : str
         For example basin and period.
     """
     panels = -(-len(names) // 4)
+    colours = target_colours(concept["name"] for concept in concepts)
     figure = Figure(figsize=(7.2, 1.3 * panels + 1.15 * len(concepts) + 0.8), layout="constrained")
     grid = figure.subplots(panels + len(concepts), 1, squeeze=False, sharex=True)[:, 0]
     for number, name in enumerate(names):
@@ -204,7 +219,7 @@ def states(dates, states, names, concepts, title, path):
         grid[number // 4].set_ylabel("cell state (–)")
     for axes, concept in zip(grid[panels:], concepts, strict=True):
         _observed(axes, dates, concept["observed"])
-        _series(axes, dates, concept["probed"], label="probed", color=PROBED)
+        _series(axes, dates, concept["probed"], label="probed", color=colours[concept["name"]])
         axes.set_ylabel(_label(concept["name"], concept["units"]))
     for axes in grid:
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
@@ -215,14 +230,16 @@ def states(dates, states, names, concepts, title, path):
 
 
 @_in_style
-def probe_controls(table, colours, path, note=""):
+def probe_controls(table, colours, styles, path, note=""):
     """Draw the medians of several scores of every reader of a concept, real probes and controls, one panel a concept.
 
     Parameters
     ----------
     table : DataFrame
         Columns concept, reader, metric (NSE, NSE anomaly, NSE deseasonalised), median, low, high (of its interval).
-    colours : dict reader -> colour
+    colours : dict concept -> colour
+    styles : dict reader -> dict
+        With the colour of a reader that has another one than the concept.
     note : str, default ""
         Line above the figure.
     """
@@ -234,7 +251,7 @@ def probe_controls(table, colours, path, note=""):
         lowest = panel.loc[seen, ["low", "median"]].min(axis=None).clip(-1, 0) if seen.any() else 0.0
         for row, inside in zip(panel.itertuples(), seen, strict=True):
             above, marker, filled = _PROBE_SCORES[row.metric]
-            place, colour = readers.index(row.reader) + above, colours[row.reader]
+            place, colour = readers.index(row.reader) + above, styles[row.reader].get("color", colours[concept])
             if inside:
                 axes.plot([max(row.low, -1.0), row.high], [place] * 2, color=colour, linewidth=0.8)
                 axes.plot(row.median, place, marker, color=colour, mfc=colour if filled else "white", markersize=3.5)
@@ -250,24 +267,25 @@ def probe_controls(table, colours, path, note=""):
 
 
 @_in_style
-def probe_distributions(table, metric, colours, path):
+def probe_distributions(table, metric, colours, styles, path):
     """Draw the cumulative distribution of a score over the basins, one panel a concept, one curve a reader.
 
     Parameters
     ----------
     table : DataFrame
         Columns concept, reader and `metric`, a row for each basin.
-    colours : dict reader -> colour
-        Of the readers that are drawn, the first with a thicker line.
+    colours : dict concept -> colour
+    styles : dict reader -> dict
+        Of the readers that are drawn: width, dash, and the colour of one that has another than the concept.
     """
     figure, grid = _panels(table, lambda columns, rows: (max(2.5 * columns, 4.5), 2.3 * rows + 0.5))
     for axes, (concept, panel) in zip(grid.flat, table.groupby("concept", sort=False), strict=False):
         most = 0
-        for number, (reader, colour) in enumerate(colours.items()):
+        for reader, style in styles.items():
             scores = np.sort(_finite(panel.loc[panel["reader"] == reader, metric]))
             most = max(most, scores.size)
             if scores.size:
-                axes.ecdf(scores, color=colour, linewidth=0.9 if number else 1.6, label=reader)
+                axes.ecdf(scores, label=reader, **{"color": colours[concept], "linewidth": 0.9} | style)
         axes.set(xlim=(-1, 1), ylim=(0, 1), xlabel=f"{metric} (–), from −1")
         axes.set_title(f"{_words(concept)} ({_basins(most)})")
     for axes in grid[:, 0]:
@@ -276,7 +294,7 @@ def probe_distributions(table, metric, colours, path):
 
 
 @_in_style
-def interventions(table, path):
+def interventions(table, colours, path):
     """Draw how runoff and every reading change after the cell states were changed, a column for each change.
 
     Parameters
@@ -284,11 +302,12 @@ def interventions(table, path):
     table : DataFrame
         Columns title (of the column), moved (the concept), response_of, units, day_after; low, median, high: quartiles
         over basins of the change; random: the typical size of what random changes do.
+    colours : dict target -> colour
     """
     figure, panels = _panels_of(table, "response_of", width=1.9, height=1.2, before="Δ ", wrap=28)
     for axes, part in panels:
         target, after = part["response_of"].iloc[0], part["day_after"]
-        what, colour = ("runoff", SIMULATED) if target == "streamflow" else ("reading", PROBED)
+        what, colour = "runoff" if target == "streamflow" else "reading", colours[target]
         grey = {"color": "#BBBBBB", "linewidth": 0, "label": "random changes of the same length (typical size)"}
         axes.fill_between(after, -part["random"], part["random"], **grey)
         axes.fill_between(after, part["low"], part["high"], color=colour, alpha=0.3, linewidth=0)
@@ -303,13 +322,20 @@ def interventions(table, path):
 
 
 def _save(figure, path, columns=1):
-    """Put the legend of all labels below the figure, in at most that many columns, and write the file."""
+    """Put the legend of all labels below the figure, in at most that many columns, and write the file.
+
+    A label that stands for lines of several colours, those of targets, shows the first three of them.
+    """
     found = {}
     for axes in figure.axes:
-        if not axes.get_legend():
-            found |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True) if not axes.get_legend() else ():
+            colour = handle.get_color() if isinstance(handle, Line2D) else None
+            found.setdefault(label, {})[colour] = handle
     if found:
-        figure.legend(found.values(), found, loc="outside lower center", ncols=min(columns, len(found)))
+        handles = [tuple(by_colour.values())[:3] for by_colour in found.values()]
+        length = 2.0 * max(map(len, handles))
+        options = {"handler_map": {tuple: HandlerTuple(ndivide=None, pad=0.2)}, "handlelength": length}
+        figure.legend(handles, found, loc="outside lower center", ncols=min(columns, len(found)), **options)
     with replacing(path) as temporary:
         figure.savefig(temporary)
     return figure
