@@ -46,7 +46,7 @@ def observed_part(run, spans, basins, concepts, **elsewhere):
     if lacking := [basin for basin in data.basins if basin not in left]:
         note(f"{len(lacking)} basins in which nothing to probe is observed are left out: {some(lacking)}.")
     if reasons or lacking:
-        data = run.data(*spans[1], left, kept, data_dir)
+        data = run.data(*spans[1], left, kept, **elsewhere)
     return data, kept, fitted.loc[left], {name: counted[name][somewhere] for name in data.targets}
 
 
