@@ -68,6 +68,7 @@ from probing import page
 from probing.probes import joint_probes
 from running import runs
 from running.learned import learned_words
+from running.outside import Outside
 from running.simulation import ForcingDays, scored_basins, simulate
 from running.state_files import read_state, write_state
 from writing import netcdf, plots
@@ -98,17 +99,20 @@ def main(settings: Settings):
         note(words)
     dates = data.dates(start, end)
     begin = read_state(settings.begin_with, model, data, dates[0]) if settings.begin_with else None
-    forcing = ForcingDays(data.basins, start, end)
+    forcing, found = ForcingDays(data.basins, start, end), Outside(data.basins)
+    found.compare([(run, data)], start, end)
 
     def simulated(label, **asked):
         """The parts of a simulation of the period, their days with forcing counted."""
         for part in simulate(model, data, start, end, progress=label, begin=begin, **asked):
             forcing.count(part, part.basins)
+            found.count([part], part.basins)
             yield part
 
-    write = page_of_states if settings.format == "page" else write_states
+    write = functools.partial(page_of_states, found.said) if settings.format == "page" else write_states
     written = write(out, run, words, seed, model, data, (start, end), settings, simulated)
     print(forcing.report(spinup_days=0) if settings.begin_with else forcing.report())
+    found.note_runaways()
     print(written)
 
 
@@ -141,14 +145,14 @@ def write_states(out, run, learned_from, seed, model, data, period, settings, si
     return f"Cell states of {len(data.basins)} basins, {' to '.join(period)}, in {out}"
 
 
-def page_of_states(out, run, learned_from, seed, model, data, period, settings, simulated):
-    """One HTML file of the run for a browser."""
+def page_of_states(said, out, run, learned_from, seed, model, data, period, settings, simulated):
+    """One HTML file of the run for a browser; `said` is what it says of single basins."""
     path, made = out / "Cn.html", runs.origin(run, data)
     made |= {"learned from": learned_from} if learned_from else {}
     commit, _, changes = made.pop("git_commit").partition("+")
     header = {"period": " to ".join(period), "member": f"seed {seed}", **made, "code": f"{commit[:10]} {changes}"}
     counted, with_gates = scored_basins(run.basins, data), functools.partial(simulated, gates=True)
-    options = {"every": bool(settings.basins), "gates": settings.gates}
+    options = {"every": bool(settings.basins), "gates": settings.gates, "notes": said}
     shown = page.write_page(path, data, with_gates, joint_probes(model), counted, header, **options)
     what = f"{len(data.basins)} basins with {shown} of {model.units} cell states, {path.stat().st_size / 1e6:.1f} MB"
     return f"{what}. Open in a browser: {path}"

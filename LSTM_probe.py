@@ -80,6 +80,7 @@ from reading.concepts import parse_concept
 from reading.windows import parse_day, parse_period
 from running import runs
 from running.learned import learned_words
+from running.outside import Outside
 from running.simulation import SNOW_MM, ForcingDays, simulate
 from writing import netcdf, plots
 from writing.files import note, replacing, write_csv
@@ -117,6 +118,7 @@ def main(settings: Settings):
         independent = independent_series(other, data, dates)
     if settings.exchange_states:
         exchange_days = interventions.exchange_days(settings.exchange_states, settings.exchange_day, names, dates)
+    Outside(data.basins).compare([(run, data)], *period)
     if learned_from := learned_words(run.lessons, data.basins, *period):
         note(learned_from)
     days = start_days(settings, dates) if settings.intervention_basins else []
@@ -168,16 +170,19 @@ def fit_probes(settings, run, seed, model, joint, data, concepts, spans, file, o
     readings = probes.Readings(data.targets[1:], readers, fold, *dates, keep, folder=out)
     for reader, (lstm, series) in models.items():
         more = {"extra": (SPARSE, SHIFTED), "joint": joint} if reader == REAL else {}
-        readings.add(reader, *(cell_states_of(lstm, series, span, reader) for span in spans), **more)
+        found = Outside(data.basins)
+        readings.add(reader, *(cell_states_of(lstm, series, span, reader, found) for span in spans), **more)
+        found.note_runaways(f" ({reader})")
     for reader, windows in ((TODAY, ()), (WEATHER, WINDOWS)):
         readings.add(reader, *(weather_features(model, data, span, windows) for span in spans))
     readings.add_season(weather_features(model, data, spans[1], ()))
     return readings
 
 
-def cell_states_of(model, data, period, label):
-    """The cell states of a model over a period, basins in batches."""
+def cell_states_of(model, data, period, label, found):
+    """The cell states of a model over a period, basins in batches; `found` (Outside) takes in those that run away."""
     for part in simulate(model, data, *period, states=True, progress=label):
+        found.count([part], part.basins)
         yield Batch(part.basins, part.states["c"], part.observed[..., 1:], part.valid)
 
 

@@ -54,6 +54,7 @@ import cn_loss
 from reading.concepts import is_snow
 from running import runs
 from running.groups import load_group
+from running.outside import Outside
 from running.simulation import SNOW_MM, ForcingDays, scored_basins
 from writing import netcdf, plots
 from writing.files import command, note, replacing, some, write_csv
@@ -73,6 +74,8 @@ def main(settings: Settings):
     models = [[run.model(seed) for seed in run.seeds] for run in group.runs]
     for report in dict.fromkeys(one.report for one in several):
         print(report)
+    found = Outside(data.basins)
+    found.compare(zip(group.runs, several, strict=True), start, end)
     if new := [basin for basin in data.basins if group.folds and basin not in group.basins.index]:
         print(f"In none of the folds: {some(new)}. Scored by the mean of all {len(group.runs)} runs.")
     if words := group.learned_words(data.basins, start, end):
@@ -94,6 +97,7 @@ def main(settings: Settings):
         begin = settings.begin_with
         for basins, parts in group.simulate_members(models, several, start, end, begin, "simulating"):
             forcing.count(parts[0], basins)
+            found.count(parts, basins)
             simulated = [one.prediction for one in parts]
             simulated += [np.mean(simulated, axis=0)] * (len(parts) > 1)
             for k, name in enumerate(data.targets):
@@ -113,8 +117,10 @@ def main(settings: Settings):
 
     order = pd.MultiIndex.from_product([data.targets, members, data.basins], names=["target", "member", "basin"])
     scores = pd.concat(scores).set_index(order.names).reindex(order).reset_index()
+    scores["note"] = ["; ".join(filter(None, [of, *found.said[b]])) for of, b in scores[["note", "basin"]].to_numpy()]
     summary = summary_of(scores, counted, data, members)
     print(forcing.report(spinup_days=0) if begin else forcing.report())
+    found.note_runaways()
     units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
     show(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
     show_table(cn_loss.shown_summary(summary), float_format="{:.3f}".format, na_rep="–")

@@ -290,7 +290,8 @@ class TrainingSet:
         Day 0 of `spans`.
     normalisation : dict
         JSON-able: period [start, end]; inputs, attributes, targets each {name: [mean, standard deviation]} in the
-        variable's units over all basins, a standard deviation of 0 being 1; attribute_range {name: [lowest, highest]}.
+        variable's units over all basins, a standard deviation of 0 being 1; attribute_range and input_range, of the
+        basins' means, each {name: [lowest, highest]}.
     basins : DataFrame (basin; mean_<target>, std_<target>)
         Mean and standard deviation of each basin's targets, NaN where a basin has no value.
     spans : array (basin, 3) of int
@@ -320,7 +321,7 @@ def training_set(data, start, end, warmup_days=0):
         data = data.in_memory(dates)
     inputs, targets = ({name: Moments() for name in names} for names in (data.inputs, data.targets))
     attributes = {str(name): Moments() for name in data.attributes}
-    rows, spans, scored = [], np.zeros((len(data.basins), 3), int), 0
+    rows, means, spans, scored = [], [], np.zeros((len(data.basins), 3), int), 0
     for b in range(len(data.basins)):
         forcing, observed = (values[0] for values in data.read([b], dates))
         observed[~inside] = np.nan
@@ -329,6 +330,7 @@ def training_set(data, start, end, warmup_days=0):
             for moments, series in zip(group.values(), values.T, strict=True):
                 moments.add(series)
         rows.append(np.transpose([moments.mean_and_std() for moments in of_basin.values()]).ravel())
+        means.append(pd.DataFrame(forcing[inside], columns=data.inputs, dtype=float).mean())
         there = np.flatnonzero(np.isfinite(observed).any(axis=1))
         if len(there):
             spans[b] = np.argmax(np.isfinite(forcing).all(axis=1)), there[0], there[-1] + 1
@@ -344,6 +346,8 @@ def training_set(data, start, end, warmup_days=0):
                 words = "choose another period or leave it out"
                 raise InputError(f"{name} has no value from {' to '.join(period)}; {words}.")
             normalisation[kind][name][1] = std if std > 0 else 1.0
+    ends = {name: [float(values.min()), float(values.max())] for name, values in pd.DataFrame(means).items()}
+    normalisation["input_range"] = ends
     columns = [f"{statistic}_{name}" for statistic in ("mean", "std") for name in data.targets]
     basins = pd.DataFrame(rows, index=data.basins, columns=columns)
     return TrainingSet(data, dates[0], normalisation, basins, spans, scored)

@@ -133,13 +133,15 @@ class Group:
             for m, (model, data) in enumerate(pairs):
                 state = read_state(begin_with[m], model, data, first_day) if begin_with else None
                 label = None if m else progress
-                simulations.append(simulate(model, data, start, end, progress=label, begin=state, at_once=at_once))
+                simulations.append(simulate(model, data, start, end, progress=label, begin=state, at_once=at_once,
+                                            watch=True))  # fmt: skip
             for parts in zip(*simulations, strict=True):
                 parts = [replace(one, prediction=one.prediction * by) for one, by in zip(parts, times, strict=True)]
                 if self.folds:  # the members of one seed after another, each of as many runs
                     seeds = len(models[0])
                     means = [np.mean([part.prediction for part in parts[m::seeds]], axis=0) for m in range(seeds)]
-                    parts = [replace(parts[0], prediction=mean) for mean in means]
+                    ran = np.any([part.runaway for part in parts], axis=0)
+                    parts = [replace(parts[0], prediction=mean, runaway=ran) for mean in means]
                 yield np.array(positions)[parts[0].basins], list(parts)
 
 

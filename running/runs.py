@@ -40,6 +40,7 @@ from writing.files import InputError, locked, note, read_json, reason, replacing
 
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
 STATISTICS = ("inputs", "attributes", "targets", "attribute_range")  # of normalisation.json
+RANGES = ("attribute_range", "input_range")  # the latter is not in runs of earlier versions
 MOST_SEED = 2**32 - 1
 OWN_PERIOD = "(train|valid|test)_(start|end)"  # columns with which earlier versions gave single basins other periods
 
@@ -154,11 +155,6 @@ class Run:
         if more := [name for name in data.attributes if name not in attributes]:
             self.note_once(f"{self.path} was not trained with the attributes {some(more, 8)}: they are left out.")
         data.attributes = data.attributes[attributes]
-        for name, (low, high) in self.normalisation["attribute_range"].items():
-            values, reach = data.attributes[name], high - low
-            far = values.index[(values < low - reach) | (values > high + reach)]
-            if len(far):
-                note(f"{name} of basins {some(far)} is far outside the training range {low:g} to {high:g}.")
 
     def note_changes(self, data, concepts):
         """Say in which of the run's basins the data are others than in its training; `concepts` are those of `data`."""
@@ -202,12 +198,12 @@ class Run:
         `times` is from `shared_concepts`: what this run knows is put into the new one's units.
         """
         mine, ranges = self.normalisation, {}
-        for name, (low, high) in normalisation["attribute_range"].items():
-            my_low, my_high = mine["attribute_range"][name]
-            ranges[name] = [min(low, my_low), max(high, my_high)]
+        for kind in RANGES:
+            ends = [[*mine[kind][name], *normalisation[kind][name]] for name in mine[kind]]
+            ranges[kind] = {name: [min(of), max(of)] for name, of in zip(mine[kind], ends, strict=True)}
         known = {name: [factor * value for value in mine["targets"][name]] for name, factor in times.items()}
         targets = normalisation["targets"] | {"streamflow": mine["targets"]["streamflow"]} | known
-        return {**mine, "period": normalisation["period"], "targets": targets, "attribute_range": ranges}
+        return {**mine, "period": normalisation["period"], "targets": targets, **ranges}
 
     def give_weights(self, model, seed, times):
         """Give a new model the weights of the member of this seed, or of the first; new concepts keep their own.
@@ -351,8 +347,9 @@ def read_normalisation(path, concepts):
     """normalisation.json, checked to hold two numbers of every variable, and the targets that these concepts make."""
     content = read_json(path / "normalisation.json")
     targets = ["streamflow", *(parse_concept(text).name for text in concepts)]
+    content.setdefault("input_range", {})
     try:
-        for kind in STATISTICS:
+        for kind in {*STATISTICS, *RANGES}:
             np.array(list(content[kind].values()), float).reshape(-1, 2)
         if list(content["targets"]) != targets:
             raise ValueError(f"its targets are not {', '.join(targets)}")

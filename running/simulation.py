@@ -9,6 +9,7 @@ from tqdm import tqdm
 from libs_tf import StateModel
 from reading.concepts import is_snow, millimetres
 from reading.windows import parse_day, parse_period
+from running.outside import Watched, ran_away
 from writing.files import some
 
 SPINUP_DAYS = 365  # simulated before a period and not scored, so that the states forget their zero start
@@ -50,6 +51,7 @@ class Simulated:
     spinup: np.ndarray  # (basin,): number of days before the period that were simulated with every input
     prediction: np.ndarray  # (basin, day, target), NaN where not valid
     states: dict  # of arrays (basin, day, cell state): h and c, with gates also i, f, g, o; empty if not asked for
+    runaway: np.ndarray | None = None  # (basin,) of bool: whether a cell state ran away; None if it was not watched
 
 
 class ForcingDays:
@@ -79,7 +81,7 @@ def basins_at_once(model, data, dates):
     return math.ceil(len(data.basins) / math.ceil(len(data.basins) / size))
 
 
-def simulate(model, data, start, end, states=False, gates=False, progress=None, begin=None, at_once=None):
+def simulate(model, data, start, end, states=False, gates=False, progress=None, begin=None, at_once=None, watch=False):
     """Run a model over every basin's whole sequence from zero states or given ones, in batches of basins.
 
     Parameters
@@ -96,6 +98,8 @@ def simulate(model, data, start, end, states=False, gates=False, progress=None, 
         h and c at the end of the day before `start`, from `state_files.read_state`; there is no spin-up then.
     at_once : int, optional
         Number of basins in a batch; if not given, as many as BATCH_BYTES allow.
+    watch : bool
+        Tell whether cell states run away, as is always told with `states`.
 
     Yields
     ------
@@ -104,7 +108,8 @@ def simulate(model, data, start, end, states=False, gates=False, progress=None, 
     dates = data.dates(start, end, SPINUP_DAYS if begin is None else 0)
     before = int((dates < parse_day(start)).sum())
     attributes = data.attributes.to_numpy(np.float32)
-    runner = StateModel(model, gates=gates) if states or gates or begin is not None else model
+    shown = states or gates or begin is not None
+    runner = StateModel(model, gates=gates) if shown else Watched(model) if watch else model
     basins, size = len(data.basins), at_once or basins_at_once(model, data, dates)
     h, c = np.zeros((2, basins, model.units), np.float32) if begin is None else begin
     for first in tqdm(range(0, basins, size), desc=progress, disable=None if progress else True, unit="batch"):
@@ -116,9 +121,10 @@ def simulate(model, data, start, end, states=False, gates=False, progress=None, 
         else:
             inputs |= {"h0": h[part], "c0": c[part]}
             out = {k: np.array(v) for k, v in runner.predict_on_batch(inputs).items()}
+        runaway = np.array(ran_away(out["c"])) if "c" in out else out.pop("runaway", None)
         valid = np.isfinite(forcing).all(axis=2)
         out["prediction"][~valid] = np.nan
         spinup, kept = valid[:, :before].sum(axis=1), slice(before, None)
         forcing, observed, valid = forcing[:, kept], observed[:, kept], valid[:, kept]
         out = {name: values[:, kept] for name, values in out.items()}
-        yield Simulated(part, dates[kept], forcing, observed, valid, spinup, out.pop("prediction"), out)
+        yield Simulated(part, dates[kept], forcing, observed, valid, spinup, out.pop("prediction"), out, runaway)
