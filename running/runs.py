@@ -42,6 +42,7 @@ PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
 STATISTICS = ("inputs", "attributes", "targets", "attribute_range")  # of normalisation.json
 RANGES = ("attribute_range", "input_range")  # the latter is not in runs of earlier versions
 MOST_SEED = 2**32 - 1
+PLACE = ("gauge_lat", "gauge_lon", "lat", "lon")  # columns of a table of attributes that are for the map
 OWN_PERIOD = "(train|valid|test)_(start|end)"  # columns with which earlier versions gave single basins other periods
 
 
@@ -152,7 +153,7 @@ class Run:
         if lacking := [name for name in attributes if name not in data.attributes]:
             words = f"The data lack {len(lacking)} of the {len(attributes)} attributes of the run {self.path}"
             raise InputError(f"{words}: {some(lacking, 8)}. Give it those of its training.")
-        if more := [name for name in data.attributes if name not in attributes]:
+        if more := [name for name in data.attributes if name not in (*attributes, *PLACE)]:
             self.note_once(f"{self.path} was not trained with the attributes {some(more, 8)}: they are left out.")
         data.attributes = data.attributes[attributes]
 

@@ -162,13 +162,13 @@ def test_a_run_is_simulated_with_another_product_and_table_of_attributes(data, r
         weather = load_forcing(data, basin)
         weather.assign(prcp=weather["prcp"] * (2 if basin == basins[1] else 1)).to_csv(product / f"{basin}.csv")
     table = load_attributes(data, basins).rename_axis("basin_id")
-    table.iloc[:, ::-1].assign(gauge_lat=45.0).to_csv(tmp_path / "mine.csv")
+    table.iloc[:, ::-1].assign(gauge_lat=45.0, houses=7).to_csv(tmp_path / "mine.csv")
     run = shutil.copytree(run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("*_20*"))
     asked = ["--run-dir", run, "--data-dir", data, "--period", "2006-10-01", "2007-09-30"]
     other = [*asked, "--forcing", "gauges", "--attributes", tmp_path / "mine.csv"]
     assert command("LSTM_output_Cn.py", *asked, "--format", "netcdf")[0] == 0
     code, said, _ = command("LSTM_output_Cn.py", *other, "--format", "netcdf")
-    assert code == 0 and "was not trained with the attributes gauge_lat: they are left out." in said
+    assert code == 0 and "was not trained with the attributes houses: they are left out." in said
     assert f"The data are not those that {run} learned from, in prcp of basins {basins[1]}." in said
     results = [run / f"states_2006-10-01_2007-09-30_data_data{end}" / "Cn.nc" for end in ("", "_gauges_mine")]
     known, new = (xr.load_dataset(path) for path in results)
