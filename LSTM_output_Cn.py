@@ -45,6 +45,10 @@ class Settings:
     """Number of cell states in the figure: those that follow the concepts of that basin best."""
     data_dir: str | None = None
     """Where the data are now, if not where they were in training."""
+    forcing: tuple[str, ...] = ()
+    """Forcing product, if not that of the training: another one, or one's own, with the same inputs."""
+    attributes: str | None = None
+    """Table of the catchment attributes, if not those of the training."""
     out_dir: str | None = None
     """Folder for the files; if not given states_<start>_<end>, and a seed or basins that are named, in the run."""
 
@@ -86,9 +90,9 @@ def main(settings: Settings):
     seed = run.pick(settings.seed)
     model = run.model(seed)
     start, end = settings.period or run.settings["test_period"]
-    data = run.data(start, end, settings.basins, data_dir=settings.data_dir)
+    data = run.data(start, end, settings.basins, **runs.elsewhere(settings))
     print(data.report)
-    asked = None if seed == run.seeds[0] else seed, run.other_data(settings.data_dir)
+    asked = None if seed == run.seeds[0] else seed, run.other_data(**runs.elsewhere(settings))
     own = runs.results_folder(run.path, "states", (start, end), data.basins, run.basins.index, *asked)
     out, words = Path(settings.out_dir or own), learned_words(run.lessons, data.basins, start, end)
     if words:
@@ -114,7 +118,7 @@ def main(settings: Settings):
 
 def write_states(out, run, learned_from, seed, model, data, period, settings, simulated):
     """The cell states as CSV or netCDF, a figure of one basin and, if asked for, the states of the last day."""
-    dates, origin = data.dates(*period), {"seed": seed, **runs.origin(run, learned_from)}
+    dates, origin = data.dates(*period), {"seed": seed, **runs.origin(run, data, learned_from)}
     last = np.empty((2, len(data.basins), model.units), np.float32)  # h and c at the end of the last day
     largest = -np.inf
     with contextlib.ExitStack() as stack:
@@ -143,7 +147,7 @@ def write_states(out, run, learned_from, seed, model, data, period, settings, si
 
 def page_of_states(said, out, run, learned_from, seed, model, data, period, settings, simulated):
     """One HTML file of the run for a browser; `said` is what it says of single basins."""
-    path, made = out / "Cn.html", runs.origin(run)
+    path, made = out / "Cn.html", runs.origin(run, data)
     made |= {"learned from": learned_from} if learned_from else {}
     commit, _, changes = made.pop("git_commit").partition("+")
     header = {"period": " to ".join(period), "member": f"seed {seed}", **made, "code": f"{commit[:10]} {changes}"}

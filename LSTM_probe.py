@@ -56,6 +56,10 @@ class Settings:
     """Seed of every random draw here: groups of basins, bootstrap, random changes."""
     data_dir: str | None = None
     """Where the data are now, if not where they were in training."""
+    forcing: tuple[str, ...] = ()
+    """Forcing product, if not that of the training: another one, or one's own, with the same inputs."""
+    attributes: str | None = None
+    """Table of the catchment attributes, if not those of the training."""
     out_dir: str | None = None
     """Folder for the results; if not given probe_<start>_<end>, and a seed or basins that are named, in the run."""
 
@@ -104,13 +108,13 @@ def main(settings: Settings):
         if wrong:
             raise InputError(sentence)
     model = run.model(seed)
-    spans = fit_period, period
-    data, concepts, fitted, counted = observed_part(run, spans, settings.basins, concepts, settings.data_dir)
+    spans, elsewhere = (fit_period, period), runs.elsewhere(settings)
+    data, concepts, fitted, counted = observed_part(run, spans, settings.basins, concepts, **elsewhere)
     trained, wanted = ([parse_concept(text) for text in texts] for texts in (run.settings["concepts"], concepts))
     joint = probes.converted(probes.joint_probes(model), trained, wanted)
     dates, names = data.dates(*period), data.targets[1:]
     if settings.independent_data:
-        other = run.data(*period, data.basins, [settings.independent_data], settings.data_dir)
+        other = run.data(*period, data.basins, [settings.independent_data], **elsewhere)
         independent = independent_series(other, data, dates)
     if settings.exchange_states:
         exchange_days = interventions.exchange_days(settings.exchange_states, settings.exchange_day, names, dates)
@@ -119,11 +123,11 @@ def main(settings: Settings):
         note(learned_from)
     days = start_days(settings, dates) if settings.intervention_basins else []
     named = data.basins if settings.basins else run.basins.index
-    asked = None if seed == run.seeds[0] else seed, run.other_data(settings.data_dir)
+    asked = None if seed == run.seeds[0] else seed, run.other_data(**elsewhere)
     out = Path(settings.out_dir or runs.results_folder(run.path, "probe", period, named, run.basins.index, *asked))
     report.remove_former(out)
     origin = {"title": f"Linear probes on the cell states of {run.path.name}, seed {seed}",
-              "fit_period": " to ".join(fit_period), **runs.origin(run, learned_from)}  # fmt: skip
+              "fit_period": " to ".join(fit_period), **runs.origin(run, data, learned_from)}  # fmt: skip
     with replacing(out / "probe.nc") as path, netcdf.create(path, data, dates, origin) as file:
         readings = fit_probes(settings, run, seed, model, joint, data, concepts, spans, file, out)
         statistics, forcing = statistics_of_states(model, data, period)
@@ -152,7 +156,7 @@ def fit_probes(settings, run, seed, model, joint, data, concepts, spans, file, o
     models = {REAL: (model, data)}
     if settings.compare:
         other = runs.load_run(settings.compare)
-        other_data = other.data(*spans[1], data.basins, concepts, settings.data_dir)
+        other_data = other.data(*spans[1], data.basins, concepts, **runs.elsewhere(settings))
         other_model = other.model(other.pick(seed if seed in other.seeds else None))
         models[f"cell states of {other.path.name}"] = other_model, other_data
     models[UNTRAINED] = runs.build_model(run.settings, run.normalisation, seed), data  # this member's initial weights

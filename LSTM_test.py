@@ -30,6 +30,10 @@ class Settings:
     folds a basin that is in none of them is scored by the mean of all their runs."""
     data_dir: str | None = None
     """Where the data are now, if not where they were in training."""
+    forcing: tuple[str, ...] = ()
+    """Forcing product, if not that of the training: another one, or one's own, with the same inputs."""
+    attributes: str | None = None
+    """Table of the catchment attributes, if not those of the training."""
     begin_with: tuple[str, ...] = ()
     """State files of LSTM_output_Cn.py to begin with in place of the spin-up year: one for each member, in order."""
     out_dir: str | None = None
@@ -65,7 +69,7 @@ def main(settings: Settings):
     group = load_group(settings.run_dir)
     check_options(group, settings)
     start, end = settings.period or group.runs[0].settings["test_period"]
-    several = group.data(start, end, settings.basins, settings.data_dir)
+    several = group.data(start, end, settings.basins, **runs.elsewhere(settings))
     dates, data = group.dates(several, start, end), several[0]
     models = [[run.model(seed) for seed in run.seeds] for run in group.runs]
     for report in dict.fromkeys(one.report for one in several):
@@ -76,15 +80,15 @@ def main(settings: Settings):
         print(f"In none of the folds: {some(new)}. Scored by the mean of all {len(group.runs)} runs.")
     if words := group.learned_words(data.basins, start, end):
         note(words)
-    other = group.runs[0].other_data(settings.data_dir)
-    own = runs.results_folder(group.folder, "test", (start, end), data.basins, group.known, data_dir=other)
+    other = group.runs[0].other_data(**runs.elsewhere(settings))
+    own = runs.results_folder(group.folder, "test", (start, end), data.basins, group.known, other=other)
     out = Path(settings.out_dir or own)
     members = group.members + [MEAN] * (len(group.members) > 1)
     counted, forcing = scored_basins(group.basins, data), ForcingDays(data.basins, start, end)
 
     scores, days, metrics = [], dict.fromkeys(data.targets, 0), list(dict.fromkeys(settings.metrics))
     nse = {name: np.full(len(data.basins), np.nan) for name in data.targets}  # of the last member, for the figures
-    origin = {"title": f"Simulated and observed series of {group.folder.name}", **group.origin(words)}
+    origin = {"title": f"Simulated and observed series of {group.folder.name}", **group.origin(several, words)}
     with replacing(out / "series.nc") as path, netcdf.create(path, data, dates, origin) as file:
         netcdf.add_index(file, "member", members, "member of the run, or their mean")
         for name in data.targets:
@@ -139,9 +143,10 @@ def look_inside(settings, group, data):
         first = group.simulated_by(data.basins[0])[0]
         run, basins = group.runs[first], [b for b in data.basins if first in group.simulated_by(b)][:3]
     words = ["--run-dir", run.path]
-    for option, given in (("period", settings.period), ("basins", basins), ("data-dir", settings.data_dir)):
+    asked = {"period": settings.period, "basins": basins, **runs.elsewhere(settings)}
+    for option, given in asked.items():
         if given:
-            words += [f"--{option}", *([given] if isinstance(given, str) else given)]
+            words += [f"--{option.replace('_', '-')}", *([given] if isinstance(given, str) else given)]
     return command("LSTM_output_Cn.py", *words, "--format", "page")
 
 

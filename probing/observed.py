@@ -7,7 +7,7 @@ from running.simulation import SNOW_MM, scored_basins
 from writing.files import InputError, note, some
 
 
-def observed_part(run, spans, basins, concepts, data_dir=None):
+def observed_part(run, spans, basins, concepts, **elsewhere):
     """The data of a run without the basins and concepts that cannot be probed, of which it is said why.
 
     Parameters
@@ -15,7 +15,7 @@ def observed_part(run, spans, basins, concepts, data_dir=None):
     run : running.runs.Run
     spans : pair of (str, str)
         First and last day of the fitting and of the scoring period.
-    basins, concepts, data_dir
+    basins, concepts, elsewhere
         As `Run.data` takes them.
 
     Returns
@@ -30,7 +30,7 @@ def observed_part(run, spans, basins, concepts, data_dir=None):
 
     InputError if nothing is left.
     """
-    data = run.data(*spans[1], basins, concepts, data_dir)
+    data = run.data(*spans[1], basins, concepts, **elsewhere)
     print(data.report)
     if len(data.basins) < 2:
         raise InputError("Probes need at least two basins: their penalty is chosen by leaving basins out.")
@@ -46,7 +46,7 @@ def observed_part(run, spans, basins, concepts, data_dir=None):
     if lacking := [basin for basin in data.basins if basin not in left]:
         note(f"{len(lacking)} basins in which nothing to probe is observed are left out: {some(lacking)}.")
     if reasons or lacking:
-        data = run.data(*spans[1], left, kept, data_dir)
+        data = run.data(*spans[1], left, kept, **elsewhere)
     return data, kept, fitted.loc[left], {name: counted[name][somewhere] for name in data.targets}
 
 

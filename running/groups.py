@@ -37,14 +37,14 @@ class Group:
         """The basins that all runs know, of folds those that any knows."""
         return [b for b in self.basins.index if self.folds or all(b in run.basins.index for run in self.runs)]
 
-    def data(self, start, end, basins=None, data_dir=None):
+    def data(self, start, end, basins=None, **others):
         """As `Run.data`, for each of the runs; if no basins are named, those that all know, of folds those of any."""
         if not (basins or self.known):
             raise InputError(f"{self.runs[0].path} and {self.runs[1].path} have no basin in common.")
         if self.folds:  # their data are the same
             together = replace(self.runs[0], path=self.folder, basins=self.basins)
-            return [together.data(start, end, basins or self.known, data_dir=data_dir)] * len(self.runs)
-        return [run.data(start, end, basins or self.known, data_dir=data_dir) for run in self.runs]
+            return [together.data(start, end, basins or self.known, **others)] * len(self.runs)
+        return [run.data(start, end, basins or self.known, **others) for run in self.runs]
 
     @property
     def folder(self):
@@ -56,9 +56,9 @@ class Group:
         many = "_".join(names) if sum(map(len, names)) < 100 else f"{len(names)}_runs_{digest(names)[:6]}"
         return first.parent if self.folds else first.parent / f"mean_of_{many}"
 
-    def origin(self, learned_from=""):
-        """What made an output file, as `runs.origin`, of all runs together."""
-        made = [origin(run, learned_from) for run in self.runs]
+    def origin(self, several, learned_from=""):
+        """What made an output file, as `runs.origin`, of all runs together; `several` are the data of each."""
+        made = [origin(run, data, learned_from) for run, data in zip(self.runs, several, strict=True)]
         return made[0] | {"source": "; ".join(dict.fromkeys(one["source"] for one in made)), "run": self.folder.name}
 
     def dates(self, several, start, end):

@@ -42,13 +42,14 @@ PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
 STATISTICS = ("inputs", "attributes", "targets", "attribute_range")  # of normalisation.json
 RANGES = ("attribute_range", "input_range")  # the latter is not in runs of earlier versions
 MOST_SEED = 2**32 - 1
+PLACE = ("gauge_lat", "gauge_lon", "lat", "lon")  # columns of a table of attributes that are for the map
 OWN_PERIOD = "(train|valid|test)_(start|end)"  # columns with which earlier versions gave single basins other periods
 
 
-def origin(run, learned_from=""):
+def origin(run, data, learned_from=""):
     """What made an output file, as netCDF attributes; `learned_from` is what `learned.learned_words` says of it."""
-    chosen = run.settings
-    made = {"source": f"LSTM with {chosen['hidden_size']} cell states, forcing {' '.join(chosen['forcing'])}"}
+    products = data.forcing.replace("+", " ")
+    made = {"source": f"LSTM with {run.settings['hidden_size']} cell states, forcing {products}"}
     if run.synthetic:
         made["comment"] = "synthetic catchments, not observations"
     if learned_from:
@@ -56,17 +57,21 @@ def origin(run, learned_from=""):
     return made | {"run": run.path.name, "git_commit": provenance()["git_commit"]}
 
 
-def results_folder(parent, kind, period, basins, usual, seed=None, data_dir=None):
+def results_folder(parent, kind, period, basins, usual, seed=None, other=()):
     """The folder of results, named by what was asked: <kind>_<start>_<end>, and seed, basins and data if not usual.
 
-    `seed` is None for the usual member, `usual` are the basins that are taken if none are named, `data_dir` are data
-    beside those of the training, such as another climate, as `Run.other_data` tells.
+    `seed` is None for the usual member, `usual` are the basins that are taken if none are named, `other` names what of
+    the data is not that of the training, as `Run.other_data` gives it.
     """
-    names = [kind, *map(str, period)] + ([] if seed is None else [f"seed_{seed}"])
-    names += [f"data_{Path(data_dir).resolve().name}"] if data_dir else []
+    names = [kind, *map(str, period), *([] if seed is None else [f"seed_{seed}"]), *other]
     if set(basins) != set(usual):
         names += basins if len(basins) < 3 else [f"{len(basins)}_basins", digest(sorted(basins))[:6]]
     return parent / "_".join(names)
+
+
+def elsewhere(settings):
+    """Of a script's settings what says where the data are, and which, if not those of the training: for `Run.data`."""
+    return {name: getattr(settings, name) for name in ("data_dir", "forcing", "attributes")}
 
 
 def provenance():
@@ -103,20 +108,20 @@ class Run:
             raise InputError(f"{self.path} has no member of seed {seed}: choose from {some(self.seeds, 20)}.")
         return self.seeds[0] if seed is None else seed
 
-    def data(self, start, end, basins=None, concepts=None, data_dir=None):
+    def data(self, start, end, basins=None, concepts=None, data_dir=None, forcing=None, attributes=None):
         """The data (windows.Prepared) that the run is simulated with, in which the period must have a day with forcing.
 
         Nothing needs to be observed.
 
-        Basins, as `hydrodata_tf.read_basins` takes them, concepts and data folder are those of the training if they
-        are not given.
+        Basins, as `hydrodata_tf.read_basins` takes them, concepts and, as `hydrodata_tf.open_data` takes them, data
+        folder, forcing and attributes are those of the training if they are not given.
         """
         parse_period(start, end)
         chosen = self.settings
         data = hydrodata.open_data(
-            data_dir or chosen["data_dir"], chosen["forcing"], list(basins or self.basins.index), chosen["attributes"],
-            chosen["concepts"] if concepts is None else concepts, climate_period=chosen["train_period"],
-            unobserved=True,
+            data_dir or chosen["data_dir"], forcing or chosen["forcing"], list(basins or self.basins.index),
+            attributes or chosen["attributes"], chosen["concepts"] if concepts is None else concepts,
+            climate_period=chosen["train_period"], unobserved=True,
         )  # fmt: skip
         if not data.has_forcing(start, end):
             raise InputError(f"No basin has all forcing on any day from {start} to {end}: choose another period.")
@@ -124,21 +129,32 @@ class Run:
         self.note_changes(data, chosen["concepts"] if concepts is None else concepts)
         return data
 
-    def other_data(self, data_dir):
-        """The data folder asked for, if that of the training is another one that is still there; else None."""
-        own = Path(self.settings["data_dir"])
-        return data_dir if data_dir and own.is_dir() and own.resolve() != Path(data_dir).resolve() else None
+    def other_data(self, data_dir=None, forcing=(), attributes=None):
+        """What of the data asked for is not that of the training, such as another climate, as parts of a file name.
+
+        A data folder is another one if that of the training is still there, else that has moved.
+        """
+        own, names = Path(self.settings["data_dir"]), []
+        if data_dir and own.is_dir() and own.resolve() != Path(data_dir).resolve():
+            names.append(f"data_{Path(data_dir).resolve().name}")
+        if forcing and list(forcing) != list(self.settings["forcing"]):
+            names += forcing
+        if attributes and attributes != self.settings["attributes"]:
+            names.append(Path(attributes).stem)
+        return names
 
     def check_inputs(self, data):
         """Refuse data with other inputs than those of the training, or without one of its attributes; take these alone,
         in the model's order."""
         inputs, attributes = (list(self.normalisation[kind]) for kind in ("inputs", "attributes"))
-        has = attributes if set(attributes) <= set(data.attributes) else data.attributes.columns
-        for kind, names, known in (("inputs", data.inputs, inputs),
-                                   ("attributes", sorted(has), sorted(attributes))):  # fmt: skip
-            if names != known:
-                words = f"The data have the {kind} {some(names, 8) or 'none'}, the run {self.path} was trained with"
-                raise InputError(f"{words} {some(known, 8) or 'none'}: give it the same data as in training.")
+        if data.inputs != inputs:
+            words = f"The data have the inputs {some(data.inputs, 8) or 'none'}, the run {self.path} was trained with"
+            raise InputError(f"{words} {some(inputs, 8)}: give it the same data as in training.")
+        if lacking := [name for name in attributes if name not in data.attributes]:
+            words = f"The data lack {len(lacking)} of the {len(attributes)} attributes of the run {self.path}"
+            raise InputError(f"{words}: {some(lacking, 8)}. Give it those of its training.")
+        if more := [name for name in data.attributes if name not in (*attributes, *PLACE)]:
+            self.note_once(f"{self.path} was not trained with the attributes {some(more, 8)}: they are left out.")
         data.attributes = data.attributes[attributes]
 
     def note_changes(self, data, concepts):

@@ -305,4 +305,4 @@ def test_a_run_of_another_data_folder_is_scored_there(copy, demo):
     with pytest.raises(InputError, match="gone.*--data-dir"):
         LSTM_test.main(LSTM_test.Settings(run_dir=str(copy)))
     run = runs.load_run(copy)
-    assert run.data(*PERIOD, data_dir=demo).basins == list(BASINS) and run.other_data(demo) is None  # they moved
+    assert run.data(*PERIOD, data_dir=demo).basins == list(BASINS) and run.other_data(demo) == []  # they moved
