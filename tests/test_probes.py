@@ -529,8 +529,7 @@ def test_a_run_of_runoff_alone_is_probed_for_what_is_observed(run_dir, capsys):
 
 
 def test_where_a_concept_counts_and_why_it_cannot_be_probed(catchments):
-    arrays = [array.copy() for array in catchments.arrays]
-    later = catchments.dates("2000-01-01", "2003-12-31").size
+    arrays, later = [array.copy() for array in catchments.arrays], catchments.dates("2000-01-01", "2003-12-31").size
     for array in arrays:
         array[later:, 2] = np.nan
     spans = ("2001-01-01", "2003-12-31"), ("2004-01-01", "2005-12-31")
@@ -551,10 +550,7 @@ def test_where_a_concept_counts_and_why_it_cannot_be_probed(catchments):
 
 
 def test_what_the_model_learned_from_is_no_independent_test(run_dir, capsys):
-    """Scored in the training period, fitted in the other: said on the screen and in probe.nc.
-
-    What an earlier call with more options left in the folder does not stay beside it.
-    """
+    """Said on the screen and in probe.nc. What an earlier call with more options left in the folder does not stay."""
     (run_dir / "learned").mkdir()
     (run_dir / "learned" / "exchange.csv").touch()
     spans = {"period": ("2003-10-01", "2004-02-29"), "fit_period": ("2004-03-01", "2005-12-31")}
