@@ -67,7 +67,7 @@ MEAN = "mean of members"
 def main(settings: Settings):
     settings = checked_settings(Settings, vars(settings), "Settings")
     group = load_group(settings.run_dir)
-    check(group, settings)
+    check_options(group, settings)
     start, end = settings.period or group.runs[0].settings["test_period"]
     several = group.data(start, end, settings.basins, **runs.elsewhere(settings))
     dates, data = group.dates(several, start, end), several[0]
@@ -150,7 +150,7 @@ def look_inside(settings, group, data):
     return command("LSTM_output_Cn.py", *words, "--format", "page")
 
 
-def check(group, settings):
+def check_options(group, settings):
     """Refuse metrics that are not known, and state files that are not one for each member."""
     begin_with = settings.begin_with
     if unknown := [name for name in settings.metrics if name not in cn_loss.METRICS]:

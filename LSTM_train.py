@@ -272,7 +272,7 @@ def basins_of(settings):
 
     A run that goes on keeps its own, whatever its list or the data folder hold by now.
     """
-    if settings.resume and (Path(settings.run_dir) / "basins.csv").exists() and not settings.folds:
+    if settings.resume and (Path(settings.run_dir) / "settings.json").exists() and not settings.folds:
         return sorted(runs.load_basins(Path(settings.run_dir), []).index)
     return sorted(hydrodata.read_basins(settings.basins)) if settings.basins else None
 

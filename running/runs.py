@@ -305,12 +305,13 @@ def check_resumed(path, settings, training, before):
     """Refuse to go on with a run with other settings, other data or begun with another run; keep where they are now."""
     refuse_other_settings(path, settings)
     content, learned_before = read_settings(path), learned.as_json(before)
+    if content.get("learned_before", learned_before) != learned_before:
+        words = f"{path} was not begun with --start-from {settings['start_from']}"
+        raise InputError(f"{words}: leave it out, or name the run that it began with.")
     load_basins(path, training.normalisation["targets"])
     statistics = read_normalisation(path, settings["concepts"])
     if not same_statistics(statistics, training.normalisation):
         raise InputError(f"The data changed since {path} was begun: resume with the same data, or begin a new run.")
-    if content.get("learned_before", learned_before) != learned_before:
-        raise InputError(f"{path} began with another run than {settings['start_from']}: name that one.")
     moved = content["settings"] | {name: settings[name] for name in ("data_dir", "start_from")}
     if moved != content["settings"]:
         write_json(path / "settings.json", content | {"settings": moved})

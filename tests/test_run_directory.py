@@ -208,7 +208,7 @@ def test_a_run_goes_on_where_its_data_moved(refused, copy, data, settings):
     assert runs.load_run(copy).settings["data_dir"] == str(data)  # which the other scripts take then
     assert read_json(copy / "settings.json")["settings"]["epochs"] == 3
     change(file_of(data, "streamflow", "96000001"), 4, "-999", lambda number: number == 1000)
-    with pytest.raises(InputError, match=f"The data changed since {copy} was begun"):
+    with pytest.raises(InputError, match="The data changed since .*copy was begun"):
         LSTM_train.main(LSTM_train.from_command_line(["--resume", "--run-dir", str(copy)]))
 
 
@@ -226,11 +226,9 @@ def test_a_run_goes_on_where_its_base_moved_and_with_no_other_and_keeps_its_basi
     def go_on(*words):
         LSTM_train.main(LSTM_train.from_command_line(["--resume", "--run-dir", str(run), *words]))
 
-    with pytest.raises(
-        InputError, match="There is no run directory .*base, with which .*run begins: put it back, or name"
-    ):
+    with pytest.raises(InputError, match="There is no run directory .*base, with which .*run begins: put it back"):
         go_on()
-    with pytest.raises(InputError, match=f"run began with another run than {other}: name that one"):
+    with pytest.raises(InputError, match="run was not begun with --start-from .*other: leave it out, or"):
         go_on("--start-from", str(other))
     go_on("--start-from", str(moved), "--seed", "2")
     assert runs.load_run(run).seeds == [1, 2] and list(runs.load_run(run).basins.index) == ["96000001", "97000002"]
