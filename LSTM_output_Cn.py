@@ -67,7 +67,7 @@ from cn_loss import METRICS
 from probing import page
 from probing.probes import joint_probes
 from running import runs
-from running.learned import learned_words
+from running.learned import learned_days, learned_words
 from running.outside import Outside
 from running.simulation import ForcingDays, scored_basins, simulate
 from running.state_files import read_state, write_state
@@ -152,6 +152,9 @@ def page_of_states(said, out, run, learned_from, seed, model, data, period, sett
     commit, _, changes = made.pop("git_commit").partition("+")
     header = {"period": " to ".join(period), "member": f"seed {seed}", **made, "code": f"{commit[:10]} {changes}"}
     counted, with_gates = scored_basins(run.basins, data), functools.partial(simulated, gates=True)
+    learned = learned_days(run.lessons, data.basins, *period)
+    for basin in learned.index[learned > 0] if (learned == 0).any() else ():  # of all of them the header says it
+        said[basin].append(f"learned from on {learned[basin]:,} of these days")
     options = {"every": bool(settings.basins), "gates": settings.gates, "notes": said}
     shown = page.write_page(path, data, with_gates, joint_probes(model), counted, header, **options)
     what = f"{len(data.basins)} basins with {shown} of {model.units} cell states, {path.stat().st_size / 1e6:.1f} MB"

@@ -15,7 +15,8 @@ reading by one standard deviation, the model runs on, and the change of runoff a
 random changes of the same length.
 
 --exchange-states exchanges the states of a wet and a dry year of a concept and lets the model run on in the weather of
-either; --independent-data scores what is read by an observation that the model did not learn from.
+either; --independent-data scores what is read by an observation that the model did not learn from. Concepts and basins
+that are not observed are left out, with a line.
 """
 
 from dataclasses import dataclass

@@ -208,24 +208,19 @@ def show_independent_data(out, name, values, counted, colours, draw):
 def show_nearness(name, units, rows):
     """The table of independent data on the screen, a line for each reader."""
     apart = rows.loc[REAL, [f"{score} learned-independent" for score in ("RMSE", "r", "r deseasonalised")]]
-    show(
-        f"\n{name}: what is read (R), what was learned (L) and what independent data say (I), medians over basins. "
-        f"L and I: RMSE {apart.iloc[0]:.2f} {units}, r {apart.iloc[1]:.2f}, deseasonalised {apart.iloc[2]:.2f}."
-    )
-    table = {
-        f"{head} {pair}": rows[column].map(number)
-        for other, pair in (("learned", "R-L"), ("independent", "R-I"))
-        for head, column in (("RMSE", f"RMSE reading-{other}"), ("r", f"r reading-{other}"),
-                             ("r (d)", f"r deseasonalised reading-{other}"))
-    }  # fmt: skip
+    show(f"\n{name}: what is read against what was learned (L) and independent data (I), medians over basins. L and I: "
+         f"RMSE {apart.iloc[0]:.3g} {units}, r {apart.iloc[1]:.2f}, deseasonalised {apart.iloc[2]:.2f}.")  # fmt: skip
+    table = {}
+    for letter, other in (("L", "learned"), ("I", "independent")):
+        table[f"RMSE {letter}"] = rows[f"RMSE reading-{other}"].map("{:.3g}".format)
+        table[f"r {letter}"] = rows[f"r reading-{other}"].map(number)
+        table[f"(d) {letter}"] = rows[f"r deseasonalised reading-{other}"].map(number)
     partial = rows[["partial r", "partial r low", "partial r high"]].to_numpy()
-    table |= {"partial": [with_interval(*row) for row in partial]}
-    table |= {"near L": rows["nearer to learned"].map(number), "near I": rows["nearer to independent"].map(number)}
+    table["partial"] = [with_interval(*row) for row in partial]
+    table["near L/I"] = rows["nearer to learned"].map(number) + "/" + rows["nearer to independent"].map(number)
     show_table(pd.DataFrame(table).rename_axis(None))
-    show(
-        "(d): deseasonalised; partial: r of reading and independent data, deseasonalised, given what was learned; "
-        "near: share of basins in which the reading is nearer by RMSE than L and I are to each other."
-    )
+    show("(d): r, deseasonalised; partial: r of reading and independent data, deseasonalised, given what was learned; "
+         "near: share of basins in which the reading is nearer by RMSE than L and I are to each other.")  # fmt: skip
 
 
 def show_exchange(out, curves, data, colours, draw):

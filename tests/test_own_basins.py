@@ -1,6 +1,7 @@
 """Basins where nothing is observed, and forcing that one has as a table of one's own."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -245,13 +246,13 @@ def test_a_run_takes_of_a_table_the_attributes_that_it_knows(own, tmp_path):
     from running.runs import Run
 
     statistics = {"inputs": dict.fromkeys(hd.FORCING), "attributes": {"b": None, "a": None}, "attribute_range": {}}
-    run = Run(tmp_path, {}, statistics, None, [], [], False)
+    run = SimpleNamespace(normalisation=statistics, path=tmp_path)
     write(own / "table.csv", "basin_id,a,gauge_lat,b\n2046000,1.5,41.5,2.5\n")
     data = opened(own, tmp_path, forcing="mine", attributes=own / "table.csv", basins=["2046000"])
-    run.check_inputs(data)
+    Run.check_inputs(run, data)
     assert data.attributes.to_dict("list") == {"b": [2.5], "a": [1.5]}
     statistics["attributes"]["c"] = None
-    refused("The data have the attributes a, b, the run .* trained with a, b, c", run.check_inputs, data)
+    refused("The data have the attributes a, b, the run .* trained with a, b, c", Run.check_inputs, run, data)
 
 
 # Units that the numbers show

@@ -226,6 +226,7 @@ def test_changes_of_the_states():
         random = interventions.random_changes(weights, 0.7, 20, seed=1, covariance=kind)
         np.testing.assert_allclose(random @ weights, 0, atol=1e-9)
         np.testing.assert_allclose(np.linalg.norm(random, axis=1), 0.7)
+    assert not interventions.random_changes(np.array([2.0]), 1.0, 3).any()  # of one cell state none is left
     # With states that move in one direction only beside the reading, random changes are that direction.
     line = interventions.random_changes(np.eye(8)[1], 1.0, 5, covariance=np.diag([1, *[1e-12] * 7]))
     np.testing.assert_allclose(abs(line[:, 0]), 1, atol=1e-4)
@@ -528,8 +529,7 @@ def test_a_run_of_runoff_alone_is_probed_for_what_is_observed(run_dir, capsys):
 
 
 def test_where_a_concept_counts_and_why_it_cannot_be_probed(catchments):
-    arrays = [array.copy() for array in catchments.arrays]
-    later = catchments.dates("2000-01-01", "2003-12-31").size
+    arrays, later = [array.copy() for array in catchments.arrays], catchments.dates("2000-01-01", "2003-12-31").size
     for array in arrays:
         array[later:, 2] = np.nan
     spans = ("2001-01-01", "2003-12-31"), ("2004-01-01", "2005-12-31")
@@ -550,7 +550,9 @@ def test_where_a_concept_counts_and_why_it_cannot_be_probed(catchments):
 
 
 def test_what_the_model_learned_from_is_no_independent_test(run_dir, capsys):
-    """Scored in the training period, fitted in the other: said on the screen and in probe.nc."""
+    """Said on the screen and in probe.nc. What an earlier call with more options left in the folder does not stay."""
+    (run_dir / "learned").mkdir()
+    (run_dir / "learned" / "exchange.csv").touch()
     spans = {"period": ("2003-10-01", "2004-02-29"), "fit_period": ("2004-03-01", "2005-12-31")}
     seed = {"out_dir": str(run_dir / "learned"), "concepts": (SOIL4,), "intervention_basins": 0}
     LSTM_probe.main(LSTM_probe.Settings(run_dir=str(run_dir / "joint"), **spans, **seed))
@@ -559,6 +561,7 @@ def test_what_the_model_learned_from_is_no_independent_test(run_dir, capsys):
     assert f"Note: {said}" in capsys.readouterr().out.splitlines()
     with xr.open_dataset(run_dir / "learned" / "probe.nc") as file:
         assert file.attrs["learned_from"] == said
+    assert not (run_dir / "learned" / "exchange.csv").exists()
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,14 @@ def test_the_tables_of_probes_fit_however_bad_the_scores(printed):
     real = [word for line in lines if line.startswith("cell states  ") for word in line.split()[2:]]
     assert real == ["-1e+06", *["-1e+06", "[-8e+06", "-12]"] * 2, "–", "-1e+06", "-1e+06"]
 
+    pairs = [f"{score} {pair}" for score in ("RMSE", "r", "r deseasonalised")
+             for pair in ("reading-learned", "reading-independent", "learned-independent")]  # fmt: skip
+    others = dict(zip(("partial r", "partial r low", "partial r high"), (-0.123, -0.456, 0.789), strict=True))
+    row = dict.fromkeys(pairs, 0.0123) | others | {"nearer to learned": 0.9, "nearer to independent": np.nan}
+    report.show_nearness("swe", "m", pd.DataFrame({REAL: row, "weather, means to 365 days": row}).T)
+    (near,) = (line.split()[2:] for line in printed() if line.startswith("cell states  "))
+    assert near == [*["0.0123", "0.01", "0.01"] * 2, "-0.12", "[-0.46", "0.79]", "0.90/–"]
+
     table = pd.DataFrame({
         "concept": "a_concept_of_quite_some_length", "unit": np.arange(1, 31), "weight": 1.0,
         "sparse_weight": np.linspace(-3, 4, 30), "median_r": np.linspace(-0.9, 0.1, 30),
