@@ -324,8 +324,9 @@ def _read_basin(basin, products, files, concepts_of, variables):
     found["records"] = {name: [frame.index[0].toordinal(), len(frame), int(frame[name].isna().sum())]
                         for frame in frames for name in frame}  # fmt: skip
     frame = pd.concat(frames, axis=1, sort=True).asfreq("D").reindex(columns=variables)
-    rain, flow = frame[[variables[0], "streamflow"]].dropna().to_numpy(float).T
-    found["runoff"] = flow.sum() / rain.sum() if len(rain) >= 365 and rain.any() else 0.0
+    rain, flow = (frame[name].to_numpy(float) for name in (variables[0], "streamflow"))
+    both = np.isfinite(rain + flow)
+    found["runoff"] = flow[both].sum() / rain[both].sum() if both.sum() >= 365 and rain[both].any() else 0.0
     return frame, found
 
 

@@ -15,7 +15,7 @@ from reading.text_files import (  # isort: skip
 
 SAMPLE = 30  # files that are opened to see periods and columns
 LARGE_M2 = 1e12  # area that makes no flow impossible; only the dates are looked at
-MODELLED = {*FORCING, *CARAVAN_FORCING, *PET_NAMES, "streamflow", "date", "time", "datetime"}  # what is no concept
+MODELLED = {*FORCING, *CARAVAN_FORCING, *PET_NAMES, "streamflow", "date", "time", "datetime", ""}  # what is no concept
 
 
 def look(data_dir: Path) -> None:

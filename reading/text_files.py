@@ -382,7 +382,7 @@ def read_streamflow(path, basin, area_m2) -> pd.DataFrame:
 
 
 def read_columns(path, columns=None, snow=()) -> pd.DataFrame:
-    """Named columns of a csv with a column date (or time), or of a netCDF file with that dimension; None takes all.
+    """Named columns of a csv with a column date (time, or a first one without name) or of a netCDF file; None: all.
 
     Index date (every day from the first to the last); float32, NaN where missing, NaN throughout for a column that the
     file lacks. 'potential_evaporation_sum' is also found under its newer names (PET_NAMES). Columns that are amounts of
@@ -423,7 +423,8 @@ def _read_csv(path, columns):
     """Names of the columns but the date; those found; days; values by the file's name; the lines; units in the file."""
     raw = text_of(path)
     names, separator = head_of(raw)
-    date = next((i for i, name in enumerate(names) if name.lower() in ("date", "time", "datetime")), None)
+    first = 0 if not names[0] else None  # as pandas writes an index that has no name
+    date = next((i for i, name in enumerate(names) if name.lower() in ("date", "time", "datetime")), first)
     if date is None:
         raise InputError(f"{path}, line 1: no column named date among {some(names, 6)}.")
     others = names[:date] + names[date + 1 :]

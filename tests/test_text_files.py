@@ -250,6 +250,8 @@ def test_streamflow_ids_without_leading_zero_and_area_from_the_forcing(tmp_path)
         'system:index,date,x,.geo\n1,2001-01-01,2.5,"{""type"":""Point"",""at"":[1,2]}"\n2,2001-01-02,Null,"{""a"":1,}"\n'
         '3,2001-01-05,0.3,"{""type"":""Point"",""coordinates"":[-78.9,37.2]}"\n',
         'date, "x"\n2001-01-01, "2.5"\n"2001-01-05" ,"0.3"\n',
+        ",x\n2001-01-01,2.5\n2001-01-02 00:00:00,\n2001-01-05,0.3\n",  # as pandas writes an index that has no name
+        ",x,date\n7,2.5,2001-01-01\n8,,2001-01-02\n9,0.3,2001-01-05\n",
     ],
 )
 def test_csv_layouts(tmp_path, text):
@@ -277,6 +279,7 @@ def test_csv_layouts(tmp_path, text):
         ("date,x\n2001-01-01\n2001-01-02,1,2\n", "line 2: 1 fields instead of 2"),
         ('"date","x"\n"2001-01-01","1,5"\n', "line 2: '1,5' is not a number .with a decimal point"),
         ('"date";"x"\n"2001-01-01";"1,5"\n', "line 2: '1,5' is not a number"),
+        (",x\n0,1\n", "line 2: '0' is not a date"),
         ("date,x\n2001-01-01,1e300\n", "line 2: x 1e.300 is not between"),
         ("date,y\n2001-01-01,1\n", "no column x; it has y"),
         ("date,x,x\n2001-01-01,1,2\n", "the column x stands twice"),
@@ -465,5 +468,10 @@ def test_snow_is_never_below_zero_whatever_its_column_is_called(tmp_path):
     write(tmp_path / "1022500.csv", text)
     for concept in ("swe={number}.csv:water[mm]", "k={number}.csv:water[cm of snow]"):
         refused("line 3: water -0.1 is not between 0 and", hd.load_concept, concept, "1022500", tmp_path)
+        for fill in ("-99", "-9999.9", "1e20"):
+            write(tmp_path / "1022500.csv", text.replace("-0.1", fill))
+            sentence = f"line 3: water {float(fill):g} is not between .* looks like a fill value".replace("+", ".")
+            refused(sentence, hd.load_concept, concept, "1022500", tmp_path)
+        write(tmp_path / "1022500.csv", text)
     for other in ("temperature_of_snow={number}.csv:water[degC]", "soil={number}.csv:water[mm]"):
         assert hd.load_concept(other, "1022500", tmp_path).iloc[1] == np.float32(-0.1)
