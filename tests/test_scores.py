@@ -214,7 +214,7 @@ def test_poor_data_train_to_finite_numbers_and_scores_say_why_they_are_missing(s
     assert "no FHV: 2 % of the valid days is less than one day" in notes["streamflow", few]
     assert "no NSE, KGE, r, alpha-NSE, beta-NSE, FLV: the observations are constant" in notes["streamflow", few]
     assert np.isfinite(scores.loc[("streamflow", few), "RMSE"])
-    wanted = ["NSE", "KGE", "alpha-NSE", "beta-NSE", "r", "RMSE"]
+    wanted = ["NSE", "KGE", "r", "alpha-NSE", "beta-NSE", "RMSE"]
     assert notes["soil1", without] == f"no {', '.join(wanted)}: no day has both an observation and a simulation"
     for name, more in (("streamflow", ["FHV", "FLV"]), ("soil1", [])):  # a score is missing where there is a reason
         missing = scores.loc[name, wanted + more].isna().any(axis=1)
