@@ -36,7 +36,7 @@ from reading.concepts import parse_concept, times_of
 from reading.windows import digest, parse_period
 from running import learned
 from running.settings import FORMAT, UsedSettings, checked_settings, read_settings, refuse_other_settings, run_folder
-from writing.files import InputError, locked, note, read_json, reason, replacing, some, write_csv, write_json
+from writing.files import InputError, locked, note, quiet_start, read_json, reason, replacing, some, write_csv, write_json
 
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
 STATISTICS = ("inputs", "attributes", "targets", "attribute_range")  # of normalisation.json
@@ -239,7 +239,8 @@ class Run:
 
 def build_model(settings, normalisation, seed):
     """A new model of the size that the settings ask for, with initial weights drawn from `seed`."""
-    keras.utils.set_random_seed(seed)
+    with quiet_start():  # on JAX too Keras sets the seed of TensorFlow, which it loads for that
+        keras.utils.set_random_seed(seed)
     targets, forcing, attributes = (list(normalisation[kind]) for kind in ("targets", "inputs", "attributes"))
     chosen = {name: settings[name] for name in ("dropout", "forcing_noise", "attribute_noise", "weight_dropout")}
     chosen |= {"attribute_range": normalisation["attribute_range"], "seed": seed}

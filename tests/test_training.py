@@ -295,7 +295,7 @@ def test_what_cannot_be_started_from(run_dir, settings, tmp_path):
             LSTM_train.main(settings(tmp_path / "new", start_from=str(run_dir), **changes))
 
     begin("has 6 cell states, --hidden-size must be the same", hidden_size=5)
-    begin("was trained with", attributes="none")
+    begin("The data lack 27 of the 27 attributes of the run", attributes="none")
 
 
 def test_a_concept_or_a_period_without_any_value(settings, data, tmp_path):
