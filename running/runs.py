@@ -36,7 +36,18 @@ from reading.concepts import parse_concept, times_of
 from reading.windows import digest, parse_period
 from running import learned
 from running.settings import FORMAT, UsedSettings, checked_settings, read_settings, refuse_other_settings, run_folder
-from writing.files import InputError, locked, note, quiet_start, read_json, reason, replacing, some, write_csv, write_json
+from writing.files import (
+    InputError,
+    locked,
+    note,
+    quiet_start,
+    read_json,
+    reason,
+    replacing,
+    some,
+    write_csv,
+    write_json,
+)
 
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
 STATISTICS = ("inputs", "attributes", "targets", "attribute_range")  # of normalisation.json

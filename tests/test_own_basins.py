@@ -252,7 +252,7 @@ def test_a_run_takes_of_a_table_the_attributes_that_it_knows(own, tmp_path):
     Run.check_inputs(run, data)
     assert data.attributes.to_dict("list") == {"b": [2.5], "a": [1.5]}
     statistics["attributes"]["c"] = None
-    refused("The data lack 1 of the 3 attributes of the run .*: c. Give it those of its training.", Run.check_inputs, run, data)
+    refused("The data lack 1 of the 3 attributes of the run .*: c. Give it", Run.check_inputs, run, data)
 
 
 # Units that the numbers show
