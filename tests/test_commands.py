@@ -73,6 +73,18 @@ def test_every_file_is_short_says_what_it_is_and_leaves_text_and_notes_to_one_pl
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
+def test_headline_numbers_are_the_same_on_every_page():
+    """Every number that README prints bold is bold in results.md, and promises.md repeats those of the benchmark."""
+    readme, results, promises = ((ROOT / name).read_text(encoding="utf-8")
+                                 for name in ("README.md", "docs/results.md", "docs/promises.md"))  # fmt: skip
+    table = readme[readme.index("## How good it is") : readme.index("## Words")]
+    bold = re.findall(r"\*\*([0-9.]+)\*\*", table)
+    assert len(bold) >= 6 and set(bold) <= set(re.findall(r"\*\*([0-9.]+)\*\*", results))
+    benchmark = next(line for line in table.splitlines() if "published benchmark" in line)
+    told = promises[promises.index("On the published benchmark") :].partition("([results]")[0]
+    assert set(re.findall(r"0\.[0-9]{3}", told)) == set(re.findall(r"0\.[0-9]{3}", benchmark)) - {"0.002"}
+
+
 def test_a_public_name_means_one_thing():
     seen = {}
     for name, text in TEXTS.items():
