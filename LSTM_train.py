@@ -88,8 +88,8 @@ class Settings:
     """Epochs from one look at the validation period to the next, which costs time; the last epoch is always looked at.
     The best weights are those of an epoch that was looked at: with --validate-every as large as --epochs, the last."""
     start_from: str | None = None
-    """Run directory whose settings, weights and statistics this run begins with. A concept that it does not know gets a
-    new column of the probe."""
+    """Run directory whose settings, weights and statistics this run begins with, but for --train-only, --folds and
+    --validate-every. A concept that it does not know gets a new column of the probe."""
     train_only: Literal["all", "heads", "probe"] = "all"
     """What is trained: all weights, the probe and the runoff layer, or the probe; the rest stays as it is."""
     folds: int = 0
@@ -171,7 +171,7 @@ def from_command_line(words):
     if stored is None and chosen.start_from:
         read_settings(run_folder(chosen.start_from))
         stored = stored_settings(chosen.start_from, Settings)
-        stored.train_only, stored.folds = "all", 0
+        stored.train_only, stored.folds, stored.validate_every = "all", 0, 1
     if stored is None:
         how = ("run_dir", "seed", "data_dir", "resume", "distribute")
         if all(value == vars(default)[name] for name, value in vars(chosen).items() if name not in how):
@@ -337,16 +337,8 @@ def check(settings):
 
     option = {name: f"--{name.replace('_', '-')}" for name in vars(settings)}
     given = vars(settings)
-    above = (
-        "hidden_size",
-        "epochs",
-        "batch_size",
-        "window",
-        "learning_rate",
-        "clip_norm",
-        "patience",
-        "validate_every",
-    )
+    above = ("hidden_size", "epochs", "batch_size", "window", "learning_rate", "clip_norm", "patience",
+             "validate_every")  # fmt: skip
     least = ("warmup_days", "streamflow_weight", "concept_weight", "probe_penalty")
     up_to_one, below_one = ("forcing_noise", "attribute_noise", "root_flow_share"), ("dropout", "weight_dropout")
     seeds = " ".join(map(str, settings.seed))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import LSTM_train
 from running import runs
 
 ROOT = Path(__file__).parent.parent
@@ -60,3 +61,9 @@ def test_the_trained_weights_are_those_that_are_named_and_small():
         "basins.csv",
         "model.keras",
     }
+
+
+def test_a_training_that_starts_from_them_looks_at_its_own_validation_period_after_every_epoch():
+    chosen = LSTM_train.from_command_line(["--start-from", str(TRAINED), "--run-dir", "new", "--epochs", "20"])
+    assert (chosen.validate_every, chosen.epochs, chosen.warmup_days, chosen.run_dir) == (1, 20, 270, "new")
+    assert runs.read_settings(TRAINED)["settings"]["validate_every"] == 20
