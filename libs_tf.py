@@ -451,11 +451,13 @@ class StateModel(keras.Model):
         A built model.
     gates : bool, default False
         Return the four gates as well.
+    states : bool, default True
+        Return the states; False gives the predictions and how far a state went, which costs little.
     """
 
-    def __init__(self, model, gates=False, **kwargs):
+    def __init__(self, model, gates=False, states=True, **kwargs):
         super().__init__(**kwargs)
-        self.model, self.gates = model, gates
+        self.model, self.gates, self.states = model, gates, states
 
     def call(self, inputs):
         """Run over sequences.
@@ -469,12 +471,15 @@ class StateModel(keras.Model):
         Returns
         -------
         dict of tensors
-            ``prediction`` (batch, time, targets) as the model gives it, ``h`` and ``c`` (batch, time, units) and, if
-            asked for, the gates ``i``, ``f``, ``g``, ``o`` (batch, time, units).
+            ``prediction`` (batch, time, targets) as the model gives it, ``largest`` (batch,), the largest magnitude of
+            any cell state on any day, and, if asked for, ``h`` and ``c`` and the gates ``i``, ``f``, ``g``, ``o``, each
+            (batch, time, units).
         """
         forcing, attributes = self.model.normalise(inputs)
         h, c = self.model.lstm(forcing, attributes, initial_state=(inputs["h0"], inputs["c0"]))
-        states = {"prediction": self.model.read(h, c), "h": h, "c": c}
+        states = {"prediction": self.model.read(h, c), "largest": ops.max(ops.abs(c), axis=(1, 2))}
+        if self.states:
+            states |= {"h": h, "c": c}
         if self.gates:
             states |= self.model.lstm.gates(forcing, attributes, h, inputs["h0"])
         return states

@@ -9,32 +9,11 @@ the days, whatever the weather, and nothing that is simulated means anything.
 
 import numpy as np
 
-from libs_tf import keras, ops
 from writing.files import note, some
 
 RUNAWAY = 365  # a cell state beyond it, above or below zero, has run away
 RAN_AWAY = f"cell states run away, beyond {RUNAWAY}: what is simulated means nothing"
 WHOLE_YEAR = 365  # days with all forcing that a mean must be of, so that it holds every season
-
-
-def ran_away(c):
-    """Which basins have a cell state that ran away: (batch,) of bool, from cell states (batch, time, units)."""
-    return ops.any(ops.abs(c) > RUNAWAY, axis=(1, 2))
-
-
-class Watched(keras.Model):
-    """A ConceptLSTM that tells whether its cell states run away, where the states themselves are not asked for.
-
-    Called as `libs_tf.StateModel`; gives ``prediction`` (batch, time, targets) and ``runaway`` (batch,) of bool.
-    """
-
-    def __init__(self, model, **kwargs):
-        super().__init__(**kwargs)
-        self.model = model
-
-    def call(self, inputs):
-        h, c = self.model.lstm(*self.model.normalise(inputs), initial_state=(inputs["h0"], inputs["c0"]))
-        return {"prediction": self.model.read(h, c), "runaway": ran_away(c)}
 
 
 def attributes_outside(attributes, ranges):

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from libs_tf import StateModel
 from reading.concepts import is_snow, millimetres
 from reading.windows import parse_day, parse_period
-from running.outside import Watched, ran_away
+from running.outside import RUNAWAY
 from writing.files import some
 
 SPINUP_DAYS = 365  # simulated before a period and not scored, so that the states forget their zero start
@@ -109,7 +109,7 @@ def simulate(model, data, start, end, states=False, gates=False, progress=None, 
     before = int((dates < parse_day(start)).sum())
     attributes = data.attributes.to_numpy(np.float32)
     shown = states or gates or begin is not None
-    runner = StateModel(model, gates=gates) if shown else Watched(model) if watch else model
+    runner = StateModel(model, gates=gates, states=shown) if shown or watch else model
     basins, size = len(data.basins), at_once or basins_at_once(model, data, dates)
     h, c = np.zeros((2, basins, model.units), np.float32) if begin is None else begin
     for first in tqdm(range(0, basins, size), desc=progress, disable=None if progress else True, unit="batch"):
@@ -121,7 +121,7 @@ def simulate(model, data, start, end, states=False, gates=False, progress=None, 
         else:
             inputs |= {"h0": h[part], "c0": c[part]}
             out = {k: np.array(v) for k, v in runner.predict_on_batch(inputs).items()}
-        runaway = np.array(ran_away(out["c"])) if "c" in out else out.pop("runaway", None)
+        runaway = None if runner is model else out.pop("largest") > RUNAWAY
         valid = np.isfinite(forcing).all(axis=2)
         out["prediction"][~valid] = np.nan
         spinup, kept = valid[:, :before].sum(axis=1), slice(before, None)

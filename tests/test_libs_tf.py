@@ -440,14 +440,19 @@ def test_state_model_continues_from_a_state():
     first = states.predict_on_batch({**start, "forcing": forcing[:, :17]})
     last = {"h0": first["h"][:, -1], "c0": first["c"][:, -1]}
     second = states.predict_on_batch({**start, "forcing": forcing[:, 17:], **last})
-    assert set(whole) == {"prediction", "h", "c", "i", "f", "g", "o"}
+    assert set(whole) == {"prediction", "largest", "h", "c", "i", "f", "g", "o"}
+    largest = whole.pop("largest")
+    np.testing.assert_array_equal(largest, np.abs(whole["c"]).max(axis=(1, 2)))
     for name, series in whole.items():
         halves = np.concatenate([first[name], second[name]], axis=1)
         np.testing.assert_allclose(halves, series, rtol=1e-5, atol=1e-6, err_msg=name)
     kept, gained = whole["f"][:, 1:] * whole["c"][:, :-1], whole["i"][:, 1:] * whole["g"][:, 1:]
     np.testing.assert_allclose(whole["c"][:, 1:], kept + gained, atol=1e-5)
     without_gates = StateModel(states.model).predict_on_batch({"forcing": forcing, **start})
-    assert set(without_gates) == {"prediction", "h", "c"}
+    assert set(without_gates) == {"prediction", "largest", "h", "c"}
+    alone = StateModel(states.model, states=False).predict_on_batch({"forcing": forcing, **start})
+    assert set(alone) == {"prediction", "largest"}
+    np.testing.assert_array_equal(alone["largest"], largest)
 
 
 def test_defaults():

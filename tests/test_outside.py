@@ -186,13 +186,17 @@ def test_runs_of_before_have_no_range_of_the_forcing_and_nothing_is_said_of_thei
 # Cell states that run away
 
 
-def test_a_winters_snow_has_not_run_away_and_a_count_of_days_has():
-    days = np.arange(800)
-    snow = np.clip(140 - np.abs((days % 365) - 180), 0, None)  # up to 140 each winter
-    c = np.zeros((4, 800, 3), np.float32)
-    c[:, :, 0] = snow
-    c[2, :, 1], c[3, :, 2] = -days, np.minimum(days, 365)
-    assert snow.max() == 140 and np.array(outside.ran_away(c)).tolist() == [False, False, True, False]
+def test_a_winters_snow_has_not_run_away_and_a_count_of_days_has(run_dir):
+    """From a state of 140, 364, -366, or of 1,000 in one cell state, all others being 0."""
+    run = runs.load_run(run_dir)
+    model, data = run.model(1), run.data(*PERIOD)
+    kernel, recurrent, bias = model.lstm.get_weights()
+    begin, still = np.zeros((2, 4, model.units), np.float32), np.zeros_like(bias)
+    begin[1, :, 2] = [140, 364, -366, 1000]
+    still[model.units : 2 * model.units] = 100  # forget gates at 1, nothing is added: what is there stays
+    model.lstm.set_weights([0 * kernel, 0 * recurrent, still])
+    (part,) = simulation.simulate(model, data, *PERIOD, begin=begin)
+    assert part.runaway.tolist() == [False, False, True, True] and outside.RUNAWAY == 365
 
 
 @pytest.fixture
