@@ -7,8 +7,8 @@
 
 Everything about the model and its data comes from the run directory. Each basin is simulated as one sequence with a
 spin-up year before the period, which is not scored. With several members each is scored, and the mean of their
-simulations; several runs may differ in their forcing. Basins are processed in batches, so that memory does not grow
-with their number.
+simulations; several runs may differ in their forcing. Where nothing is observed the series are all that is written.
+Basins are processed in batches, so that memory does not grow with their number.
 """
 
 from dataclasses import dataclass
@@ -112,15 +112,18 @@ def main(settings: Settings):
                 last = simulated[-1][..., k]
                 days[name] += int((np.isfinite(observed) & np.isfinite(last)).sum())
                 nse[name][basins] = cn_loss.score(observed, last, ["NSE"])["NSE"].where(counted[name][basins])
-        if not any(days.values()):
-            raise InputError(f"Nothing was observed on any day from {start} to {end}: choose another --period.")
 
+    print(forcing.report(spinup_days=0) if begin else forcing.report())
+    found.note_runaways()
+    if not any(days.values()):
+        of = f"{len(members) - 1} members and their mean" if len(members) > 1 else members[0]
+        words = f"Nothing was observed on any day from {start} to {end}, so nothing is scored."
+        print(f"{words} The simulated series of {of} are in {out / 'series.nc'}")
+        return
     order = pd.MultiIndex.from_product([data.targets, members, data.basins], names=["target", "member", "basin"])
     scores = pd.concat(scores).set_index(order.names).reindex(order).reset_index()
     scores["note"] = ["; ".join(filter(None, [of, *found.said[b]])) for of, b in scores[["note", "basin"]].to_numpy()]
     summary = summary_of(scores, counted, data, members)
-    print(forcing.report(spinup_days=0) if begin else forcing.report())
-    found.note_runaways()
     units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
     show(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
     show_table(cn_loss.shown_summary(summary), float_format="{:.3f}".format, na_rep="–")

@@ -117,15 +117,16 @@ def test_days_without_forcing_are_counted_and_none_is_an_error(copy, data, tmp_p
     assert not list(copy.glob("*2007-03-01*"))
 
 
-def test_nothing_observed_is_an_error_and_a_missing_spin_up_is_named(copy, data, capsys):
+def test_nothing_observed_is_not_scored_and_a_missing_spin_up_is_named(copy, data, capsys):
     for basin in BASINS:
         change(file_of(data, "streamflow", basin), 4, "-999", lambda n: n > 365)
         change(file_of(data, "concept", basin), SOIL, "", lambda n: n > 365)
         change(file_of(data, "concept", basin), SWE, "", lambda n: n > 365)
     chosen = {"run_dir": str(copy), "metrics": "NSE"}
-    with pytest.raises(InputError, match="Nothing was observed on any day from 2007-01-01 to 2007-02-01"):
-        LSTM_test.main(LSTM_test.Settings(**chosen, data_dir=str(data), period=("2007-01-01", "2007-02-01")))
-    assert not list(copy.glob("test_*/series.nc"))
+    LSTM_test.main(LSTM_test.Settings(**chosen, data_dir=str(data), period=("2007-01-01", "2007-02-01")))
+    words = "Nothing was observed on any day from 2007-01-01 to 2007-02-01, so nothing is scored. The simulated "
+    assert f"{words}series of 2 members and their mean are in" in capsys.readouterr().out
+    assert [path.name for path in next(copy.glob("test_2007-01-01*")).iterdir()] == ["series.nc"]
     LSTM_test.main(LSTM_test.Settings(**chosen, period=("2002-01-01", "2002-12-31")))
     assert "; less than 365 days of spin-up before it in 4 basins: 96000001" in capsys.readouterr().out
     run, days = runs.load_run(copy), ("2002-01-01", "2002-12-31")
@@ -171,8 +172,13 @@ def test_what_is_not_observed_is_simulated_to_the_last_bit(copy, demo, data, tmp
     frame = pd.read_csv(tmp_path / "out" / f"Cn_{BASINS[1]}.csv")
     np.testing.assert_allclose(frame["swe read (mm)"], whole["swe"].sel(basin=BASINS[1]), rtol=1e-5, atol=1e-5)
     assert "observed: streamflow in 0 of 4 basins, soil1 in 0, swe in 0" in capsys.readouterr().out.splitlines()
-    with pytest.raises(InputError, match="Nothing was observed on any day from 2006-10-01 to 2007-09-30"):
-        LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), data_dir=str(data)))
+    LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), data_dir=str(data), out_dir=str(tmp_path / "unobserved")))
+    assert "from 2006-10-01 to 2007-09-30, so nothing is scored" in capsys.readouterr().out
+    with xr.open_dataset(tmp_path / "unobserved" / "series.nc") as series:
+        for name in ("streamflow", "soil1", "swe"):
+            one, two, mean = series[f"{name}_simulated"].values
+            np.testing.assert_array_equal(one, whole[name], err_msg=name)
+            np.testing.assert_allclose(mean, (one + two) / 2, rtol=1e-6, err_msg=name)
 
 
 def test_what_a_run_on_synthetic_catchments_gives_stays_synthetic(copy, data):
