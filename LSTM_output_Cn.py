@@ -72,7 +72,7 @@ from running.outside import Outside
 from running.simulation import ForcingDays, scored_basins, simulate
 from running.state_files import read_state, write_state
 from writing import netcdf, plots
-from writing.files import note, replacing, write_csv
+from writing.files import basin_count, note, replacing, write_csv
 
 LONG_NAMES = {"c": "cell state", "h": "hidden state", "i": "input gate", "f": "forget gate",
               "g": "candidate (tanh) gate", "o": "output gate"}  # fmt: skip
@@ -142,7 +142,7 @@ def write_states(out, run, learned_from, seed, model, data, period, settings, si
         write_state(out / f"state_{dates[-1]}.nc", data, dates[-1], *last, model, origin)
     title = f"{basin}, {' to '.join(period)}, seed {seed}"
     draw(out / f"states_{basin}.png", data, dates, *shown, settings.units_shown, title)
-    return f"Cell states of {len(data.basins)} basins, {' to '.join(period)}, in {out}"
+    return f"Cell states of {basin_count(len(data.basins))}, {' to '.join(period)}, in {out}"
 
 
 def page_of_states(said, out, run, learned_from, seed, model, data, period, settings, simulated):
@@ -157,8 +157,8 @@ def page_of_states(said, out, run, learned_from, seed, model, data, period, sett
         said[basin].append(f"learned from on {learned[basin]:,} of these days")
     options = {"every": bool(settings.basins), "gates": settings.gates, "notes": said}
     shown = page.write_page(path, data, with_gates, joint_probes(model), counted, header, **options)
-    what = f"{len(data.basins)} basins with {shown} of {model.units} cell states, {path.stat().st_size / 1e6:.1f} MB"
-    return f"{what}. Open in a browser: {path}"
+    what = f"{shown} of {model.units} cell states, {path.stat().st_size / 1e6:.1f} MB"
+    return f"{basin_count(len(data.basins))} with {what}. Open in a browser: {path}"
 
 
 def lay_out_states(file, data, number, gates):

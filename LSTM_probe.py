@@ -84,7 +84,7 @@ from running.learned import learned_words
 from running.outside import Outside
 from running.simulation import SNOW_MM, ForcingDays, simulate
 from writing import netcdf, plots
-from writing.files import note, replacing, write_csv
+from writing.files import basin_count, note, replacing, write_csv
 from writing.screen import show
 
 WINDOWS = (7, 30, 90, 365)  # days of the weather's trailing means
@@ -133,7 +133,8 @@ def main(settings: Settings):
         readings = fit_probes(settings, run, seed, model, joint, data, concepts, spans, file, out)
         statistics, forcing = statistics_of_states(model, data, period)
         print(forcing.report())
-        show(f"\n{len(data.basins)} basins; fitted on {' to '.join(fit_period)}, scored on {' to '.join(period)}.")
+        fitted_on, scored_on = " to ".join(fit_period), " to ".join(period)
+        show(f"\n{basin_count(len(data.basins))}; fitted on {fitted_on}, scored on {scored_on}.")
         scores, summary, cell_states = score_probes(data, readings, statistics, counted, settings.draw)
         curves = intervene(settings, model, data, period, days, readings, statistics, fitted, counted, out)
         report.write_results(file, data, readings.readers, scores, cell_states, curves)

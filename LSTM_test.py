@@ -57,7 +57,7 @@ from running.groups import load_group
 from running.outside import Outside
 from running.simulation import SNOW_MM, ForcingDays, scored_basins
 from writing import netcdf, plots
-from writing.files import command, note, replacing, some, write_csv
+from writing.files import basin_count, command, note, replacing, some, write_csv
 from writing.screen import show, show_table
 
 FLOW_METRICS = ("log-NSE", "FHV", "FLV", "FMS")  # made for flow duration curves: not for soil water or snow
@@ -125,7 +125,7 @@ def main(settings: Settings):
     scores["note"] = ["; ".join(filter(None, [of, *found.said[b]])) for of, b in scores[["note", "basin"]].to_numpy()]
     summary = summary_of(scores, counted, data, members)
     units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
-    show(f"\n{len(data.basins)} basins, {start} to {end}; {units}")
+    show(f"\n{basin_count(len(data.basins))}, {start} to {end}; {units}")
     show_table(cn_loss.shown_summary(summary), float_format="{:.3f}".format, na_rep="–")
     show("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
     for name in filter(lambda name: is_snow(data.about[name]), data.targets):

@@ -206,7 +206,7 @@ from running import parallel, runs
 from running.learned import learned_days, learned_words
 from running.simulation import scored_basins, simulate
 from writing import plots
-from writing.files import command, note, some, write_csv
+from writing.files import basin_count, command, note, some, write_csv
 
 EPSILON = 0.1  # of the loss: this share of a target's overall standard deviation is added to every basin's own
 
@@ -250,7 +250,7 @@ def train(settings, team):
         data.dates(*period)
     print(data.report)
     for reason, number in collections.Counter(data.left_out.values()).items():
-        print(f"{number} basins left out. {reason} (left_out.csv in the run directory names them).")
+        print(f"{basin_count(number)} left out. {reason} (left_out.csv in the run directory names them).")
     check_validation(data, settings.valid_period)
     base = begun_with(settings, data)
     if settings.folds > len(data.basins):
@@ -261,7 +261,7 @@ def train(settings, team):
     if not settings.folds:
         train_run(settings, team, data, base)
     for fold, kept in enumerate(kept_in_folds(settings.folds, len(data.basins)), start=1):
-        print(f"Fold {fold} of {settings.folds}: {len(kept)} basins")
+        print(f"Fold {fold} of {settings.folds}: {basin_count(len(kept))}")
         of_fold = replace(settings, run_dir=str(Path(settings.run_dir) / f"fold_{fold}"))
         train_run(of_fold, team, data.select(kept), base)
     print(f"Next: {command('LSTM_test.py', '--run-dir', settings.run_dir)}")

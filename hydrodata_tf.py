@@ -50,7 +50,7 @@ from reading.text_files import (
     read_streamflow,
     whole,
 )
-from writing.files import InputError, note, some
+from writing.files import InputError, basin_count, note, some
 
 PLACE = {"lat": "degrees_north", "lon": "degrees_east", "area_km2": "km2"}
 MOST_RUNOFF = 3  # times the precipitation; of the 531 CAMELS basins none has above 1.3, in m3/s most would
@@ -274,7 +274,7 @@ def open_data(
         data = _without(data, _not_usable(data, needed, *used_in), named)
     table, lacking = _attributes_for(data_dir, data, attributes, climate_period)
     data = _without(replace(data, attributes=table), lacking, named)
-    report = [f"{len(data.basins)} basins, {data.first_day} to {data.last_day}"]
+    report = [f"{basin_count(len(data.basins))}, {data.first_day} to {data.last_day}"]
     report += _observed_somewhere(data.observed) + _missing([found[b] for b in data.basins], inputs, data.targets)
     return replace(data, report="\n".join(report))
 
@@ -353,7 +353,8 @@ def _check_found(data_dir, products, found) -> None:
     """Say which temperatures are means, and of what runoff nobody knows whence it came; refuse what lacks an input."""
     if more := {basin: one["runoff"] for basin, one in found.items() if one["runoff"] > MOST_RUNOFF}:
         words = some([f"{basin} {times:.0f} times" for basin, times in more.items()])
-        note(f"streamflow is much more than precipitation in {len(more)} basins ({words}); is it in m3/s, not mm/day?")
+        where = f"in {basin_count(len(more))} ({words})"
+        note(f"streamflow is much more than precipitation {where}; is it in m3/s, not mm/day?")
     for product in products:
         if all(product in one["means"] for one in found.values()):
             _note_equal_temperatures(product)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from running.simulation import SNOW_MM, scored_basins
-from writing.files import InputError, note, some
+from writing.files import InputError, basin_count, note, some
 
 
 def observed_part(run, spans, basins, concepts, **elsewhere):
@@ -44,7 +44,7 @@ def observed_part(run, spans, basins, concepts, **elsewhere):
     somewhere = np.any([observed[name] for name in names if name not in reasons], axis=0)
     left = [basin for basin, there in zip(data.basins, somewhere, strict=True) if there]
     if lacking := [basin for basin in data.basins if basin not in left]:
-        note(f"{len(lacking)} basins in which nothing to probe is observed are left out: {some(lacking)}.")
+        note(f"Left out: {basin_count(len(lacking))} in which nothing to probe is observed, {some(lacking)}.")
     if reasons or lacking:
         data = run.data(*spans[1], left, kept, **elsewhere)
     return data, kept, fitted.loc[left], {name: counted[name][somewhere] for name in data.targets}

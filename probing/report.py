@@ -10,7 +10,7 @@ from probing.independent_data import nearness
 from probing.interventions import HORIZONS, SHORTEST, TOGETHER, YEARS, response_rows, verdict
 from probing.probes import BASINS, JOINT, PERIOD, REAL, SCORES, SEASON, SHIFTED, SPARSE, TODAY, UNTRAINED, WEATHER
 from writing import netcdf, plots
-from writing.files import write_csv
+from writing.files import basin_count, write_csv
 from writing.screen import shortened, show, show_table
 
 PER_DEVIATION = "unit of the concept per standard deviation of the cell state"
@@ -97,7 +97,7 @@ def show_scores(summary, data):
         })  # fmt: skip
         table = table.reindex(rows["reader"].unique()).fillna("").rename(lambda name: shortened(name, 26))
         units, basins = data.about[concept]["units"], wide.loc[REAL, ("basins", PERIOD, "NSE")]
-        show(f"\n{concept} in {units}, median of {basins} basins [95 % interval]")
+        show(f"\n{concept} in {units}, median of {basin_count(basins)} [95 % interval]")
         show_table(table.rename_axis(index=None))
     show(
         "\nanomaly (a): NSE without each series' mean; deseasonalised: without each series' day-of-year mean; more: "

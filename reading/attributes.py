@@ -8,7 +8,7 @@ import pandas as pd
 from reading.folders import only_folder, visible
 from reading.tables import read_attribute_table, read_basins
 from reading.text_files import head_of, text_of
-from writing.files import InputError, note, some, write_csv
+from writing.files import InputError, basin_count, note, some, write_csv
 
 ATTRIBUTES = (
     "elev_mean", "slope_mean", "area_gages2", "p_mean", "pet_mean", "aridity", "p_seasonality", "frac_snow",
@@ -39,7 +39,7 @@ def load_attributes(source, basins, columns=ATTRIBUTES) -> pd.DataFrame:
     missing = table.index[table.isna().any(axis=1)]
     if len(missing):
         first = table.columns[table.loc[missing[0]].isna()][0]
-        raise InputError(f"{source}: no attributes (first: {first}) for {len(missing)} basins: {some(missing)}.")
+        raise InputError(f"{source}: no attributes (first: {first}) for {basin_count(len(missing))}: {some(missing)}.")
     return table
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from reading.text_files import FORCING, KNOWN, NUMBER, PET, SOIL_LAYER_MM, read_columns
-from writing.files import InputError, note, some
+from writing.files import InputError, basin_count, note, some
 
 CARAVAN_FORCING = (
     "total_precipitation_sum", "temperature_2m_min", "temperature_2m_max", "surface_net_solar_radiation_mean", PET,
@@ -183,7 +183,7 @@ def concept_files(concept, basins, data_dir, caravan=None, needed=True) -> dict[
     files, here = ({b: root / name for b, name in named.items() if (root / name).is_file()}
                    for root in (Path(data_dir or ""), Path()))  # fmt: skip
     if files and (others := set(here) - set(files)):
-        words = f"files of {len(files)} basins are in {data_dir}, and no other is read"
+        words = f"files of {basin_count(len(files))} are in {data_dir}, and no other is read"
         note(f"Concept {concept.name}: {words}: those of {len(others)} more in the current folder are not.")
     if files or here or not needed:
         return files or here

@@ -7,7 +7,7 @@ from pathlib import Path
 from reading.attributes import ATTRIBUTES, attribute_folder
 from reading.concepts import CARAVAN_FORCING
 from reading.folders import caravan_files, folder_with, forcing_files, products_in, streamflow_files, visible
-from writing.files import InputError, some
+from writing.files import InputError, basin_count, some
 
 from reading.text_files import (  # isort: skip
     FORCING, KNOWN, PET_NAMES, head_of, read_columns, read_forcing, read_streamflow, text_of,
@@ -63,14 +63,14 @@ def look_at_camels(folder):
     for product in products_in(folder / "basin_mean_forcing"):
         forcing = forcing_files(folder, product)
         basins |= set(forcing)
-        both = f"{len(forcing)} basins, {len(set(forcing) & set(flows))} of them with streamflow"
+        both = f"{basin_count(len(forcing))}, {len(set(forcing) & set(flows))} of them with streamflow"
         print(f"  forcing {product}: {both}; {period(opened(read_forcing, forcing))}")
         for what, without in (("forcing", set(flows) - set(forcing)), ("streamflow", set(forcing) - set(flows))):
             if without and flows:
                 print(f"    without {what}: {some(sorted(without))}")
     if flows:
         days = period(opened(lambda path: read_streamflow(path, path.name[:8], LARGE_M2), flows))
-        print(f"  {len(flows)} basins with streamflow; {days}")
+        print(f"  {basin_count(len(flows))} with streamflow; {days}")
     else:
         print("  no streamflow: unpack usgs_streamflow there, or write streamflow/<id>.csv (date,streamflow in mm/day)")
     try:
@@ -118,7 +118,7 @@ def look_at_tables(root, basins):
         # Numbers of eight digits are the same with and without their leading zeros.
         template = min((template for template, _ in files), key=lambda text: "{basin}" in text)
         if words := described(opened(columns_of, files)):
-            print(f"Concepts of {len(files)} basins, as {template}:COLUMN: {words}")
+            print(f"Concepts of {basin_count(len(files))}, as {template}:COLUMN: {words}")
 
 
 def described(names):

@@ -10,7 +10,7 @@ from libs_tf import StateModel
 from reading.concepts import is_snow, millimetres
 from reading.windows import parse_day, parse_period
 from running.outside import RUNAWAY
-from writing.files import some
+from writing.files import basin_count, some
 
 SPINUP_DAYS = 365  # simulated before a period and not scored, so that the states forget their zero start
 BATCH_BYTES = 96 * 2**20  # what the states and gates of one batch of basins may take
@@ -71,7 +71,7 @@ class ForcingDays:
         asked = len(self.basins) * (int((last - first).astype(int)) + 1)
         words = f"{self.start} to {self.end}: all forcing on {self.days.sum():,} of {asked:,} basin-days"
         if short := [basin for basin, days in zip(self.basins, self.spinup, strict=True) if days < spinup_days]:
-            words += f"; less than {spinup_days} days of spin-up before it in {len(short)} basins: {some(short)}"
+            words += f"; less than {spinup_days} days of spin-up before it in {basin_count(len(short))}: {some(short)}"
         return words
 
 

@@ -283,7 +283,7 @@ def test_report_says_what_is_missing_and_no_more(camels, tmp_path):
         "streamflow    4      1          1             1",
     ]
     assert ds.attrs["report"] == load(camels, tmp_path, concepts=[SWE, other]).attrs["report"]
-    assert load(camels, tmp_path, basins=["11230500"]).attrs["report"] == "1 basins, 2001-01-01 to 2001-02-09"
+    assert load(camels, tmp_path, basins=["11230500"]).attrs["report"] == "1 basin, 2001-01-01 to 2001-02-09"
 
 
 def test_basins_lacking_something(camels, tmp_path):

@@ -218,7 +218,7 @@ def test_look_says_what_there_is_of_ones_own(own, capsys):
     out = capsys.readouterr().out
     assert "forcing mine: 3 basins, 1 of them with streamflow; 2001-01-01 to 2001-02-09\n" in out
     assert "00000003.csv: no column vp" in out.replace("/3.csv", "/00000003.csv") and "without streamflow: 0000" in out
-    assert "1 basins with streamflow; 2001-01-05 to 2001-01-07\n" in out and "or give --attributes table.csv" in out
+    assert "1 basin with streamflow; 2001-01-05 to 2001-01-07\n" in out and "or give --attributes table.csv" in out
     assert "Concepts" not in out
     shutil.rmtree(own / "streamflow")
     look.look(own)
@@ -321,5 +321,5 @@ def test_more_runoff_than_rain_is_noted(own, tmp_path, capsys):
         rows = [f"{day},{flow}" for day in days[:number]]
         write(own / "streamflow" / "my_gauge.csv", "\n".join(["date,streamflow", *rows]) + "\n")
         opened(own, tmp_path, forcing="mine", basins=["my_gauge"])
-        words = f"Note: streamflow is much more than precipitation in 1 basins ({said}); is it in m3/s, not mm/day?\n"
+        words = f"Note: streamflow is much more than precipitation in 1 basin ({said}); is it in m3/s, not mm/day?\n"
         assert capsys.readouterr().out == (words if said else "")

@@ -514,10 +514,10 @@ def test_a_run_of_runoff_alone_is_probed_for_what_is_observed(run_dir, capsys):
         period=("2004-06-01", "2005-12-31"), fit_period=("2002-01-01", "2004-05-31"), intervention_basins=2,
         random_directions=1, intervention_days=("2005-02-01", "2005-03-01"),
     ))  # fmt: skip
-    said, _, printed = capsys.readouterr().out.partition("swe in mm, median of 1 basins [95 % interval]")
+    said, _, printed = capsys.readouterr().out.partition("swe in mm, median of 1 basin [95 % interval]")
     assert "observed: streamflow in 3 of 4 basins, ice in 0, swe in 3" in said
     assert "Note: ice is observed in no basin from 2004-06-01 to 2005-12-31. It is left out." in said
-    assert f"Note: 1 basins in which nothing to probe is observed are left out: {dry}." in said
+    assert f"Note: Left out: 1 basin in which nothing to probe is observed, {dry}." in said
     assert "3 basins; fitted on 2002-01-01 to 2004-05-31, scored on 2004-06-01 to 2005-12-31." in said
     assert "shortest change" in printed and "–" in printed
     assert [word for word in ("[", "nan ", "nan\n", "yes\n", "weakly\n", "joint probe") if word in printed] == []

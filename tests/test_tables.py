@@ -141,7 +141,7 @@ def test_attributes_of_a_folder_and_a_table(camels, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("basin_id,a\n01022500,1\n", r"no attributes \(first: a\) for 1 basins: 02046000"),
+        ("basin_id,a\n01022500,1\n", r"no attributes \(first: a\) for 1 basin: 02046000"),
         *((f"basin_id,a\n01022500,1\n02046000,{word}\n", "first: a") for word in ("NA", "-999", "-9999.0", "", "NaN")),
         ("basin_id,a\n01022500,1\n02046000,1o\n", "line 3: '1o' is not a number"),
         ("basin_id;a\n01022500;1\n02046000;10,5\n", "line 3: '10,5' is not a number .with a decimal point"),
@@ -234,7 +234,7 @@ def test_a_table_that_lacks_a_basin_of_the_folder(camels, tmp_path):
     data = hd.open_data(camels, **options)
     assert data.basins == ["11230500"] and data.attributes.to_numpy().tolist() == [[3, 1]]
     reasons = {"01022500": f"No a in the attributes of {table}", "02046000": f"No b in the attributes of {table}"}
-    assert data.left_out == reasons and data.report.startswith("1 basins")
+    assert data.left_out == reasons and data.report.startswith("1 basin,")
     sentence = "2 of 3 basins cannot be used. No b in the attributes of .*t.csv: 02046000; No a in .*: 01022500.$"
     refused(sentence, hd.open_data, camels, basins=["11230500", "2046000", "1022500"], **options)
     write(table, "basin_id,a\n1,3\n")

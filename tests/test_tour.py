@@ -147,7 +147,7 @@ def test_the_page_for_own_basins_does_what_it_says(own, demo, run_dir, tmp_path,
         )
     settings = json.loads(Path("runs/crystal/settings.json").read_text(encoding="utf-8"))["settings"]
     assert settings["forcing"] == ["station"] and settings["attributes"] == "my_basins/attributes.csv"
-    assert "Seed 1:" in train and "1 basins" in tested and "1 basins" in test
+    assert "Seed 1:" in train and "1 basin," in tested and "1 basin," in test
 
 
 def test_a_run_is_simulated_with_another_product_and_table_of_attributes(data, run_dir, tmp_path, command, refused):

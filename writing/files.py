@@ -115,6 +115,11 @@ def some(names, limit=3) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
+def basin_count(number) -> str:
+    """'1 basin', '2 basins'."""
+    return f"{number:,} basin{'s' * int(number != 1)}"
+
+
 def reason(error) -> str:
     """First line of what a library says."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -18,7 +18,7 @@ from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from writing.files import replacing
+from writing.files import basin_count, replacing
 
 STYLE = {
     **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), 8),
@@ -116,7 +116,7 @@ def score_distribution(values, metric, path, note="", styles=None):
     axes = figure.add_subplot()
     for number, (label, scores) in enumerate(values.items()):
         shown, style = np.sort(_finite(scores)), _line(number, 1.4) | (styles or {}).get(label, {})
-        count, median = _basins(shown.size), "no value"
+        count, median = basin_count(shown.size), "no value"
         if missing := len(scores) - shown.size:
             count += f", {missing} without value"
         if shown.size:
@@ -188,7 +188,7 @@ def score_map(lon, lat, values, metric, path):
     axes.set(xlabel="longitude (°E)", ylabel="latitude (°N)", aspect=1 / squeeze)
     title = "no basin has a value"
     if scored.any():
-        title = f"{_basins(scored.sum())}, median {metric} {_number(np.median(values[scored]))}"
+        title = f"{basin_count(scored.sum())}, median {metric} {_number(np.median(values[scored]))}"
     axes.set_title(title + (f"; {left_out} without coordinates left out" if left_out else ""), loc="left")
     axes.grid()
     axes.set_axisbelow(True)
@@ -287,7 +287,7 @@ def probe_distributions(table, metric, colours, styles, path):
             if scores.size:
                 axes.ecdf(scores, label=reader, **{"color": colours[concept], "linewidth": 0.9} | style)
         axes.set(xlim=(-1, 1), ylim=(0, 1), xlabel=f"{metric} (–), from −1")
-        axes.set_title(f"{_words(concept)} ({_basins(most)})")
+        axes.set_title(f"{_words(concept)} ({basin_count(most)})")
     for axes in grid[:, 0]:
         axes.set_ylabel("share of basins below (–)")
     return _save(figure, path, 3)
@@ -416,10 +416,6 @@ def _date_axis(axes):
 def _number(value):
     """Three digits, with the minus sign the axes have."""
     return f"{value:.3g}".replace("-", "−")
-
-
-def _basins(count):
-    return f"{count} basin{'s' * int(count != 1)}"
 
 
 def _words(name):
