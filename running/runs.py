@@ -69,10 +69,10 @@ def origin(run, data, learned_from=""):
 
 
 def results_folder(parent, kind, period, basins, usual, seed=None, other=()):
-    """The folder of results, named by what was asked: <kind>_<start>_<end>, and seed, basins and data if not usual.
+    """The folder of results, named by what was asked: <kind>_<start>_<end>, and what is not usual.
 
-    `seed` is None for the usual member, `usual` are the basins that are taken if none are named, `other` names what of
-    the data is not that of the training, as `Run.other_data` gives it.
+    `seed` is None for the usual member, `usual` are the basins that are taken if none are named, `other` names what
+    else: data that are not those of the training, as `Run.other_data` gives it, or the beginning.
     """
     names = [kind, *map(str, period), *([] if seed is None else [f"seed_{seed}"]), *other]
     if set(basins) != set(usual):

@@ -62,6 +62,15 @@ def test_a_score_from_states_is_that_of_the_whole_run(joined, run_dir, tmp_path)
             np.testing.assert_allclose(scored[f"{name}_simulated"], wanted[name], atol=atol, rtol=0)
 
 
+def test_what_began_with_states_does_not_replace_what_began_with_a_spin_up(joined, copy):
+    *_, state = joined
+    asked = {"run_dir": str(copy), "period": ("2005-10-01", "2005-10-31")}
+    LSTM_output_Cn.main(LSTM_output_Cn.Settings(**asked))
+    LSTM_output_Cn.main(LSTM_output_Cn.Settings(**asked, begin_with=str(state)))
+    states = "states_2005-10-01_2005-10-31"
+    assert {path.name for path in copy.glob("states_2005*")} == {states, f"{states}_begun_with_states"}
+
+
 def test_a_file_that_does_not_fit_is_refused(joined, run_dir, tmp_path):
     *_, state = joined
     run, period = runs.load_run(run_dir), ("2005-10-01", "2007-09-30")
