@@ -386,8 +386,7 @@ def train_member(settings, team, seed, training, valid, base):
         if (folder / "checkpoint.npz").exists():
             done, extra = runs.read_checkpoint(folder / "checkpoint.npz", model)
             history, best = extra["history"], extra["best"]
-    # A shared model cannot simulate other basins in every process; a model of its own can.
-    judged = build_model() if team.distribution else model
+    judged = build_model()  # the epoch's weights, their streamflow scaled; the training goes on with those unscaled
     number = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     print(f"Seed {seed}: {settings.hidden_size} cell states, {number:,} weights to train" +
           (f", going on after epoch {done}" if done else ""))  # fmt: skip
@@ -399,10 +398,11 @@ def train_member(settings, team, seed, training, valid, base):
             break
         began = time.perf_counter()
         losses = train_epoch(settings, team, model, training, seed, epoch)
-        if judged is not model:
-            judged.set_weights(model.get_weights())
         scores, score = dict.fromkeys(valid.targets, np.nan), -np.inf
         if epoch % settings.validate_every == 0 or epoch == settings.epochs:
+            judged.set_weights(model.get_weights())
+            if settings.streamflow_weight and settings.train_only != "probe":
+                scale_streamflow(judged, team, valid, training)
             scores = median_nse(judged, team, valid, settings.valid_period, training.basins)
             score = validation_score(scores, weights, settings.valid_period)
         seconds, rate = time.perf_counter() - began, float(model.optimizer.learning_rate)
@@ -444,6 +444,25 @@ def begin_with_constants(model, training):
     for layer, of in ((model.runoff, constants[:1]), (model.probe, constants[1:])):
         if layer:
             layer.set_weights([np.zeros((model.units, len(of))), np.array(of)])
+
+
+def scale_streamflow(model, team, data, training):
+    """Multiply simulated streamflow by one factor, so that over all training days it is as much as was observed.
+
+    What is learned of the root of the flow, and with weights dropped, comes out 3 to 5 % too low there. Basins count as
+    in the loss. Each process simulates its own, those of `data`.
+    """
+    mean, std = training.normalisation["targets"]["streamflow"]
+    spread = (training.basins.loc[data.basins, "std_streamflow"] + EPSILON * std).to_numpy()
+    sums = np.zeros((1, 2))  # observed and simulated
+    for part in simulate(model, data, *training.normalisation["period"]):
+        observed, simulated = part.observed[..., 0], part.prediction[..., 0]
+        both = np.where(np.isnan(observed), np.nan, [observed, simulated])
+        sums += np.nansum(both / spread[part.basins, None] ** 2, axis=(1, 2))
+    observed, simulated = team.gather(sums).sum(axis=0)
+    factor = observed / simulated if simulated else 1.0
+    kernel, bias = model.runoff.get_weights()
+    model.runoff.set_weights([factor * kernel, factor * bias + (factor - 1) * mean / std])
 
 
 def train_epoch(settings, team, model, training, seed, epoch):

@@ -14,7 +14,7 @@ import LSTM_output_Cn
 import LSTM_test
 import LSTM_train
 from reading import windows
-from running import groups, parallel, runs
+from running import groups, parallel, runs, simulation
 from writing.files import InputError
 
 QUICK = {"epochs": 1, "hidden_size": 4, "seed": (1,)}
@@ -79,6 +79,32 @@ def test_a_training_begins_with_the_constants_of_least_loss(demo, settings):
         loss = [np.mean(np.nanmean((targets[..., k] - constants[0, 0, k] * share) ** 2, axis=1) / spread**2)
                 for share in (1, 0.98, 1.02)]  # fmt: skip
         assert loss[0] < min(loss[1:])
+
+
+def test_streamflow_of_the_training_years_is_as_much_as_was_observed(run_dir, settings, tmp_path):
+    """In all basins together, each weighted as in the loss; what only the probe learns leaves it alone."""
+    run, period = runs.load_run(run_dir), ("2002-10-01", "2005-09-30")
+    assert list(period) == run.normalisation["period"]
+    data = run.data(*period)
+    weight = (run.basins["std_streamflow"] + 0.1 * run.normalisation["targets"]["streamflow"][1]).to_numpy() ** -2
+
+    def ratio(model):
+        parts = list(simulation.simulate(model, data, *period))
+        observed, simulated = (np.concatenate([getattr(p, name)[..., 0] for p in parts]).astype(float)
+                               for name in ("observed", "prediction"))  # fmt: skip
+        known = np.isfinite(observed + simulated)
+        sums = [(np.where(known, of, 0).sum(axis=1) * weight).sum() for of in (simulated, observed)]
+        return sums[0] / sums[1]
+
+    model = run.model(1)
+    assert ratio(model) == pytest.approx(1, abs=1e-5)
+    kernel, bias = model.runoff.get_weights()
+    mean, std = run.normalisation["targets"]["streamflow"]
+    model.runoff.set_weights([0.9 * kernel, 0.9 * bias - 0.1 * mean / std])
+    assert ratio(model) == pytest.approx(0.9, abs=1e-5)
+    LSTM_train.scale_streamflow(model, parallel.Team(), data, windows.training_set(data, *period))
+    np.testing.assert_allclose(model.runoff.kernel.numpy(), kernel, rtol=1e-5)
+    np.testing.assert_allclose(model.runoff.bias.numpy(), bias, atol=1e-5)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
@@ -203,9 +229,13 @@ def test_a_training_starts_from_another_run(run_dir, settings, demo, tmp_path):
     assert after.normalisation["inputs"] == before.normalisation["inputs"]
     assert after.normalisation["targets"] == before.normalisation["targets"]
     assert list(after.basins.index) == [one]
-    for seed in (1, 2):  # a learning rate of nothing leaves the weights of the same member
-        for mine, theirs in zip(after.model(seed).get_weights(), before.model(seed).get_weights(), strict=True):
-            np.testing.assert_allclose(mine, theirs, atol=1e-6)
+    for seed in (1, 2):  # a learning rate of nothing leaves the weights of the same member, but for streamflow's scale
+        mine, theirs = after.model(seed), before.model(seed)
+        for layer in ("lstm", "probe", "forcing_scale", "attribute_scale"):
+            for one, other in zip(*(getattr(m, layer).get_weights() for m in (mine, theirs)), strict=True):
+                np.testing.assert_allclose(one, other, atol=1e-6)
+        ratio = mine.runoff.kernel.numpy() / theirs.runoff.kernel.numpy()
+        np.testing.assert_allclose(ratio, np.full_like(ratio, ratio[0]), rtol=1e-3)
 
 
 @pytest.mark.parametrize("part, moved", [("probe", {"probe"}), ("heads", {"probe", "runoff"})])
