@@ -127,7 +127,11 @@ PRESETS = {  # what they do not name is as above
         forcing=("maurer_extended",),
         basins=("s_391attrs.csv",),
         concepts=("swe=swe/{number}.csv:uaz_swe[mm]",),
+        weight_dropout=0.1,
+        epochs=40,
         warmup_days=270,
+        patience=40,
+        validate_every=20,
     ),
     "caravan": Settings(
         run_dir="runs/caravan",

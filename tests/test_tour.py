@@ -126,7 +126,7 @@ def test_the_page_for_own_basins_does_what_it_says(own, demo, run_dir, tmp_path,
             script, *words = shlex.split(line.replace("--epochs 20", "--epochs 1"))[2:]
             code, said[len(said)], error = command(script, *words)
             assert (code, error) == (0, ""), error
-    look, states, page, test, train, tested = said.values()
+    look, states, mean, page, test, train, tested = said.values()
     assert "station: 2 basins, 1 of them with streamflow" in look
     assert "observed: streamflow in 1 of 2 basins, soil1 in 0, swe in 0" in states and "Cn.html" in page
     # What is simulated without any observation is what the run gives of its own data, to the last digit.
@@ -135,7 +135,10 @@ def test_the_page_for_own_basins_does_what_it_says(own, demo, run_dir, tmp_path,
     for name, basin in own.items():
         mine, known = (Path(folder) / f"Cn_{one}.csv" for folder, one in (("my_basins/states", name), ("known", basin)))
         assert mine.read_bytes() == known.read_bytes()
-    assert len(found["states"]) == 1826
+    assert len(found["states"]) == len(found["flow"]) == 1826
+    assert "so nothing is scored. The simulated series of 2 members and their mean are in" in mean
+    first = found["states"]["streamflow simulated (mm/day)"]
+    assert 0.5 < found["flow"].corr(first) < 0.9999  # of two members whose first is that of the table
     # The gauge alone is scored, then learned from.
     scores = [
         pd.read_csv(Path(folder) / "scores.csv")
