@@ -13,6 +13,7 @@ from writing.files import note, some
 
 RUNAWAY = 365  # a cell state beyond it, above or below zero, has run away
 RAN_AWAY = f"cell states run away, beyond {RUNAWAY}: what is simulated means nothing"
+PRECIPITATION = "prcp", "total_precipitation"  # how its inputs' names begin
 WHOLE_YEAR = 365  # days with all forcing that a mean must be of, so that it holds every season
 
 
@@ -33,14 +34,14 @@ def attributes_outside(attributes, ranges):
 
 
 def forcing_far_outside(data, dates, normalisation):
-    """Forcing whose mean on these days is outside those of all training basins, by their whole range or fivefold.
+    """Forcing whose mean on these days is outside those of all training basins, by their whole range or fivefold, and
+    precipitation that is five times more or less than the basin's attribute p_mean.
 
     Runs of earlier versions do not know their range (`input_range`): a standard deviation about the mean is taken.
 
     Returns
     -------
-    list of (basin, input, mean, lowest, highest)
-        The last two are of the training basins.
+    list of (basin, input, what is outside in words)
     """
     found = []
     for b, basin in enumerate(data.basins):
@@ -53,8 +54,11 @@ def forcing_far_outside(data, dates, normalisation):
             low, high = normalisation["input_range"].get(name, (average - deviation, average + deviation))
             reach = max(high - low, deviation)  # the range of a few basins that are alike is narrow
             least = max(low - reach, low / 5) if low > 0 else low - reach
+            words, p_mean = f"the mean of {name} is {mean:,.4g}", data.attributes.get("p_mean", {}).get(basin, np.nan)
             if not least <= mean <= high + reach:
-                found.append((basin, name, mean, low, high))
+                found.append((basin, name, f"{words}, those of the training basins are {low:,.4g} to {high:,.4g}"))
+            elif name.startswith(PRECIPITATION) and (mean < p_mean / 5 or mean > p_mean * 5):
+                found.append((basin, name, f"{words}, but p_mean is {p_mean:,.4g} mm/day"))
     return found
 
 
@@ -83,8 +87,7 @@ class Outside:
             note(f"{number} of {len(self.said)} basins have attributes outside the training range and counted as its "
                  f"edge, most often {name} ({len(edges)} {side} {where}).")  # fmt: skip
         by_name = {}
-        for basin, name, mean, low, high in forcing:
-            words = f"the mean of {name} is {mean:,.4g}, those of the training basins are {low:,.4g} to {high:,.4g}"
+        for basin, name, words in forcing:
             self.add(basin, words)
             by_name.setdefault(name, {})[basin] = words
         for basins in by_name.values():

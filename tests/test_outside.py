@@ -143,6 +143,20 @@ def test_forcing_in_another_unit_is_named_with_its_basin_and_both_numbers(name, 
     assert found.said == {b: [words] if b == "97000002" else [] for b in BASINS}
 
 
+@pytest.mark.parametrize("by, units", [(1 / 10, "cm"), (1 / 25.4, "inches"), (10, "a tenth of mm"), (0.3, ""), (3, "")])
+def test_precipitation_is_held_against_p_mean(by, units, capsys):
+    """Of a wet basin that is in cm or inches the mean may well lie among those of dry training basins."""
+    known = RANGE | {"prcp": [0.4, 20.0]}
+    attributes = pd.DataFrame({"p_mean": [2.5, 2.6, 2.4, 2.5]}, index=BASINS)
+    for inputs in (INPUTS, {("prcp_daymet" if n == "prcp" else n): of for n, of in INPUTS.items()}):
+        data = data_of(attributes, weather(prcp=lambda p: p * by), inputs)
+        run = run_of({"p_mean": [2.4, 2.6]}, inputs=inputs, input_range=dict(zip(inputs, known.values(), strict=True)))
+        found, prcp = compared([run], [data]), next(iter(inputs))
+        words = [f"the mean of {prcp} is {2.5 * by:,.4g}, but p_mean is 2.6 mm/day"] if units else []
+        assert found.said["97000002"] == words
+        assert notes(capsys.readouterr().out) == [f"In 97000002 {one}: is the unit right?" for one in words]
+
+
 def test_forcing_is_judged_over_whole_years_and_not_for_extremes(capsys):
     none = pd.DataFrame(index=BASINS)
     run = run_of({}, inputs=INPUTS, input_range=RANGE)
