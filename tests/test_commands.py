@@ -82,7 +82,7 @@ def test_headline_numbers_are_the_same_on_every_page():
     assert len(bold) >= 6 and set(bold) <= set(re.findall(r"\*\*([0-9.]+)\*\*", results))
     benchmark = next(line for line in table.splitlines() if "published benchmark" in line)
     told = promises[promises.index("On the published benchmark") :].partition("([results]")[0]
-    assert set(re.findall(r"0\.[0-9]{3}", told)) == set(re.findall(r"0\.[0-9]{3}", benchmark)) - {"0.002"}
+    assert set(re.findall(r"0\.[0-9]{3}", told)) == set(re.findall(r"0\.[0-9]{3}", benchmark)) - {"0.005"}
 
 
 def test_a_public_name_means_one_thing():
