@@ -68,8 +68,9 @@ class Settings:
     """Windows per step."""
     window: int = 365
     """Days per window."""
-    warmup_days: int = 0
-    """Days simulated before each window, not scored and without gradient, so that its first days have a past too."""
+    warmup_days: int = 270
+    """Days simulated before each window, not scored and without gradient, so that its first days have a past too: deep
+    soil water needs most of a year."""
     learning_rate: float = 0.01
     """Adam's largest learning rate: a rise over the first twentieth of the steps, then half a cosine down to zero."""
     streamflow_weight: float = 0.7
@@ -129,7 +130,6 @@ PRESETS = {  # what they do not name is as above
         concepts=("swe=swe/{number}.csv:uaz_swe[mm]",),
         weight_dropout=0.1,
         epochs=40,
-        warmup_days=270,
         patience=40,
         validate_every=20,
     ),
@@ -149,6 +149,7 @@ PRESETS = {  # what they do not name is as above
         valid_period=("2006-10-01", "2008-09-30"),
         test_period=("2008-10-01", "2020-12-31"),
         hidden_size=64,
+        weight_dropout=0.1,
         batch_size=16,
         epochs=150,
         patience=60,
