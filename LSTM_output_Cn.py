@@ -92,8 +92,7 @@ def main(settings: Settings):
     start, end = settings.period or run.settings["test_period"]
     data = run.data(start, end, settings.basins, **runs.elsewhere(settings))
     print(data.report)
-    other = run.other_data(**runs.elsewhere(settings)) + ["begun_with_states"] * bool(settings.begin_with)
-    asked = None if seed == run.seeds[0] else seed, other
+    asked = None if seed == run.seeds[0] else seed, run.other_data(**runs.elsewhere(settings)), settings.begin_with
     own = runs.results_folder(run.path, "states", (start, end), data.basins, run.basins.index, *asked)
     out, words = Path(settings.out_dir or own), learned_words(run.lessons, data.basins, start, end)
     if words:

@@ -80,8 +80,8 @@ def main(settings: Settings):
         print(f"In none of the folds: {some(new)}. Scored by the mean of all {len(group.runs)} runs.")
     if words := group.learned_words(data.basins, start, end):
         note(words)
-    other = group.runs[0].other_data(**runs.elsewhere(settings)) + ["begun_with_states"] * bool(settings.begin_with)
-    own = runs.results_folder(group.folder, "test", (start, end), data.basins, group.known, other=other)
+    asked = {"other": group.runs[0].other_data(**runs.elsewhere(settings)), "begin_with": settings.begin_with}
+    own = runs.results_folder(group.folder, "test", (start, end), data.basins, group.known, **asked)
     out = Path(settings.out_dir or own)
     members = group.members + [MEAN] * (len(group.members) > 1)
     counted, forcing = scored_basins(group.basins, data), ForcingDays(data.basins, start, end)

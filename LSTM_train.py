@@ -459,7 +459,7 @@ def scale_streamflow(model, team, data, training):
     """
     mean, std = training.normalisation["targets"]["streamflow"]
     spread = (training.basins.loc[data.basins, "std_streamflow"] + EPSILON * std).to_numpy()
-    sums = np.zeros((1, 2))  # observed and simulated
+    sums = np.zeros((1, 2))  # of observed and simulated streamflow (mm/day), weighted
     for part in simulate(model, data, *training.normalisation["period"]):
         observed, simulated = part.observed[..., 0], part.prediction[..., 0]
         both = np.where(np.isnan(observed), np.nan, [observed, simulated])

@@ -18,39 +18,20 @@ import numpy as np
 import pandas as pd
 
 from reading import windows
-from reading.attributes import (
-    ATTRIBUTES,
-    attribute_folder,
-    attributes_in,
-    caravan_attributes,
-    climate_indices,
-    write_attributes,
-)
-from reading.attributes import (
-    load_attributes as load_attributes,
-)
 from reading.concepts import CARAVAN_FORCING, Concept, concept_files, parse_concept, read_concepts
-from reading.folders import (
-    PRODUCTS,
-    caravan_files,
-    files_with_area,
-    folder_with,
-    forcing_files,
-    streamflow_files,
-)
 from reading.tables import basin_id, read_attribute_table, read_basins
-from reading.text_files import (
-    FORCING,
-    KNOWN,
-    PET,
-    PET_NAMES,
-    forcing_head,
-    read_columns,
-    read_forcing,
-    read_streamflow,
-    whole,
-)
 from writing.files import InputError, basin_count, note, some
+
+from reading.attributes import (  # isort: skip
+    ATTRIBUTES, attribute_folder, attributes_in, caravan_attributes, climate_indices,
+    load_attributes as load_attributes, write_attributes,
+)  # fmt: skip
+from reading.folders import (  # isort: skip
+    PRODUCTS, caravan_files, files_with_area, folder_with, forcing_files, streamflow_files,
+)  # fmt: skip
+from reading.text_files import (  # isort: skip
+    FORCING, KNOWN, PET, PET_NAMES, forcing_head, read_columns, read_forcing, read_streamflow, whole,
+)  # fmt: skip
 
 PLACE = {"lat": "degrees_north", "lon": "degrees_east", "area_km2": "km2"}
 MOST_RUNOFF = 3  # times the precipitation; of the 531 CAMELS basins none has above 1.3, in m3/s most would

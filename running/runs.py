@@ -68,13 +68,14 @@ def origin(run, data, learned_from=""):
     return made | {"run": run.path.name, "git_commit": provenance()["git_commit"]}
 
 
-def results_folder(parent, kind, period, basins, usual, seed=None, other=()):
+def results_folder(parent, kind, period, basins, usual, seed=None, other=(), begin_with=()):
     """The folder of results, named by what was asked: <kind>_<start>_<end>, and what is not usual.
 
-    `seed` is None for the usual member, `usual` are the basins that are taken if none are named, `other` names what
-    else: data that are not those of the training, as `Run.other_data` gives it, or the beginning.
+    `seed` is None for the usual member, `usual` are the basins that are taken if none are named, `other` names data
+    that are not those of the training, as `Run.other_data` gives it, `begin_with` are the state files to begin with.
     """
     names = [kind, *map(str, period), *([] if seed is None else [f"seed_{seed}"]), *other]
+    names += ["begun_with_states"] if begin_with else []
     if set(basins) != set(usual):
         names += basins if len(basins) < 3 else [f"{len(basins)}_basins", digest(sorted(basins))[:6]]
     return parent / "_".join(names)
