@@ -391,7 +391,7 @@ def train_member(settings, team, seed, training, valid, base):
         if (folder / "checkpoint.npz").exists():
             done, extra = runs.read_checkpoint(folder / "checkpoint.npz", model)
             history, best = extra["history"], extra["best"]
-    judged = build_model()  # the epoch's weights, their streamflow scaled; the training goes on with those unscaled
+    judged = build_model()  # the epoch's weights, streamflow scaled or not; the training goes on as it learned
     number = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     print(f"Seed {seed}: {settings.hidden_size} cell states, {number:,} weights to train" +
           (f", going on after epoch {done}" if done else ""))  # fmt: skip
@@ -403,16 +403,16 @@ def train_member(settings, team, seed, training, valid, base):
             break
         began = time.perf_counter()
         losses = train_epoch(settings, team, model, training, seed, epoch)
-        scores, score = dict.fromkeys(valid.targets, np.nan), -np.inf
+        scores, score, factor = dict.fromkeys(valid.targets, np.nan), -np.inf, np.nan
         if epoch % settings.validate_every == 0 or epoch == settings.epochs:
             judged.set_weights(model.get_weights())
-            if settings.streamflow_weight and settings.train_only != "probe":
-                scale_streamflow(judged, team, valid, training)
             scores = median_nse(judged, team, valid, settings.valid_period, training.basins)
+            if settings.streamflow_weight and settings.train_only != "probe":
+                factor, scores = scale_where_better(judged, team, valid, training, settings.valid_period, scores)
             score = validation_score(scores, weights, settings.valid_period)
         seconds, rate = time.perf_counter() - began, float(model.optimizer.learning_rate)
         row = {"epoch": epoch, **losses, **{f"val_NSE_{name}": v for name, v in scores.items()}}
-        history.append(row | {"learning_rate": rate, "seconds": seconds})
+        history.append(row | {"streamflow_factor": factor, "learning_rate": rate, "seconds": seconds})
         print(f"{epoch:5d} {seconds:8.1f} {losses['loss']:8.4f}  " +
               "  ".join(f"{name} {v:.3f}" for name, v in scores.items() if np.isfinite(score)), flush=True)  # fmt: skip
         better = score > best["score"]
@@ -451,11 +451,39 @@ def begin_with_constants(model, training):
             layer.set_weights([np.zeros((model.units, len(of))), np.array(of)])
 
 
+def scale_where_better(model, team, data, training, period, as_learned):
+    """Scale a model's streamflow, unless the validation period scores better with it as it was learned.
+
+    Where less runs off than in the training years, from the same precipitation, the lower volume may be the better one.
+
+    Parameters
+    ----------
+    period : tuple of str
+        The validation period.
+    as_learned : dict
+        Median NSE of each target in it, from `median_nse`.
+
+    Returns
+    -------
+    factor : float
+        What streamflow was multiplied by; 1 if it stayed as it was learned.
+    scores : dict
+        Median NSE of each target with it.
+    """
+    learned = model.get_weights()
+    factor = scale_streamflow(model, team, data, training)
+    scaled = median_nse(model, team, data, period, training.basins)
+    if as_learned["streamflow"] >= scaled["streamflow"]:
+        model.set_weights(learned)
+        return 1.0, as_learned
+    return factor, scaled
+
+
 def scale_streamflow(model, team, data, training):
     """Multiply simulated streamflow by one factor, so that over all training days it is as much as was observed.
 
     What is learned of the root of the flow, and with weights dropped, comes out 3 to 5 % too low there. Basins count as
-    in the loss. Each process simulates its own, those of `data`.
+    in the loss. Each process simulates its own, those of `data`. Returns that factor.
     """
     mean, std = training.normalisation["targets"]["streamflow"]
     spread = (training.basins.loc[data.basins, "std_streamflow"] + EPSILON * std).to_numpy()
@@ -468,6 +496,7 @@ def scale_streamflow(model, team, data, training):
     factor = observed / simulated if simulated else 1.0
     kernel, bias = model.runoff.get_weights()
     model.runoff.set_weights([factor * kernel, factor * bias + (factor - 1) * mean / std])
+    return float(factor)
 
 
 def train_epoch(settings, team, model, training, seed, epoch):

@@ -34,14 +34,19 @@ def test_the_best_weights_are_those_of_the_best_validation_score(run_dir):
     share = {"streamflow": 0.7, "soil1": 0.15, "swe": 0.15}
     score = sum(share[name] * history[f"val_NSE_{name}"].clip(lower=-1).fillna(0) for name in share)
     run, period = runs.load_run(run_dir), ("2005-10-01", "2006-09-30")
-    got = LSTM_train.median_nse(run.model(1), parallel.Team(), run.data(*period), period, run.basins)
+    model = run.model(1)
+    got = LSTM_train.median_nse(model, parallel.Team(), run.data(*period), period, run.basins)
     expected = history.loc[score.idxmax()]
     for name, value in got.items():
         assert value == pytest.approx(expected[f"val_NSE_{name}"], abs=1e-4)
+    learned = run.normalisation["period"]
+    data = run.data(*learned)
+    again = LSTM_train.scale_streamflow(model, parallel.Team(), data, windows.training_set(data, *learned))
+    assert (again == pytest.approx(1, abs=1e-5)) == (expected["streamflow_factor"] != 1)
 
 
 def test_early_stopping_keeps_the_best(settings, tmp_path, monkeypatch, capsys):
-    scores = iter([0.5, 0.7, 0.6, 0.65, 0.9])
+    scores = iter(np.repeat([0.5, 0.7, 0.6, 0.65, 0.9], 2))  # as learned and scaled
     monkeypatch.setattr(LSTM_train, "median_nse", lambda *_: {"streamflow": next(scores)})
     LSTM_train.main(settings(tmp_path / "run", seed=(1,), patience=2, epochs=9, concepts=()))
     history = pd.read_csv(tmp_path / "run" / "seed_1" / "history.csv")
@@ -52,7 +57,7 @@ def test_early_stopping_keeps_the_best(settings, tmp_path, monkeypatch, capsys):
 def test_the_validation_period_is_looked_at_now_and_then_and_after_the_last_epoch(
     settings, tmp_path, monkeypatch, capsys
 ):
-    scores = iter([0.5, 0.7, 0.6])
+    scores = iter(np.repeat([0.5, 0.7, 0.6], 2))  # as learned and scaled
     monkeypatch.setattr(LSTM_train, "median_nse", lambda *_: {"streamflow": next(scores)})
     LSTM_train.main(settings(tmp_path / "run", seed=(1,), validate_every=3, patience=3, epochs=7, concepts=()))
     history = pd.read_csv(tmp_path / "run" / "seed_1" / "history.csv")["val_NSE_streamflow"]
@@ -81,8 +86,8 @@ def test_a_training_begins_with_the_constants_of_least_loss(demo, settings):
         assert loss[0] < min(loss[1:])
 
 
-def test_streamflow_of_the_training_years_is_as_much_as_was_observed(run_dir, settings, tmp_path):
-    """In all basins together, each weighted as in the loss; what only the probe learns leaves it alone."""
+def test_scaled_streamflow_of_the_training_years_is_as_much_as_was_observed(run_dir):
+    """In all basins together, each weighted as in the loss."""
     run, period = runs.load_run(run_dir), ("2002-10-01", "2005-09-30")
     assert list(period) == run.normalisation["period"]
     data = run.data(*period)
@@ -96,15 +101,35 @@ def test_streamflow_of_the_training_years_is_as_much_as_was_observed(run_dir, se
         sums = [(np.where(known, of, 0).sum(axis=1) * weight).sum() for of in (simulated, observed)]
         return sums[0] / sums[1]
 
-    model = run.model(1)
+    model, training = run.model(1), windows.training_set(data, *period)
+    LSTM_train.scale_streamflow(model, parallel.Team(), data, training)
     assert ratio(model) == pytest.approx(1, abs=1e-5)
     kernel, bias = model.runoff.get_weights()
     mean, std = run.normalisation["targets"]["streamflow"]
     model.runoff.set_weights([0.9 * kernel, 0.9 * bias - 0.1 * mean / std])
     assert ratio(model) == pytest.approx(0.9, abs=1e-5)
-    LSTM_train.scale_streamflow(model, parallel.Team(), data, windows.training_set(data, *period))
+    assert LSTM_train.scale_streamflow(model, parallel.Team(), data, training) == pytest.approx(1 / 0.9, abs=1e-4)
     np.testing.assert_allclose(model.runoff.kernel.numpy(), kernel, rtol=1e-5)
     np.testing.assert_allclose(model.runoff.bias.numpy(), bias, atol=1e-5)
+
+
+@pytest.mark.parametrize("learned, kept", [(1.0, "as learned"), (-99.0, "scaled"), (np.nan, "scaled")])
+def test_streamflow_is_scaled_unless_the_validation_years_score_better_as_it_was_learned(run_dir, learned, kept):
+    run, period, team = runs.load_run(run_dir), ("2002-10-01", "2005-09-30"), parallel.Team()
+    data, model = run.data(*period), run.model(1)
+    scores = {"streamflow": learned, "soil1": 0.5, "swe": 0.5}
+    validation = data, windows.training_set(data, *period), period
+    LSTM_train.scale_streamflow(model, team, *validation[:2])
+    kernel, bias = model.runoff.get_weights()
+    mean, std = run.normalisation["targets"]["streamflow"]
+    model.runoff.set_weights([kernel / 2, bias / 2 - mean / std / 2])
+    factor, got = LSTM_train.scale_where_better(model, team, *validation, scores)
+    again = LSTM_train.scale_streamflow(model, team, *validation[:2])  # by 1 if it was scaled before
+    if kept == "as learned":
+        assert factor == 1 and got is scores and again == pytest.approx(2, abs=1e-5)
+    else:
+        assert factor == pytest.approx(2, abs=1e-5) and again == pytest.approx(1, abs=1e-5)
+        assert got == pytest.approx(LSTM_train.median_nse(model, team, data, period, run.basins), abs=1e-5)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
