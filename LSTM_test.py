@@ -126,9 +126,10 @@ def main(settings: Settings):
     summary = summary_of(scores, counted, data, members)
     units = ", ".join(f"{name} in {data.about[name]['units']}" for name in data.targets)
     show(f"\n{basin_count(len(data.basins))}, {start} to {end}; {units}")
-    show_table(cn_loss.shown_summary(summary), float_format="{:.3f}".format, na_rep="–")
+    scored = [name for name in data.targets if days[name]]
+    show_table(cn_loss.shown_summary(summary.loc[scored]), float_format="{:.3f}".format, na_rep="–")
     show("Basin-days scored: " + ", ".join(f"{name} {number:,}" for name, number in days.items()))
-    for name in filter(lambda name: is_snow(data.about[name]), data.targets):
+    for name in filter(lambda name: is_snow(data.about[name]), scored):
         print(f"{name} is snow, as its {data.about[name]['snow']} says: it counts where its training-period mean "
               f"exceeds {SNOW_MM:g} mm.")  # fmt: skip
     learned = np.concatenate(group.learned(data.basins, start, end))

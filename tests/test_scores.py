@@ -163,6 +163,11 @@ def test_what_is_not_observed_is_simulated_to_the_last_bit(copy, demo, data, tmp
 
     for basin in BASINS:
         file_of(data, "concept", basin).unlink() if basin != BASINS[2] else None
+    LSTM_test.main(LSTM_test.Settings(run_dir=str(copy), data_dir=str(data), metrics="NSE"))
+    shown = capsys.readouterr().out.splitlines()
+    assert "Basin-days scored: streamflow 276, soil1 0, swe 0" in shown
+    assert {line.split()[0] for line in shown if "seed 1" in line} == {"streamflow"}
+    for basin in BASINS:
         file_of(data, "streamflow", basin).unlink() if basin != BASINS[1] else None
     none = states(data, save_state=True)
     for name in whole.data_vars:
