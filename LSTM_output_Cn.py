@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from running.settings import checked_settings, from_words
-from writing.files import InputError, cli
+from writing.messages import InputError, cli
 
 
 @dataclass
@@ -72,7 +72,8 @@ from running.outside import Outside
 from running.simulation import ForcingDays, scored_basins, simulate
 from running.state_files import read_state, write_state
 from writing import netcdf, plots
-from writing.files import basin_count, note, replacing, write_csv
+from writing.files import replacing, write_csv
+from writing.messages import basin_count, note
 
 LONG_NAMES = {"c": "cell state", "h": "hidden state", "i": "input gate", "f": "forget gate",
               "g": "candidate (tanh) gate", "o": "output gate"}  # fmt: skip

@@ -22,7 +22,7 @@ that are not observed are left out, with a line.
 from dataclasses import dataclass
 
 from running.settings import checked_settings, from_words
-from writing.files import InputError, cli
+from writing.messages import InputError, cli
 
 
 @dataclass
@@ -78,13 +78,14 @@ from probing.independent_data import independent_series
 from probing.observed import observed_part
 from probing.probes import JOINT, REAL, SEASON, SHIFTED, SPARSE, TODAY, UNTRAINED, WEATHER, Batch
 from reading.concepts import parse_concept
-from reading.windows import parse_day, parse_period
+from reading.prepared import parse_day, parse_period
 from running import runs
 from running.learned import learned_words
 from running.outside import Outside
 from running.simulation import SNOW_MM, ForcingDays, simulate
 from writing import netcdf, plots
-from writing.files import basin_count, note, replacing, write_csv
+from writing.files import replacing, write_csv
+from writing.messages import basin_count, note
 from writing.screen import show
 
 WINDOWS = (7, 30, 90, 365)  # days of the weather's trailing means

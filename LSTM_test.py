@@ -14,7 +14,7 @@ Basins are processed in batches, so that memory does not grow with their number.
 from dataclasses import dataclass
 
 from running.settings import checked_settings, from_words
-from writing.files import InputError, cli
+from writing.messages import InputError, cli
 
 
 @dataclass
@@ -57,7 +57,8 @@ from running.groups import load_group
 from running.outside import Outside
 from running.simulation import SNOW_MM, ForcingDays, scored_basins
 from writing import netcdf, plots
-from writing.files import basin_count, command, note, replacing, some, write_csv
+from writing.files import replacing, write_csv
+from writing.messages import basin_count, command, note, some
 from writing.screen import show, show_table
 
 FLOW_METRICS = ("log-NSE", "FHV", "FLV", "FMS")  # made for flow duration curves: not for soil water or snow

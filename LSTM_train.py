@@ -16,7 +16,7 @@ from typing import Literal
 import tyro
 
 from running.settings import checked_settings, read_settings, refuse_other_settings, run_folder, stored_settings
-from writing.files import InputError, cli
+from writing.messages import InputError, cli
 
 
 @dataclass
@@ -205,13 +205,14 @@ from tqdm import tqdm
 import cn_loss
 import hydrodata_tf as hydrodata
 from libs_tf import keras
-from reading import windows
+from reading import prepared, windows
 from reading.demo_data import make_demo
 from running import parallel, runs
 from running.learned import learned_days, learned_words
 from running.simulation import scored_basins, simulate
 from writing import plots
-from writing.files import basin_count, command, note, some, write_csv
+from writing.files import write_csv
+from writing.messages import basin_count, command, note, some
 
 EPSILON = 0.1  # of the loss: this share of a target's overall standard deviation is added to every basin's own
 
@@ -364,7 +365,7 @@ def check(settings):
          f"--seed takes different whole numbers from 0 to {runs.MOST_SEED}, not {seeds}."),
     ]  # fmt: skip
     names = ("train_period", "valid_period", "test_period")
-    periods = sorted((*windows.parse_period(*given[name], option[name]), option[name]) for name in names)
+    periods = sorted((*prepared.parse_period(*given[name], option[name]), option[name]) for name in names)
     for (first, last, one), (later, end, other) in itertools.pairwise(periods):
         rules.append((last < later, f"{one} ({first} to {last}) and {other} ({later} to {end}) share days."))
     for holds, sentence in rules:

@@ -13,7 +13,7 @@ import functools
 import numpy as np
 import pandas as pd
 
-from writing.files import quiet_start
+from writing.messages import quiet_start
 
 with quiet_start():
     import keras

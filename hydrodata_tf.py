@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reading import windows
+from reading import prepared
 from reading.concepts import CARAVAN_FORCING, Concept, concept_files, parse_concept, read_concepts
 from reading.tables import basin_id, read_attribute_table, read_basins
-from writing.files import InputError, basin_count, note, some
+from writing.messages import InputError, basin_count, note, some
 
 from reading.attributes import (  # isort: skip
     ATTRIBUTES, attribute_folder, attributes_in, caravan_attributes, climate_indices,
@@ -175,7 +175,7 @@ def load_dataset(data_dir, *arguments, **options):
 def open_data(
     data_dir, forcing="daymet", basins=None, attributes="auto", concepts=(), climate_period=None, used_in=None,
     cache_dir=None, progress: bool = True, unobserved: bool = False,
-) -> windows.Prepared:  # fmt: skip
+) -> prepared.Prepared:  # fmt: skip
     """Forcing, streamflow, concepts and attributes of many basins; text that is not yet in the cache is read first.
 
     Parameters
@@ -198,7 +198,7 @@ def open_data(
     used_in : (start, end), default None
         Days in which a basin needs forcing and streamflow to be of use; give the training period.
     cache_dir : path, default None
-        As `windows.cache_folder` takes it. Deleting it is safe.
+        As `prepared.cache_folder` takes it. Deleting it is safe.
     progress : bool, default True
         Show a bar on a terminal while text is read.
     unobserved : bool, default False
@@ -208,7 +208,7 @@ def open_data(
 
     Returns
     -------
-    windows.Prepared
+    prepared.Prepared
         In the order of the list, or sorted. `left_out` names the basins of the folder that cannot be used; of basins
         that were asked for, none is left out: one InputError names all that cannot be used.
     """
@@ -226,9 +226,9 @@ def open_data(
     variables = [*inputs, "streamflow", *names]
     # The folder is part of the name, so that nobody's copy of the data takes the place of another's.
     asked = [READER_VERSION, forcing, [list(concept[:4]) for concept in concepts], str(Path(data_dir).resolve())]
-    folder = f"{forcing}-{windows.digest(asked)}"
-    stems = {b: f"{folder}/{b}-{windows.digest([_state(p) for p in (*files[b], *concepts_of[b])])}" for b in order}
-    kept = windows.prepare(
+    folder = f"{forcing}-{prepared.digest(asked)}"
+    stems = {b: f"{folder}/{b}-{prepared.digest([_state(p) for p in (*files[b], *concepts_of[b])])}" for b in order}
+    kept = prepared.prepare(
         stems, lambda basin: _read_basin(basin, products, files[basin], concepts_of[basin], variables), len(variables),
         cache_dir, f"reading {forcing}", progress,
     )  # fmt: skip
@@ -243,7 +243,7 @@ def open_data(
     if not unobserved:
         _check_observed(data_dir, found, concepts, concepts_of)
     observed = [_observed(one, ["streamflow", *names]) for one in found.values()]
-    data = windows.Prepared(
+    data = prepared.Prepared(
         order, inputs, ["streamflow", *names], _about(products, concepts),
         _places(data_dir, forcing, found, files, attributes), pd.DataFrame(index=order), list(arrays),
         np.array(first_days), np.array(lengths), forcing, left_out=left_out, observed=pd.DataFrame(observed, order),
@@ -542,6 +542,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from writing.files import cli
+    from writing.messages import cli
 
     cli(main)

@@ -10,7 +10,7 @@ import os
 
 import numpy as np
 
-from writing.files import InputError, quiet_start
+from writing.messages import InputError, quiet_start
 
 # On TensorFlow every core works on a part of the batch; threads inside operations would only compete with that.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")

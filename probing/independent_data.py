@@ -8,13 +8,13 @@ import pandas as pd
 import cn_loss
 from probing.probes import climatology
 from reading.concepts import conversion
-from writing.files import InputError
+from writing.messages import InputError
 
 
 def independent_series(independent, data, dates):
     """Name and series (basin, day) of a concept in independent data, in the units in which the model's data have it.
 
-    `independent` and `data` are the windows.Prepared of the same basins: independent data, of one concept of `data`,
+    `independent` and `data` are the prepared.Prepared of the same basins: independent data, of one concept of `data`,
     and those of the model. InputError if `data` has no such concept, units cannot be converted, or no value is there.
     """
     name, option = independent.targets[1], "--independent-data"

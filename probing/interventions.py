@@ -14,9 +14,9 @@ from tqdm import tqdm
 from libs_tf import StateModel
 from probing.probes import median_interval
 from reading.concepts import is_snow
-from reading.windows import parse_day
+from reading.prepared import parse_day
 from running.simulation import simulate
-from writing.files import InputError
+from writing.messages import InputError
 
 HORIZONS = (1, 7, 30, 90)  # days over which the response to a change of the states is averaged
 BASINS_AT_ONCE = 100  # whose states are exchanged

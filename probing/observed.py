@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from running.simulation import SNOW_MM, scored_basins
-from writing.files import InputError, basin_count, note, some
+from writing.messages import InputError, basin_count, note, some
 
 
 def observed_part(run, spans, basins, concepts, **elsewhere):
@@ -20,7 +20,7 @@ def observed_part(run, spans, basins, concepts, **elsewhere):
 
     Returns
     -------
-    data : reading.windows.Prepared
+    data : reading.prepared.Prepared
     concepts : list of str
         Those that are left.
     fitted : DataFrame (basin; mean_<target>, std_<target>)
@@ -83,7 +83,7 @@ def judge(data, fit_span, span):
 def means_and_spreads(data, span):
     """Mean and standard deviation of each target in a period, NaN where nothing is observed.
 
-    From a windows.Prepared to a DataFrame (basin; mean_<target>, std_<target>).
+    From a prepared.Prepared to a DataFrame (basin; mean_<target>, std_<target>).
     """
     rows, dates = [], data.dates(*span)
     for b in range(len(data.basins)):

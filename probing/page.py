@@ -34,7 +34,7 @@ def write_page(path, data, simulate, probes, counted, header, every=False, gates
     Parameters
     ----------
     path : path of the ``.html``
-    data : windows.Prepared
+    data : prepared.Prepared
     simulate : function (str) -> iterable of simulation.Simulated
         Runs the model with states and gates; called twice, with the label of its progress bar. The first round tells
         which cell states carry the concepts, the second writes them, so that memory does not grow with the basins.

@@ -21,7 +21,7 @@ from sklearn.linear_model import enet_path
 
 import cn_loss
 from reading.concepts import times_of
-from writing.files import note
+from writing.messages import note
 
 ALPHAS = 10.0 ** np.arange(-6, 1)  # ridge penalties tried, relative to the number of days and standardised features
 SEASON_DAYS = 15  # width of the window that smooths a day-of-year mean

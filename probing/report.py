@@ -10,7 +10,8 @@ from probing.independent_data import nearness
 from probing.interventions import HORIZONS, SHORTEST, TOGETHER, YEARS, response_rows, verdict
 from probing.probes import BASINS, JOINT, PERIOD, REAL, SCORES, SEASON, SHIFTED, SPARSE, TODAY, UNTRAINED, WEATHER
 from writing import netcdf, plots
-from writing.files import basin_count, write_csv
+from writing.files import write_csv
+from writing.messages import basin_count
 from writing.screen import shortened, show, show_table
 
 PER_DEVIATION = "unit of the concept per standard deviation of the cell state"

@@ -8,7 +8,8 @@ import pandas as pd
 from reading.folders import only_folder, visible
 from reading.tables import read_attribute_table, read_basins
 from reading.text_files import head_of, text_of
-from writing.files import InputError, basin_count, note, some, write_csv
+from writing.files import write_csv
+from writing.messages import InputError, basin_count, note, some
 
 ATTRIBUTES = (
     "elev_mean", "slope_mean", "area_gages2", "p_mean", "pet_mean", "aridity", "p_seasonality", "frac_snow",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from reading.text_files import FORCING, KNOWN, NUMBER, PET, SOIL_LAYER_MM, read_columns
-from writing.files import InputError, basin_count, note, some
+from writing.messages import InputError, basin_count, note, some
 
 CARAVAN_FORCING = (
     "total_precipitation_sum", "temperature_2m_min", "temperature_2m_max", "surface_net_solar_radiation_mean", PET,

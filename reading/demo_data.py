@@ -18,7 +18,8 @@ from scipy.signal import lfilter
 
 from reading.attributes import climate_indices
 from reading.text_files import CUBIC_MM_PER_CUBIC_FOOT, SECONDS_PER_DAY, SOIL_LAYER_MM
-from writing.files import InputError, cli, read_json, write_csv, write_json, write_text
+from writing.files import read_json, write_csv, write_json, write_text
+from writing.messages import InputError, cli
 
 START = "2001-10-01"
 SPINUP_YEARS = 8  # simulated before START and dropped, so that the deep layer has forgotten its initial water

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from writing.files import InputError, some
+from writing.messages import InputError, some
 
 PRODUCTS = ("daymet", "maurer", "maurer_extended", "nldas", "nldas_extended")  # of CAMELS-US
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from reading.attributes import ATTRIBUTES, attribute_folder
 from reading.concepts import CARAVAN_FORCING
 from reading.folders import caravan_files, folder_with, forcing_files, products_in, streamflow_files, visible
-from writing.files import InputError, basin_count, some
+from writing.messages import InputError, basin_count, some
 
 from reading.text_files import (  # isort: skip
     FORCING, KNOWN, PET_NAMES, head_of, read_columns, read_forcing, read_streamflow, text_of,

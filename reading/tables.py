@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reading.text_files import MOST, NUMBER, head_of, numbers_of, read_lines, text_of
-from writing.files import InputError, note, some
+from writing.messages import InputError, note, some
 
 
 def read_table(path) -> pd.DataFrame:

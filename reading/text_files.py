@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from writing.files import InputError, reason, some
+from writing.messages import InputError, reason, some
 
 FORCING = ("prcp", "tmin", "tmax", "srad", "vp")
 PET = "potential_evaporation_sum"

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from reading.concepts import parse_concept, times_of
-from reading.windows import digest
+from reading.prepared import digest
 from running.learned import learned_days, learned_words
 from running.runs import load_run, origin
 from running.settings import run_folders
 from running.simulation import SPINUP_DAYS, basins_at_once, simulate
 from running.state_files import read_state
-from writing.files import InputError, command, some
+from writing.messages import InputError, command, some
 
 
 @dataclass
@@ -110,7 +110,7 @@ class Group:
         ----------
         models : list of lists of ConceptLSTM
             The members of each run.
-        several : list of windows.Prepared
+        several : list of prepared.Prepared
             From `data`.
         start, end, progress
             As `simulation.simulate` takes them.

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from reading.prepared import parse_day, parse_period
 from reading.tables import basin_id
-from reading.windows import parse_day, parse_period
 from running.settings import read_settings
-from writing.files import InputError, note, reason
+from writing.messages import InputError, note, reason
 
 
 class Lesson(NamedTuple):

@@ -9,7 +9,7 @@ the days, whatever the weather, and nothing that is simulated means anything.
 
 import numpy as np
 
-from writing.files import note, some
+from writing.messages import note, some
 
 RUNAWAY = 365  # a cell state beyond it, above or below zero, has run away
 RAN_AWAY = f"cell states run away, beyond {RUNAWAY}: what is simulated means nothing"
@@ -71,7 +71,7 @@ class Outside:
     def compare(self, pairs, start, end):
         """Hold attributes, and forcing in a period, of data against the run that simulates them; say what is outside.
 
-        `pairs` are of a runs.Run and a windows.Prepared. (A fold's own basins lie within its range.)
+        `pairs` are of a runs.Run and a prepared.Prepared. (A fold's own basins lie within its range.)
         """
         attributes, forcing = [], []
         for run, data in pairs:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from libs_tf import keras
-from writing.files import InputError
+from writing.messages import InputError
 
 HEARTBEAT_SECONDS = 30  # a process that is silent for longer is given up, and all others end
 JOIN_SECONDS = 300  # all processes have to be there within this time

@@ -33,21 +33,11 @@ import pandas as pd
 import hydrodata_tf as hydrodata
 from libs_tf import CORES, ConceptLSTM, keras
 from reading.concepts import parse_concept, times_of
-from reading.windows import digest, parse_period
+from reading.prepared import digest, parse_period
 from running import learned
 from running.settings import FORMAT, UsedSettings, checked_settings, read_settings, refuse_other_settings, run_folder
-from writing.files import (
-    InputError,
-    locked,
-    note,
-    quiet_start,
-    read_json,
-    reason,
-    replacing,
-    some,
-    write_csv,
-    write_json,
-)
+from writing.files import locked, read_json, replacing, write_csv, write_json
+from writing.messages import InputError, note, quiet_start, reason, some
 
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "pandas", "xarray")
 STATISTICS = ("inputs", "attributes", "targets", "attribute_range")  # of normalisation.json
@@ -121,7 +111,7 @@ class Run:
         return self.seeds[0] if seed is None else seed
 
     def data(self, start, end, basins=None, concepts=None, data_dir=None, forcing=None, attributes=None):
-        """The data (windows.Prepared) that the run is simulated with, in which the period must have a day with forcing.
+        """The data (Prepared) that the run is simulated with, in which the period must have a day with forcing.
 
         Nothing needs to be observed.
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from writing.files import InputError, read_json
+from writing.files import read_json
+from writing.messages import InputError
 
 FORMAT = 2  # of the run directory
 FOLDERS = ("run_dir", "data_dir", "start_from")  # options that name what may have moved since

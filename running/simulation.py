@@ -8,9 +8,9 @@ from tqdm import tqdm
 
 from libs_tf import StateModel
 from reading.concepts import is_snow, millimetres
-from reading.windows import parse_day, parse_period
+from reading.prepared import parse_day, parse_period
 from running.outside import RUNAWAY
-from writing.files import basin_count, some
+from writing.messages import basin_count, some
 
 SPINUP_DAYS = 365  # simulated before a period and not scored, so that the states forget their zero start
 BATCH_BYTES = 96 * 2**20  # what the states and gates of one batch of basins may take
@@ -87,7 +87,7 @@ def simulate(model, data, start, end, states=False, gates=False, progress=None, 
     Parameters
     ----------
     model : ConceptLSTM
-    data : windows.Prepared
+    data : prepared.Prepared
     start, end : str or datetime64[D]
         First and last day of the period. Up to SPINUP_DAYS days before it are simulated too and cut off.
     states, gates : bool

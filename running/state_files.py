@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 
 from writing import netcdf
-from writing.files import InputError, reason, replacing, some
+from writing.files import replacing
+from writing.messages import InputError, reason, some
 
 
 def identity(model):

@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 import LSTM_train
-from writing import files
+from writing import messages
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ("LSTM_train", "LSTM_test", "LSTM_output_Cn", "LSTM_probe")
@@ -231,7 +231,7 @@ def test_a_command_to_type_next_begins_as_the_script_was_started(monkeypatch, ty
     script = next((k for k, word in enumerate(typed) if word.endswith(".py")), 2)
     monkeypatch.setattr(sys, "orig_argv", typed)
     monkeypatch.setattr(sys, "argv", typed[script:])
-    assert files.command("LSTM_test.py", "--run-dir", "my run") == next_one
+    assert messages.command("LSTM_test.py", "--run-dir", "my run") == next_one
 
 
 @pytest.mark.parametrize("first", ["2006", "2006-10", "20061001", "2006-10-01T12:00", "2006-10-1", "2006-02-30"])

@@ -15,7 +15,7 @@ import LSTM_train
 from libs_tf import keras
 from reading import windows
 from running import groups, runs
-from writing.files import InputError
+from writing.messages import InputError
 
 PERIOD = ("2006-10-01", "2007-09-30")
 RESULTS = "test_2006-10-01_2007-09-30"

@@ -11,7 +11,7 @@ import pytest
 import hydrodata_tf
 from reading import attributes, demo_data
 from writing import files
-from writing.files import InputError
+from writing.messages import InputError
 
 ROOT = Path(demo_data.__file__).parent.parent
 SOIL = [f"soil_water_{layer}" for layer in range(1, 5)]

@@ -15,7 +15,7 @@ import hydrodata_tf as hydrodata
 import LSTM_output_Cn
 import LSTM_probe
 import LSTM_test
-from reading import windows
+from reading import prepared
 from running import groups, outside, runs, simulation
 
 PERIOD = ("2006-10-01", "2007-09-30")
@@ -97,7 +97,7 @@ def data_of(attributes, forcing=None, inputs=()):
     place = pd.DataFrame(np.nan, BASINS, ["lat", "lon", "area_km2"])
     arrays, first_days = list(forcing.astype(np.float32)), np.full(4, np.datetime64("2001-01-01"))
     lengths = np.full(4, forcing.shape[1])
-    return windows.Prepared(BASINS, list(inputs), [], {}, place, attributes, arrays, first_days, lengths)
+    return prepared.Prepared(BASINS, list(inputs), [], {}, place, attributes, arrays, first_days, lengths)
 
 
 def compared(several, data, period=("2002-01-01", "2002-02-04")):

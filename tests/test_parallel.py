@@ -16,7 +16,7 @@ import LSTM_output_Cn
 import LSTM_test
 from libs_tf import keras
 from running import parallel, runs
-from writing.files import InputError
+from writing.messages import InputError
 
 JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
 CHOSEN = {"seed": (1,), "batch_size": 6}  # two and three processes can divide it

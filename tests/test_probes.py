@@ -17,11 +17,11 @@ import LSTM_train
 from libs_tf import ConceptLSTM, StateModel
 from probing import cell_states, independent_data, interventions, observed, probes, report
 from probing.probes import BASINS, JOINT, PERIOD, REAL, SEASON, SHIFTED, SPARSE, UNTRAINED, WEATHER, Batch
-from reading import windows
+from reading import prepared, windows
 from reading.concepts import parse_concept
 from reading.demo_data import make_demo
 from running import runs, simulation
-from writing.files import InputError, cli
+from writing.messages import InputError, cli
 
 BASIN_COUNT, STATES = 10, 6
 STORE = probes.Probe(np.array([4.0, 0.0]), 10.0, 0.0)  # reads the first of the two leaky buckets
@@ -296,7 +296,7 @@ def catchments(bucket):
     series = zip(told, truth["streamflow"], truth["store"], strict=True)
     arrays, names = [np.stack(one, axis=1).astype("float32") for one in series], [f"{b:08d}" for b in range(basins)]
     about = {name: {"units": "mm"} for name in ("streamflow", "store")}
-    return windows.Prepared(
+    return prepared.Prepared(
         names, ["rain"], list(about), about, pd.DataFrame({"lat": 45.0, "lon": 0.0}, names),
         pd.DataFrame(index=names), arrays, np.full(basins, dates[0]), np.full(basins, len(dates)),
     )  # fmt: skip

@@ -19,7 +19,8 @@ import LSTM_probe
 import LSTM_test
 import LSTM_train
 from running import runs, settings
-from writing.files import InputError, read_json
+from writing.files import read_json
+from writing.messages import InputError
 
 RESULTS = "test_2006-10-01_2007-09-30"
 

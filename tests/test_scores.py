@@ -12,10 +12,10 @@ from conftest import change, edit, file_of
 import LSTM_output_Cn
 import LSTM_test
 import LSTM_train
-from reading import windows
+from reading import prepared
 from reading.concepts import is_snow, parse_concept
 from running import runs, simulation
-from writing.files import InputError
+from writing.messages import InputError
 
 PERIOD = ("2006-10-01", "2007-09-30")
 RESULTS = "test_2006-10-01_2007-09-30"
@@ -80,7 +80,7 @@ def test_snow_is_summarised_only_where_there_is_snow(tested, run_dir):
 @pytest.mark.parametrize("unit, factor", [("mm", 1), ("cm", 10), ("m of water", 1000), ("inch", 25.4), ("kg/m2", 1)])
 def test_the_limit_for_snow_is_5_mm_in_every_unit(unit, factor):
     about = {"streamflow": {"units": "mm/day"}, "swe": {"units": unit, "snow": "name"}}
-    data = windows.Prepared(["a", "b"], [], list(about), about, None, None, [], np.array([]), np.array([]))
+    data = prepared.Prepared(["a", "b"], [], list(about), about, None, None, [], np.array([]), np.array([]))
     means = pd.DataFrame({"mean_swe": np.array([4.9, 5.1]) / factor}, ["a", "b"])
     scored = simulation.scored_basins(means, data)
     assert scored["swe"].tolist() == [False, True] and scored["streamflow"].all()

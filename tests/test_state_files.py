@@ -7,7 +7,7 @@ import xarray as xr
 import LSTM_output_Cn
 import LSTM_test
 from running import runs, state_files
-from writing.files import InputError
+from writing.messages import InputError
 
 
 def states_of(run_dir, out, period, **options):

@@ -29,14 +29,14 @@ import LSTM_test
 import LSTM_train
 from reading import windows
 from running import runs
-from writing import files, plots
-from writing.files import InputError
+from writing import files, messages, plots
+from writing.messages import InputError
 
 
 def ends_with(capsys, main, settings, *words):
     """The script ends with exit code 2 and one line that holds all the words."""
     with pytest.raises(SystemExit) as stop:
-        files.cli(main, settings)
+        messages.cli(main, settings)
     error = capsys.readouterr().err.strip()
     assert stop.value.code == 2 and "\n" not in error, error
     for word in words:
@@ -136,8 +136,9 @@ def test_ctrl_c_while_packages_load_ends_in_a_word(run_dir, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends processes without asking them")
 def test_a_process_that_is_asked_to_end_removes_what_it_was_writing(tmp_path):
     code = (
-        "from writing import files; import time\ndef main():\n    with files.replacing('out.csv') as path:\n"
-        "        path.write_text('half')\n        print('writing', flush=True)\n        time.sleep(99)\nfiles.cli(main)"
+        "from writing import files, messages; import time\ndef main():\n    with files.replacing('out.csv') as path:\n"
+        "        path.write_text('half')\n        print('writing', flush=True)\n        time.sleep(99)\n"
+        "messages.cli(main)"
     )
     process = python(code, cwd=tmp_path)
     assert process.stdout.readline().strip() == "writing" and len(list(tmp_path.iterdir())) == 1
@@ -284,24 +285,24 @@ def test_a_failed_write_keeps_what_was_there(tmp_path):
 @pytest.mark.parametrize(
     "code, expected",
     [
-        ("files.cli(lambda: print('5 \\xb1 1'))", (0, "5 \\xb1 1\n", "")),
-        ("print(files.cli(max, 2, 3))", (0, "3\n", "")),
-        ("files.cli(int)\nraise files.InputError('Bad.')", (2, "", "Bad.\n")),
-        ("files.cli(open, 'none.txt')", (2, "", "No such file or directory: none.txt.\n")),
-        ("def main():\n    raise MemoryError\nfiles.cli(main)", (2, "", "Not enough memory: MemoryError.\n")),
-        ("def main():\n    raise KeyboardInterrupt\nfiles.cli(main)", (130, "", "Stopped.\n")),
-        ("files.cli(lambda: 1 / 0)", (1, "", "Traceback")),
+        ("messages.cli(lambda: print('5 \\xb1 1'))", (0, "5 \\xb1 1\n", "")),
+        ("print(messages.cli(max, 2, 3))", (0, "3\n", "")),
+        ("messages.cli(int)\nraise messages.InputError('Bad.')", (2, "", "Bad.\n")),
+        ("messages.cli(open, 'none.txt')", (2, "", "No such file or directory: none.txt.\n")),
+        ("def main():\n    raise MemoryError\nmessages.cli(main)", (2, "", "Not enough memory: MemoryError.\n")),
+        ("def main():\n    raise KeyboardInterrupt\nmessages.cli(main)", (130, "", "Stopped.\n")),
+        ("messages.cli(lambda: 1 / 0)", (1, "", "Traceback")),
     ],
 )
 def test_a_script_ends_in_one_sentence_and_a_fault_of_the_program_in_a_traceback(code, expected):
-    process = python(f"from writing import files\n{code}", PYTHONIOENCODING="ascii")
+    process = python(f"from writing import files, messages\n{code}", PYTHONIOENCODING="ascii")
     out, error = process.communicate()
     assert (process.returncode, out, error[:9] if expected[0] == 1 else error) == expected
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_screen_that_takes_nothing():
-    words = [sys.executable, "-c", "from writing import files\nfiles.cli(lambda: print('x'))"]
+    words = [sys.executable, "-c", "from writing import files, messages\nmessages.cli(lambda: print('x'))"]
     with open("/dev/full", "w") as full:
         buffered = os.environ | {"PYTHONUNBUFFERED": ""}
         done = subprocess.run(words, cwd=ROOT, env=buffered, stdout=full, stderr=-1, text=True)

@@ -15,7 +15,7 @@ import LSTM_test
 import LSTM_train
 from reading import windows
 from running import groups, parallel, runs, simulation
-from writing.files import InputError
+from writing.messages import InputError
 
 QUICK = {"epochs": 1, "hidden_size": 4, "seed": (1,)}
 RESULTS = "test_2006-10-01_2007-09-30"

@@ -10,12 +10,12 @@ import pytest
 from small_files import flow_path, forcing_path, make_camels, refused
 
 import hydrodata_tf as hydrodata
-from reading import windows
+from reading import prepared, windows
 
 DAY = np.datetime64("2001-01-01")
 
 
-def prepared(values, basins=("b", "a", "c"), attributes=None, first_days=None):
+def data_of(values, basins=("b", "a", "c"), attributes=None, first_days=None):
     """Data in memory from arrays (day, variable): inputs rain and heat, targets streamflow and snow."""
     names = ["rain", "heat", "streamflow", "snow"]
     about = {name: {"units": "mm", "long_name": name} for name in names}
@@ -23,7 +23,7 @@ def prepared(values, basins=("b", "a", "c"), attributes=None, first_days=None):
     attributes = pd.DataFrame(index=list(basins)) if attributes is None else attributes
     arrays, lengths = [np.asarray(one, np.float32) for one in values], np.array([len(one) for one in values])
     days = np.array(first_days or [DAY] * len(values))
-    return windows.Prepared(list(basins), names[:2], names[2:], about, place, attributes, arrays, days, lengths)
+    return prepared.Prepared(list(basins), names[:2], names[2:], about, place, attributes, arrays, days, lengths)
 
 
 def weather(days=1000, seed=0):
@@ -138,8 +138,8 @@ def test_cache_folder_of_the_user(monkeypatch, system, variable, folder):
     monkeypatch.setenv(variable or "ANOTHER", "there")
     monkeypatch.setattr("sys.platform", system)
     monkeypatch.setattr(Path, "home", lambda: Path("home"))
-    assert windows.cache_folder() == Path(folder)
-    assert windows.cache_folder("given") == Path("given")
+    assert prepared.cache_folder() == Path(folder)
+    assert prepared.cache_folder("given") == Path("given")
 
 
 # Days and periods
@@ -147,7 +147,7 @@ def test_cache_folder_of_the_user(monkeypatch, system, variable, folder):
 
 def test_days_outside_a_record_are_nan():
     values = weather(days=10)
-    data = prepared(values, first_days=[DAY, DAY + 5, DAY + 20])
+    data = data_of(values, first_days=[DAY, DAY + 5, DAY + 20])
     np.testing.assert_array_equal(data.days(0, DAY + 2, 3), values[0, 2:5])
     early = data.days(1, DAY + 3, 4)
     assert np.isnan(early[:2]).all() and (early[2:] == values[1, :2]).all()
@@ -160,14 +160,14 @@ def test_days_outside_a_record_are_nan():
 def test_targets_are_missing_where_an_input_is():
     values = weather(days=20)
     values[0, 5, 0], values[1, 7, 3], values[2, 9, 1] = np.nan, np.nan, np.inf
-    data = prepared(values)
+    data = data_of(values)
     forcing, targets = data.read(slice(None), data.dates("2001-01-01", "2001-01-20"))
     np.testing.assert_array_equal(forcing, values[..., :2])
     assert np.argwhere(np.isnan(targets)).tolist() == [[0, 5, 0], [0, 5, 1], [1, 7, 1], [2, 9, 0], [2, 9, 1]]
 
 
 def test_some_basins_alone_and_in_memory():
-    data = prepared(weather(days=50))
+    data = data_of(weather(days=50))
     some = data.select([2, 0])
     assert some.basins == ["c", "b"] and list(some.place.index) == ["c", "b"]
     dates = data.dates("2001-01-10", "2001-01-19")
@@ -177,7 +177,7 @@ def test_some_basins_alone_and_in_memory():
 
 
 def test_periods():
-    data = prepared(weather())
+    data = data_of(weather())
     dates = data.dates("2001-02-01", "2001-02-03", 10)
     assert str(dates[0]) == "2001-01-22" and len(dates) == 13
     assert len(data.dates("2000-01-01", "2001-01-02", 5)) == 2
@@ -200,11 +200,11 @@ def test_periods():
 def test_normalisation_knows_only_the_training_period():
     values, period = weather(), ("2001-03-01", "2002-03-01")
     attributes = pd.DataFrame({"k": [1.0, 2.0, 6.0]}, index=["b", "a", "c"])
-    before = windows.training_set(prepared(values, attributes=attributes), *period)
+    before = windows.training_set(data_of(values, attributes=attributes), *period)
     dates = DAY + np.arange(1000)
     inside = (dates >= np.datetime64(period[0])) & (dates <= np.datetime64(period[1]))
     changed = np.where(inside[None, :, None], values, np.float32(1e6))
-    after = windows.training_set(prepared(changed, attributes=attributes), *period, warmup_days=20)
+    after = windows.training_set(data_of(changed, attributes=attributes), *period, warmup_days=20)
     assert after.normalisation == before.normalisation
     pd.testing.assert_frame_equal(after.basins, before.basins)
     flow = values[:, inside, 2].astype(np.float64)
@@ -221,11 +221,11 @@ def test_normalisation_of_odd_variables():
     values = weather()
     values[..., 1], values[1, :, 3] = 3.0, np.nan
     period = ("2001-01-01", "2003-01-01")
-    training = windows.training_set(prepared(values), *period)
+    training = windows.training_set(data_of(values), *period)
     assert training.normalisation["inputs"]["heat"] == [3.0, 1.0]
     assert np.isnan(training.basins.loc["a", "std_snow"]) and np.isfinite(training.basins.loc["b", "std_snow"])
     values[..., 3] = np.nan
-    refused("snow has no value from 2001-01-01 to 2003-01-01", windows.training_set, prepared(values), *period)
+    refused("snow has no value from 2001-01-01 to 2003-01-01", windows.training_set, data_of(values), *period)
 
 
 # Windows
@@ -240,7 +240,7 @@ def counted(basins=("b", "a", "c"), days=1000):
         if basin == "b":  # this record begins late, ends early and has a gap
             one[:100, :2], one[:150, 2:], one[900:, 2:], one[300:310, 3] = np.nan, np.nan, np.nan, np.nan
         values.append(one)
-    return prepared(values, basins, pd.DataFrame({"number": numbers}, index=list(basins)))
+    return data_of(values, basins, pd.DataFrame({"number": numbers}, index=list(basins)))
 
 
 def whole(data):

@@ -18,7 +18,8 @@ from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from writing.files import basin_count, replacing
+from writing.files import replacing
+from writing.messages import basin_count
 
 STYLE = {
     **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), 8),
