@@ -17,28 +17,35 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reading import prepared
-from reading.concepts import CARAVAN_FORCING, Concept, concept_files, parse_concept, read_concepts
-from reading.tables import basin_id, read_attribute_table, read_basins
+from reading.attributes import ATTRIBUTES, attribute_folder, attributes_in, caravan_attributes, climate_indices
+from reading.attributes import load_attributes as load_attributes
+from reading.attributes import write_attributes as write_attributes
+from reading.basins import (
+    Contents,
+    basin_files,
+    file_with_area,
+    input_columns,
+    missing,
+    observed,
+    read_basin,
+    series_name,
+)
+from reading.concepts import CARAVAN_FORCING, Concept, check_concept, concept_files, parse_concept
+from reading.folders import PRODUCTS, caravan_files, files_with_area, folder_with, forcing_files, streamflow_files
+from reading.prepared import Prepared, digest, prepare
+from reading.tables import basin_id, read_attribute_table
+from reading.tables import read_basins as read_basins
+from reading.text_files import FORCING as FORCING
+from reading.text_files import KNOWN, PET, PET_NAMES, forcing_head, read_columns, read_forcing, read_streamflow, whole
+from reading.units import note_suspicions, suspicions
 from writing.messages import InputError, basin_count, note, some
 
-from reading.attributes import (  # isort: skip
-    ATTRIBUTES, attribute_folder, attributes_in, caravan_attributes, climate_indices,
-    load_attributes as load_attributes, write_attributes,
-)  # fmt: skip
-from reading.folders import (  # isort: skip
-    PRODUCTS, caravan_files, files_with_area, folder_with, forcing_files, streamflow_files,
-)  # fmt: skip
-from reading.text_files import (  # isort: skip
-    FORCING, KNOWN, PET, PET_NAMES, forcing_head, read_columns, read_forcing, read_streamflow, whole,
-)  # fmt: skip
-
 PLACE = {"lat": "degrees_north", "lon": "degrees_east", "area_km2": "km2"}
-MOST_RUNOFF = 3  # times the precipitation; of the 531 CAMELS basins none has above 1.3, in m3/s most would
-READER_VERSION = 5  # part of the cache key: raise it when a file would be read to other numbers
+READER_VERSION = 6  # part of the cache key: raise it when a file would be read to other numbers
 
 
 def _file_of(files: dict[str, Path], basin, what: str, where) -> Path:
+    """The file of a basin, or an error that says what is missing where."""
     basin = basin_id(basin)
     if basin not in files:
         raise InputError(f"{where}: no {what} file for basin {basin}.")
@@ -87,20 +94,12 @@ def load_streamflow(data_dir, basin, area_m2: float | None = None) -> pd.Series:
     basin = basin_id(basin)
     path = _file_of(streamflow_files(data_dir), basin, "streamflow", data_dir)
     if area_m2 is None and path.suffix == ".txt":
-        area_m2 = forcing_head(_file_with_area(files_with_area(data_dir), basin, path))[0]["area_m2"]
+        area_m2 = forcing_head(file_with_area(files_with_area(data_dir), basin, path))[0]["area_m2"]
     if path.suffix == ".txt" and not 1e4 <= area_m2 <= 1e13:
         raise InputError(f"The area of basin {basin} is in m2, between 1e4 and 1e13, not {area_m2}.")
     series = read_streamflow(path, basin, area_m2)["streamflow"]
     series.attrs = {"units": "mm/day"}
     return series
-
-
-def _file_with_area(files, basin, path) -> Path:
-    """Of `files_with_area` that of a basin whose streamflow, in the file `path`, is in ft3/s."""
-    if basin not in files:
-        instead = "give area_m2, or write streamflow/<id>.csv in mm/day"
-        raise InputError(f"{path}: no CAMELS-US forcing file of basin {basin} to take the area from; {instead}.")
-    return files[basin]
 
 
 def load_caravan(data_dir, gauge, columns=None) -> pd.DataFrame:
@@ -137,12 +136,16 @@ def load_concept(concept: Concept | str, basin, data_dir=None) -> pd.Series:
     basin = basin_id(basin)
     caravan = None if basin.isdigit() or concept.template != "caravan" else caravan_files(data_dir or ".")
     path = _file_of(concept_files(concept, [basin], data_dir, caravan), basin, "Caravan", data_dir)
-    series = whole(read_concepts(path, [concept]), path)[concept.name]
+    frame = whole(read_columns(path, [concept.column], limits={}), path)
+    check_concept(concept, path, *frame.attrs["ends"][concept.column])
+    series = (frame[concept.column] * np.float32(concept.factor)).rename(concept.name)
     series.attrs = {"units": concept.units, "long_name": concept.label, "source": f"{path.name}:{concept.column}"}
     return series
 
 
-def load_dataset(data_dir, *arguments, **options):
+def load_dataset(
+    data_dir, forcing="daymet", basins=None, attributes="auto", concepts=(), train_period=None, required=None
+):
     """Forcing, streamflow, concepts and attributes of many basins in memory, for a notebook; parameters as `open_data`.
 
     Returns
@@ -155,7 +158,7 @@ def load_dataset(data_dir, *arguments, **options):
     """
     import xarray as xr  # takes as long as reading a small data set
 
-    data = open_data(data_dir, *arguments, **options)
+    data = open_data(data_dir, forcing, basins, attributes, concepts, train_period, required)
     dates = np.arange(data.first_day, data.last_day + 1)
     values = np.empty((len(data.about), len(data.basins), len(dates)), np.float32)
     for b in range(len(data.basins)):
@@ -173,10 +176,11 @@ def load_dataset(data_dir, *arguments, **options):
 
 
 def open_data(
-    data_dir, forcing="daymet", basins=None, attributes="auto", concepts=(), climate_period=None, used_in=None,
-    cache_dir=None, progress: bool = True, unobserved: bool = False,
-) -> prepared.Prepared:  # fmt: skip
+    data_dir, forcing="daymet", basins=None, attributes="auto", concepts=(), train_period=None, required=None
+) -> Prepared:
     """Forcing, streamflow, concepts and attributes of many basins; text that is not yet in the cache is read first.
+
+    Records that look as if they were in another unit are named in notes.
 
     Parameters
     ----------
@@ -190,284 +194,152 @@ def open_data(
         As read_basins; None: every basin of the folder that can be used.
     attributes : str or path, default 'auto'
         'auto': the 27 of ATTRIBUTES from the CAMELS files, or all numeric columns of attributes_caravan_<set>.csv; a
-        table: its numeric columns; 'climate': indices computed from the forcing of climate_period; 'none'.
+        table: its numeric columns; 'climate': indices computed from the forcing of train_period; 'none'.
     concepts : sequence of str or Concept, default ()
         As parse_concept takes them.
-    climate_period : (start, end), default None
-        Days that 'climate' is computed from; give the training period.
-    used_in : (start, end), default None
-        Days in which a basin needs forcing and streamflow to be of use; give the training period.
-    cache_dir : path, default None
-        As `prepared.cache_folder` takes it. Deleting it is safe.
-    progress : bool, default True
-        Show a bar on a terminal while text is read.
-    unobserved : bool, default False
-        For a simulation: what is not observed (the streamflow of a basin, a concept, in one basin or in all) is NaN and
-        counted in `observed`, and only forcing and attributes are asked for. False, for a training: every basin has a
-        file of streamflow, every concept a value somewhere.
+    train_period : (start, end), default None
+        Days that 'climate' is computed from. Where streamflow is required, a basin needs forcing and streamflow in it.
+    required : sequence of str, default None
+        Targets that must be observed: streamflow in every basin, a concept in one at least. None: all, for a training;
+        ('streamflow',) for fine-tuning. () is for a simulation: what is not observed is NaN, and counted in `observed`.
 
     Returns
     -------
-    prepared.Prepared
+    Prepared
         In the order of the list, or sorted. `left_out` names the basins of the folder that cannot be used; of basins
-        that were asked for, none is left out: one InputError names all that cannot be used.
+        that are named in `basins`, none is left out: one InputError names all that cannot be used.
     """
-    concepts = [parse_concept(c) if isinstance(c, str) else c for c in concepts]
-    names = [c.name for c in concepts]
-    if len(set(names)) < len(names):
-        raise InputError(f"Two concepts have the same name ({some(names, 8)}); name them apart.")
+    concepts = [parse_concept(concept) if isinstance(concept, str) else concept for concept in concepts]
+    targets = ["streamflow", *(concept.name for concept in concepts)]
     products = [forcing] if isinstance(forcing, str) else list(forcing)
-    if len(set(products)) < len(products) or not products or ("caravan" in products and len(products) > 1):
-        raise InputError(f"Forcing {' '.join(products)}: name one product, or several different ones of CAMELS-US.")
-    forcing, inputs = "+".join(products), [name for of in input_names(products).values() for name in of.values()]
-    if taken := set(names) & set(inputs):
-        raise InputError(f"Concept {min(taken)} has the name of an input; give it another.")
-    order, left_out, files, concepts_of = _files(data_dir, products, basins, concepts, unobserved)
-    variables = [*inputs, "streamflow", *names]
+    forcing, columns = "+".join(products), input_columns(products)
+    _check_names(products, columns, targets[1:])
+    required = targets if required is None else required
+    files, left_out = basin_files(data_dir, products, basins, concepts, required)
+    series = [*columns, "streamflow", *map(series_name, concepts)]
     # The folder is part of the name, so that nobody's copy of the data takes the place of another's.
-    asked = [READER_VERSION, forcing, [list(concept[:4]) for concept in concepts], str(Path(data_dir).resolve())]
-    folder = f"{forcing}-{prepared.digest(asked)}"
-    stems = {b: f"{folder}/{b}-{prepared.digest([_state(p) for p in (*files[b], *concepts_of[b])])}" for b in order}
-    kept = prepared.prepare(
-        stems, lambda basin: _read_basin(basin, products, files[basin], concepts_of[basin], variables), len(variables),
-        cache_dir, f"reading {forcing}", progress,
-    )  # fmt: skip
-    arrays, first_days, lengths, found = zip(*kept, strict=True)
-    found = dict(zip(order, found, strict=True))
-    _check_found(data_dir, products, found)
-    for concept in concepts:
-        if files_in := {units for one in found.values() if (units := one.get("converted", {}).get(concept.name))}:
-            note(
-                f"Concept {concept.name}: in {' or '.join(sorted(files_in))} in the files, turned into {concept.units}."
-            )
-    if not unobserved:
-        _check_observed(data_dir, found, concepts, concepts_of)
-    observed = [_observed(one, ["streamflow", *names]) for one in found.values()]
-    data = prepared.Prepared(
-        order, inputs, ["streamflow", *names], _about(products, concepts),
-        _places(data_dir, forcing, found, files, attributes), pd.DataFrame(index=order), list(arrays),
-        np.array(first_days), np.array(lengths), forcing, left_out=left_out, observed=pd.DataFrame(observed, order),
+    folder = f"{forcing}-{digest([READER_VERSION, series, str(Path(data_dir).resolve())])}"
+    stems = {basin: f"{folder}/{basin}-{digest(own.state())}" for basin, own in files.items()}
+    kept = prepare(stems, lambda b: read_basin(b, products, files[b], series), len(series), f"reading {forcing}")
+    arrays, first_days, lengths, contents = zip(*kept, strict=True)
+    contents = {basin: Contents(**content) for basin, content in zip(files, contents, strict=True)}
+    _check_contents(data_dir, products, contents, [*CARAVAN_FORCING, *required])
+    _check_concepts(contents, files, [concept for concept in concepts if concept.name in required])
+    factors = np.array([1] * (len(columns) + 1) + [concept.factor for concept in concepts], np.float32)
+    observed_days = [[content.days(name) for name in series[len(columns) :]] for content in contents.values()]
+    data = Prepared(
+        basins=list(files),
+        inputs=list(columns),
+        targets=targets,
+        about=_about(columns, concepts),
+        place=_places(data_dir, forcing, contents, files, attributes),
+        attributes=pd.DataFrame(index=list(files)),
+        arrays=list(arrays),
+        first_days=np.array(first_days),
+        lengths=np.array(lengths),
+        forcing=forcing,
+        left_out=left_out,
         synthetic=any((folder / "demo.json").is_file() for folder in (Path(data_dir), Path(data_dir).parent)),
-    )  # fmt: skip
-    named = basins is not None
-    if used_in is not None:
-        needed = data.inputs if unobserved else [*data.inputs, "streamflow"]
-        data = _without(data, _not_usable(data, needed, *used_in), named)
-    table, lacking = _attributes_for(data_dir, data, attributes, climate_period)
-    data = _without(replace(data, attributes=table), lacking, named)
+        observed=pd.DataFrame(observed_days, list(files), targets),
+        factors=None if (factors == 1).all() else factors,
+    )
+    if train_period is not None and "streamflow" in required:
+        data = _without(data, _not_usable(data, *train_period), basins is not None)
+    table, lacking = _attributes_for(data_dir, data, attributes, train_period)
+    data = _without(replace(data, attributes=table), lacking, basins is not None)
+    # Precipitation is compared with p_mean where that is in mm/day.
+    p_mean = data.attributes.get("p_mean", {}) if str(attributes) == "auto" else {}
+    areas = data.place["area_km2"]
+    note_suspicions({b: suspicions(contents[b].means, columns, areas[b], p_mean.get(b, np.nan)) for b in data.basins})
     report = [f"{basin_count(len(data.basins))}, {data.first_day} to {data.last_day}"]
-    report += _observed_somewhere(data.observed) + _missing([found[b] for b in data.basins], inputs, data.targets)
+    contents, names = [contents[basin] for basin in data.basins], dict(zip(data.about, series, strict=True))
+    report += observed(contents, {name: names[name] for name in targets}) + missing(contents, names, data.inputs)
     return replace(data, report="\n".join(report))
 
 
-def _state(path: Path) -> list:
-    stat = path.stat()
-    return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
+def _check_names(products, inputs, names) -> None:
+    """Refuse products that cannot be read together, and concepts of the same name or that of an input."""
+    if len(set(names)) < len(names):
+        raise InputError(f"Two concepts have the same name ({some(names, 8)}); name them apart.")
+    if len(set(products)) < len(products) or not products or ("caravan" in products and len(products) > 1):
+        raise InputError(f"Forcing {' '.join(products)}: name one product, or several different ones of CAMELS-US.")
+    if taken := set(names) & set(inputs):
+        raise InputError(f"Concept {min(taken)} has the name of an input; give it another.")
 
 
-def input_names(products) -> dict[str, dict[str, str]]:
-    """Names of the inputs that each forcing product gives, by column: prcp, or prcp_daymet of several products."""
-    ending = "_{}" if len(products) > 1 else ""
-    columns = {product: CARAVAN_FORCING if product == "caravan" else FORCING for product in products}
-    return {product: {name: name + ending.format(product) for name in names} for product, names in columns.items()}
-
-
-def _files(data_dir, products, basins, concepts, unobserved):
-    """Basins in order, those left out with the reason, and of each basin its files and {file: concepts in it}.
-
-    The files: one of each product, that of streamflow if there is one, and that which has the area if the others lack
-    it and streamflow is in ft3/s.
-    """
-    caravan = caravan_files(data_dir) if products == ["caravan"] else None  # each file holds forcing and streamflow
-    main = {f"{name} forcing": forcing_files(data_dir, name) if caravan is None else caravan for name in products}
-    flows = {} if caravan is not None else streamflow_files(data_dir, needed=not unobserved)
-    needed = main if unobserved or caravan is not None else main | {"streamflow": flows}
-    order, left_out = _every_basin(data_dir, needed) if basins is None else (read_basins(basins), {})
-    for what, files in needed.items():
-        if absent := [b for b in order if b not in files]:
-            raise InputError(f"{data_dir}: no {what} file for {len(absent)} of {len(order)} basins: {some(absent)}.")
-    concepts_of: dict[str, dict[Path, list[Concept]]] = {basin: {} for basin in order}
-    for concept in concepts:
-        for basin, path in concept_files(concept, order, data_dir, caravan, needed=not unobserved).items():
-            concepts_of[basin].setdefault(path, []).append(concept)
-    files_of = {basin: [files[basin] for files in main.values()] for basin in order}
-    areas = {}
-    for basin in set(order) & set(flows):
-        without_area = all(path.suffix != ".txt" for path in files_of[basin])
-        files_of[basin].append(flows[basin])
-        if without_area and flows[basin].suffix == ".txt":
-            areas = areas or files_with_area(data_dir)
-            files_of[basin].append(_file_with_area(areas, basin, flows[basin]))
-    return order, left_out, files_of, concepts_of
-
-
-def _read_basin(basin, products, files, concepts_of, variables):
-    """One basin: its variables day by day, the readers' frames side by side, and what was found in the files."""
-    frames, found, own = [], {"means": []}, ()
-    if products == ["caravan"]:
-        own, concepts_of = (*CARAVAN_FORCING, "streamflow"), {files[0]: []} | concepts_of
-    else:
-        for product, path in zip(products, files, strict=False):
-            frame = read_forcing(path)
-            found["means"] += [product] if frame["tmin"].equals(frame["tmax"]) else []
-            frames.append(frame.rename(columns=input_names(products)[product]))
-            found |= {name: frame.attrs[name] for name in ("lat", "area_m2") if name in frame.attrs}
-        area_m2 = forcing_head(files[-1])[0]["area_m2"] if len(files) > len(products) + 1 else found.get("area_m2")
-        frames += [read_streamflow(path, basin, area_m2) for path in files[len(products) : len(products) + 1]]
-    for path, concepts in concepts_of.items():
-        frames.append(read_concepts(path, concepts, own if path == files[0] else ()))
-        found.setdefault("converted", {}).update(frames[-1].attrs["converted"])
-    if own:
-        found["absent"] = [name for name in own if name in frames[0].attrs["absent"]]
-        found["pet"] = [name for name in frames[0].attrs["found"] if name in PET_NAMES]
-    found["negative"] = sum(frame.attrs["negative"] for frame in frames if "streamflow" in frame)
-    found["records"] = {name: [frame.index[0].toordinal(), len(frame), int(frame[name].isna().sum())]
-                        for frame in frames for name in frame}  # fmt: skip
-    frame = pd.concat(frames, axis=1, sort=True).asfreq("D").reindex(columns=variables)
-    rain, flow = (frame[name].to_numpy(float) for name in (variables[0], "streamflow"))
-    both = np.isfinite(rain + flow)
-    found["runoff"] = flow[both].sum() / rain[both].sum() if both.sum() >= 365 and rain[both].any() else 0.0
-    return frame, found
-
-
-def _check_found(data_dir, products, found) -> None:
-    """Say which temperatures are means, and of what runoff nobody knows whence it came; refuse what lacks an input."""
-    if more := {basin: one["runoff"] for basin, one in found.items() if one["runoff"] > MOST_RUNOFF}:
-        words = some([f"{basin} {times:.0f} times" for basin, times in more.items()])
-        where = f"in {basin_count(len(more))} ({words})"
-        note(f"streamflow is much more than precipitation {where}; is it in m3/s, not mm/day?")
+def _check_contents(data_dir, products, contents, needed) -> None:
+    """Say which temperatures are means; refuse Caravan files that lack a column or differ in potential evaporation."""
     for product in products:
-        if all(product in one["means"] for one in found.values()):
+        if all(product in content.equal_temperatures for content in contents.values()):
             _note_equal_temperatures(product)
     if products == ["caravan"]:
-        _refuse_absent(data_dir, found, CARAVAN_FORCING)
-        kinds = {name for one in found.values() for name in one["pet"]}
+        for name in needed:
+            if lacking := [basin for basin, content in contents.items() if name in content.absent]:
+                raise InputError(f"{data_dir}: no column {name} in the file of {len(lacking)} gauges: {some(lacking)}.")
+        kinds = {name for content in contents.values() for name in content.pet}
         if PET_NAMES[2] in kinds and len(kinds) > 1:
             raise InputError(f"{data_dir}: the gauges have different potential evaporation ({some(sorted(kinds))}).")
 
 
-def _refuse_absent(data_dir, found, columns) -> None:
-    for name in columns:
-        if lacking := [basin for basin, one in found.items() if name in one.get("absent", ())]:
-            raise InputError(f"{data_dir}: no column {name} in the file of {len(lacking)} gauges: {some(lacking)}.")
-
-
-def _observed(found, targets) -> dict[str, int]:
-    """On how many days the targets of a basin are observed, by what was found in its files."""
-    records = [found["records"].get(name, (0, 0, 0)) for name in targets]
-    return {name: days - missing for name, (_, days, missing) in zip(targets, records, strict=True)}
-
-
-def _check_observed(data_dir, found, concepts, concepts_of) -> None:
-    """Refuse, for a training, gauges without a column of streamflow and concepts that have no value anywhere."""
-    _refuse_absent(data_dir, found, ["streamflow"])
-    for concept in concepts:
-        if not any(_observed(one, [concept.name])[concept.name] for one in found.values()):
-            path = next(path for of in concepts_of.values() for path, group in of.items() if concept in group)
-            has = some(read_columns(path, [concept.column]).attrs["names"], 8)
+def _check_concepts(contents, files, needed) -> None:
+    """Refuse concepts in another unit or impossible, and those of the `needed` that have no value anywhere."""
+    for basin, content in contents.items():
+        for path, concepts in files[basin].concepts.items():
+            for concept in concepts:
+                if ends := content.ends.get(series_name(concept)):
+                    check_concept(concept, path, *ends)
+    for concept in needed:
+        if not any(content.days(series_name(concept)) for content in contents.values()):
+            path = next(path for own in files.values() for path, group in own.concepts.items() if concept in group)
+            names = some(read_columns(path, [concept.column], limits={}).attrs["names"], 8)
             nothing = f"no value of {concept.column} in any file {concept.template}"
-            raise InputError(f"Concept {concept.name}: {nothing}; {path} has {has}.")
+            raise InputError(f"Concept {concept.name}: {nothing}; {path} has {names}.")
 
 
-def _observed_somewhere(observed) -> list[str]:
-    """For how many basins each target is observed, in words, if not for all."""
-    number = (observed > 0).sum()
-    if (number == len(observed)).all():
-        return []
-    first, *others = number.items()
-    words = [f"{first[0]} in {first[1]} of {len(observed)} basins", *(f"{name} in {of}" for name, of in others)]
-    return [f"observed: {', '.join(words)}"]
-
-
-def _missing(found, inputs, targets) -> list[str]:
-    """A table of what is missing, without the rows and columns in which nothing is; variables alike share a row.
-
-    Days without a value inside the records, and in how many basins; streamflow below zero, which is missing too;
-    records that are shorter than the others; basins without any value (of targets `_observed_somewhere` says that).
-    """
-    columns, rows = ("days", "basins", "below zero", "short records", "without"), {}
-    for name in (*inputs, *targets):
-        records = [one["records"][name] for one in found if name in one["records"]]
-        records = [record for record in records if record[2] < record[1]]
-        spans = [(first, first + days) for first, days, _ in records]
-        whole = max(last for _, last in spans) - min(first for first, _ in spans) if spans else 0
-        negative = sum(one["negative"] for one in found) if name == "streamflow" else 0
-        missing = [days for _, _, days in records if days]
-        short, without = sum(days < whole for _, days, _ in records), len(found) - len(records)
-        row = sum(missing), len(missing), negative, short, without if name in inputs else 0
-        if any(row):
-            rows.setdefault(row, []).append(name)
-    if not rows:
-        return []
-    table = pd.DataFrame(list(rows), columns=columns, index=[some(names, 1) for names in rows.values()])
-    table = table.loc[:, table.any()].rename_axis(columns="missing")
-    return table.map("{:,}".format).to_string().splitlines()
-
-
-def _about(products, concepts) -> dict:
+def _about(columns, concepts) -> dict:
     """Units, meaning and source of each variable."""
-    columns = {name: column for of in input_names(products).values() for column, name in of.items()}
-    columns["streamflow"] = "streamflow"
-    about = {n: {"units": KNOWN[c].units, "long_name": KNOWN[c].label} for n, c in columns.items()}
+    columns = columns | {"streamflow": "streamflow"}
+    about = {name: {"units": KNOWN[c].units, "long_name": KNOWN[c].label} for name, c in columns.items()}
     for concept in concepts:
-        times = f"*{concept.factor:g}" if concept.factor != 1 else ""
-        about[concept.name] = {"units": concept.units, "long_name": concept.label, "snow": concept.snow,
-                               "source": f"{concept.template}:{concept.column}{times}"}  # fmt: skip
+        meaning = {"units": concept.units, "long_name": concept.label, "snow": concept.snow}
+        about[concept.name] = meaning | {"source": concept.source}
     return about
 
 
 def _without(data, reasons: dict[str, str], named: bool):
-    """The data without the basins that cannot be used; of basins that were asked for, an error that lists them all."""
+    """The data without the basins that cannot be used; of basins that are named, an error that lists them all."""
     if not reasons:
         return data
     groups: dict[str, list[str]] = {}
     for basin, reason in reasons.items():
         groups.setdefault(reason, []).append(basin)
-    words = "; ".join(f"{reason}: {some(group)}" for reason, group in groups.items())
+    listed = "; ".join(f"{reason}: {some(group)}" for reason, group in groups.items())
     kept = [b for b, basin in enumerate(data.basins) if basin not in reasons]
     if named or not kept:
-        raise InputError(f"{len(reasons)} of {len(data.basins)} basins cannot be used. {words}.")
+        raise InputError(f"{len(reasons)} of {len(data.basins)} basins cannot be used. {listed}.")
     return replace(data.select(kept), left_out=data.left_out | reasons)
 
 
-def _not_usable(data, needed, start, end) -> dict[str, str]:
-    """Basins without one of the variables that are needed (inputs, and streamflow for a training) in the training
-    period, and why."""
-    reasons, dates = {}, data.dates(start, end)
+def _not_usable(data, start, end) -> dict[str, str]:
+    """Basins without an input or without streamflow in the training period, and why."""
+    reasons, dates, needed = {}, data.dates(start, end), [*data.inputs, "streamflow"]
     for b, basin in enumerate(data.basins):
         known = np.concatenate([values[0] for values in data.read([b], dates)], axis=1)
-        there = np.isfinite(known).any(axis=0)
-        lacking = [name for name, any_day in zip(needed, there, strict=False) if not any_day]
+        lacking = [name for name, days in zip(needed, np.isfinite(known).T, strict=False) if not days.any()]
         if lacking:  # without any forcing streamflow is masked too
             what = "forcing" if set(lacking) >= set(data.inputs) else lacking[0]
             reasons[basin] = f"No {what} from {start} to {end}"
     return reasons
 
 
-def _every_basin(data_dir, files_of) -> tuple[list[str], dict[str, str]]:
-    """Ids of all basins that have all files, sorted, and the others with what they lack first."""
-    everywhere = [set(files) for files in files_of.values()]
-    order = sorted(set.intersection(*everywhere))
-    if not order:
-        raise InputError(f"{data_dir}: no basin has {' and '.join(files_of)}.")
-    for basin in order:  # file names become ids, and ids the names of other files
-        try:
-            basin_id(basin)
-        except InputError as problem:
-            path = next(iter(files_of.values()))[basin]
-            raise InputError(f"{path}: {problem} Rename or remove the file.") from None
-    others = sorted(set.union(*everywhere) - set(order))
-    return order, {b: f"No {next(w for w, files in files_of.items() if b not in files)} file" for b in others}
-
-
-def _places(data_dir, forcing, found, files, attributes) -> pd.DataFrame:
+def _places(data_dir, forcing, contents, files, attributes) -> pd.DataFrame:
     """Latitude, longitude and area (km2) by basin, NaN where unknown."""
-    basins, tables = list(found), []
-    place = pd.DataFrame({"lat": [found[b].get("lat", np.nan) for b in basins], "lon": np.nan,
-                          "area_km2": [found[b].get("area_m2", np.nan) / 1e6 for b in basins]}, basins)  # fmt: skip
+    basins, tables = list(contents), []
+    known = [(content.lat, np.nan, content.area_m2 / 1e6) for content in contents.values()]
+    place = pd.DataFrame(known, basins, ["lat", "lon", "area_km2"])
     if forcing == "caravan":
         root = folder_with("timeseries", data_dir) / "attributes"
-        sets = sorted({files[basin][0].parent.name for basin in basins})
+        sets = sorted({files[basin].forcing[0].parent.name for basin in basins})
         tables = [root / name / f"attributes_other_{name}.csv" for name in sets]
     else:
         with contextlib.suppress(InputError):
@@ -478,19 +350,19 @@ def _places(data_dir, forcing, found, files, attributes) -> pd.DataFrame:
             place.update(read_attribute_table(path, basins, list(names)).rename(columns=names))
     if place.isna().to_numpy().any() and Path(str(attributes)).is_file():  # what the data folder does not say
         table = read_attribute_table(Path(attributes), basins, [*names, *PLACE])
-        for name, of in {**names, **dict(zip(PLACE, PLACE, strict=True))}.items():
-            place[of] = place[of].fillna(table[name]) if name in table else place[of]
+        for name, column in {**names, **dict(zip(PLACE, PLACE, strict=True))}.items():
+            place[column] = place[column].fillna(table[name]) if name in table else place[column]
     possible = {"lat": (-90, 90), "lon": (-180, 180), "area_km2": (1e-2, 1e7)}  # a table may be of z-scores
     return place.apply(lambda column: column.where(column.between(*possible[column.name])))
 
 
-def _attributes_for(data_dir, data, attributes, climate_period):
+def _attributes_for(data_dir, data, attributes, train_period):
     """The attribute table of the basins, and those for which it is not whole, with the reason."""
     basins = data.basins
     if attributes is None or str(attributes) == "none":
         return pd.DataFrame(index=basins), {}
     if str(attributes) == "climate":
-        return _climate(data, climate_period)
+        return _climate(data, train_period)
     if str(attributes) == "auto" and data.forcing == "caravan":
         source = folder_with("timeseries", data_dir) / "attributes"
         table = caravan_attributes(source, basins)
@@ -501,21 +373,16 @@ def _attributes_for(data_dir, data, attributes, climate_period):
     else:
         source, table = attributes, attributes_in(attributes, basins, None)
     lacking = table.isna()
+    first = lacking.idxmax(axis=1)[lacking.any(axis=1)]
     instead = "; give a table, climate or none" if str(attributes) == "auto" else ""
-    reasons = {b: f"No {lacking.columns[lacking.loc[b]][0]} in the attributes of {source}{instead}"
-               for b in table.index[lacking.any(axis=1)]}  # fmt: skip
-    return table, reasons
+    return table, {b: f"No {name} in the attributes of {source}{instead}" for b, name in first.items()}
 
 
 def _climate(data, period):
     """Climate indices of each basin from its forcing in the training period, and the basins without any."""
     if period is None:
-        raise InputError("Attributes 'climate' need climate_period; give the training period.")
-    try:
-        (start, end), dates, caravan = period, data.dates(*period), data.forcing == "caravan"
-    except InputError as problem:
-        words = "Attributes 'climate' are computed from the forcing of the training period"
-        raise InputError(f"{words}; give a table instead. {problem}") from None
+        raise InputError("Attributes 'climate' need train_period; give the training period.")
+    (start, end), dates, caravan = period, data.dates(*period), data.forcing == "caravan"
     rows, reasons = {}, {}
     for b, basin in enumerate(data.basins):
         forcing, _ = data.read([b], dates)
@@ -524,7 +391,7 @@ def _climate(data, period):
         temperature = (low + high) / 2
         known = np.isfinite(rain) & np.isfinite(temperature)
         pet = series[PET][known] if caravan else None
-        if not known.any() or not rain[known].any():
+        if not rain[known].any():
             reasons[basin] = f"No precipitation from {start} to {end}"
         elif caravan and not np.isfinite(pet).any():
             reasons[basin] = f"No potential evaporation from {start} to {end}"
@@ -534,6 +401,7 @@ def _climate(data, period):
 
 
 def main() -> None:
+    """The commands `look` and `attributes`."""
     import tyro
 
     from reading.look import look

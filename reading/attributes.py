@@ -7,18 +7,15 @@ import pandas as pd
 
 from reading.folders import only_folder, visible
 from reading.tables import read_attribute_table, read_basins
-from reading.text_files import head_of, text_of
 from writing.files import write_csv
 from writing.messages import InputError, basin_count, note, some
 
 ATTRIBUTES = (
-    "elev_mean", "slope_mean", "area_gages2", "p_mean", "pet_mean", "aridity", "p_seasonality", "frac_snow",
-    "high_prec_freq", "high_prec_dur", "low_prec_freq", "low_prec_dur", "frac_forest", "lai_max", "lai_diff",
-    "gvf_max", "gvf_diff", "soil_depth_pelletier", "soil_depth_statsgo", "soil_porosity", "soil_conductivity",
-    "max_water_content", "sand_frac", "silt_frac", "clay_frac", "organic_frac", "geol_permeability",
-)  # fmt: skip
-
-NEWER = "_ERA5_LAND"  # what newer releases of Caravan write behind the names of older ones
+    *"elev_mean slope_mean area_gages2 p_mean pet_mean aridity p_seasonality frac_snow high_prec_freq".split(),
+    *"high_prec_dur low_prec_freq low_prec_dur frac_forest lai_max lai_diff gvf_max gvf_diff".split(),
+    *"soil_depth_pelletier soil_depth_statsgo soil_porosity soil_conductivity max_water_content".split(),
+    *"sand_frac silt_frac clay_frac organic_frac geol_permeability".split(),
+)
 
 
 def load_attributes(source, basins, columns=ATTRIBUTES) -> pd.DataFrame:
@@ -50,43 +47,40 @@ def attributes_in(source, basins, columns) -> pd.DataFrame:
     if source.is_dir():
         source, columns = attribute_folder(source), ATTRIBUTES if columns is None else columns
         paths = visible(source.glob("camels_*.txt"))
-    table = pd.concat([read_attribute_table(path, basins, columns) for path in paths], axis=1)
-    columns = list(table) if columns is None else list(columns)
-    if absent := [name for name in columns if name not in table]:
+    tables, path_of = [], {}
+    for path in paths:
+        tables.append(read_attribute_table(path, basins, columns))
+        for name in tables[-1]:
+            if path_of.setdefault(name, path) != path:
+                raise InputError(f"{path_of[name]} and {path} both hold {name}; remove one.")
+    if absent := [name for name in columns or () if name not in path_of]:
         raise InputError(f"{source}: no attribute {some(absent)}; add the file or the column.")
-    return table.loc[:, ~table.columns.duplicated(keep="last")].reindex(basins)[columns].rename_axis("basin")
+    table = pd.concat(tables, axis=1).reindex(basins).rename_axis("basin")
+    return table if columns is None else table[list(columns)]
 
 
 def caravan_attributes(root: Path, basins) -> pd.DataFrame:
-    """The attributes that Caravan computed, of basins of one or several sets, NaN where a basin lacks one.
+    """The numeric columns of `<set>/attributes_caravan_<set>.csv` below `root` that all sets of the basins have.
 
-    `root` holds `<set>/attributes_caravan_<set>.csv`. Of sets of different versions those columns are taken that all
-    have, some under the name of the older release; what else there is a note says.
+    NaN where a basin lacks one; pet_mean_ERA5_LAND of newer releases is pet_mean. A note names the other columns.
     """
-    paths = [path for folder in visible(root.glob("*")) for path in visible(folder.glob("attributes_caravan_*.csv"))]
-    tables = {path.parent.name: table for path in paths if len(table := read_attribute_table(path, basins))}
-    if not tables:
-        instead = "give a table, or attributes climate or none"
-        raise InputError(f"{root}: no attributes_caravan file holds {some(basins)}; {instead}.")
-    names = list(dict.fromkeys(name for table in tables.values() for name in table))
-    for path in paths:  # a column may hold no number in one of the sets
-        if (of := path.parent.name) in tables:
-            there = {*tables[of], *head_of(text_of(path))[0]}
-            tables[of] = tables[of].reindex(columns=[name for name in names if name in there])
-    differ = [name for name in names if any(name + NEWER not in table for table in tables.values())]
-    for of, table in tables.items():
-        if renamed := {name + NEWER: name for name in differ if name not in table and name + NEWER in table}:
-            note(f"Attributes of {of}: {some(renamed, 8)} taken as {some(renamed.values(), 8)}, as other sets name it.")
-            tables[of] = table.rename(columns=renamed)
-    lacking = {name: [of for of, table in tables.items() if name not in table] for name in names}
-    common = [name for name, sets in lacking.items() if not sets]
-    others = [f"{name} (not in {some(sets)})" for name, sets in lacking.items() if 0 < len(sets) < len(tables)]
-    if others:
+    tables, path_of = {}, {}
+    for path in [p for folder in visible(root.glob("*")) for p in visible(folder.glob("attributes_caravan_*.csv"))]:
+        table = read_attribute_table(path, basins)
+        for basin in table.index:
+            if path_of.setdefault(basin, path) != path:
+                raise InputError(f"{path_of[basin]} and {path} both hold basin {basin}; remove one.")
+        older = {name: old for name in table if (old := name.removesuffix("_ERA5_LAND")) not in table}
+        if len(table):
+            tables[path.stem.removeprefix("attributes_caravan_")] = table.rename(columns=older)
+    names = dict.fromkeys(name for table in tables.values() for name in table)
+    lacking = {name: [label for label, table in tables.items() if name not in table] for name in names}
+    if others := [f"{name} (not in {some(labels)})" for name, labels in lacking.items() if labels]:
         note(f"Attributes that not all sets have are not taken: {some(others, 8)}.")
-    if not common:
-        raise InputError(f"{root}: no attribute stands in all of {some(tables, 8)}; give a table, climate or none.")
-    table = pd.concat(tables.values())
-    return table[~table.index.duplicated(keep="last")].reindex(basins)[common]
+    if all(lacking.values()):
+        what = f"the attributes_caravan files have no attribute for all of {some(basins)}"
+        raise InputError(f"{root}: {what}; give a table, climate or none.")
+    return pd.concat(tables.values(), join="inner").reindex(basins)
 
 
 def attribute_folder(data_dir: Path) -> Path:
@@ -104,11 +98,10 @@ def climate_indices(precipitation, temperature, dates, pet=None) -> dict[str, fl
     """Climate indices of a basin by the definitions of CAMELS (Addor et al. 2017, doi:10.5194/hess-21-5293-2017).
 
     `precipitation` (mm/day) and `temperature` (degrees C) are arrays (day,) without missing days, `dates` their
-    datetime64; of `pet`, potential evaporation (mm/day), NaN is left out. Gives p_mean and, with `pet`, pet_mean in
-    mm/day and aridity, their ratio; p_seasonality after Woods 2009 (doi:10.1016/j.advwatres.2009.06.011); frac_snow,
-    the share of precipitation on days below 0 degrees C (as published; the CAMELS-US files themselves agree with 1
-    degree); high_prec (at least 5 times the mean) and low_prec (below 1 mm/day), each _freq in days/year and _dur, the
-    mean length of a spell, in days.
+    datetime64, `pet` potential evaporation (mm/day), where NaN is left out. p_mean and pet_mean in mm/day, aridity
+    their ratio; p_seasonality after Woods 2009 (doi:10.1016/j.advwatres.2009.06.011); frac_snow: below 0 degrees C, as
+    published (the files agree with 1 degree); high_prec (at least 5 times the mean) and low_prec (below 1 mm/day), each
+    _freq in days/year and _dur, the mean length of a spell, in days.
     """
     indices = {"p_mean": precipitation.mean()}
     if pet is not None:
@@ -127,18 +120,8 @@ def climate_indices(precipitation, temperature, dates, pet=None) -> dict[str, fl
 
 
 def write_attributes(data_dir: Path, basins: Path, out: Path) -> None:
-    """Write a table as s_391attrs.csv: each of the 27 attributes minus its mean over the listed basins, over its
-    standard deviation (population form, divided by the number of basins); 9 significant digits.
-
-    Parameters
-    ----------
-    data_dir : path
-        CAMELS-US folder.
-    basins : path
-        Basin list.
-    out : path
-        csv to write: basin_id and the columns of ATTRIBUTES.
-    """
+    """Write a csv as s_391attrs.csv from a CAMELS-US folder: basin_id, each of the 27 attributes minus its mean over
+    the listed basins, over its standard deviation (divided by the number of basins); 9 significant digits."""
     table = load_attributes(data_dir, basins)
     spread = table.std(ddof=0)
     table = (table - table.mean()) / spread.where(spread > 0, 1.0)

@@ -22,28 +22,31 @@ from writing.files import read_json, write_csv, write_json, write_text
 from writing.messages import InputError, cli
 
 START = "2001-10-01"
-SPINUP_YEARS = 8  # simulated before START and dropped, so that the deep layer has forgotten its initial water
 DEPTHS = np.array(list(SOIL_LAYER_MM.values()))
 STORES = ("swe", "soil_water_1", "soil_water_2", "soil_water_3", "soil_water_4", "routing")
 FLUXES = "rain snowfall melt infiltration surface_runoff interflow baseflow evapotranspiration discharge".split()
 
 # HUC folders; no real gauge has an id that begins with 96 to 99.
 CLIMATES = {"warm and wet": "96", "temperate": "97", "snow-dominated": "98", "semi-arid": "99"}
-# Ranges from which each catchment is drawn, for each of the climates.
+# Ranges from which each catchment is drawn: for each of the climates, and the same for all of them.
 RANGES = {
-    "gauge_lat": ((30, 34), (37, 41), (39, 44), (32, 36)),
-    "gauge_lon": ((-90, -82), (-88, -74), (-115, -106), (-112, -99)),
-    "elev_mean": ((40, 400), (50, 450), (1600, 2500), (600, 1500)),  # m
-    "slope_mean": ((3, 30), (5, 60), (50, 150), (5, 70)),  # m/km
-    "swing": ((8, 10), (11, 13), (10, 12), (9, 11)),  # degrees C between the annual mean and the warmest day
-    "daily_range": ((10, 13), (9, 12), (12, 15), (14, 17)),  # degrees C
-    "rain_year": ((1250, 1900), (800, 1250), (650, 1150), (320, 560)),  # mm
-    "wet": ((0.32, 0.42), (0.32, 0.45), (0.3, 0.42), (0.14, 0.22)),  # share of days
-    "season": ((-0.1, 0.3), (-0.1, 0.3), (0.1, 0.4), (0, 0.6)),  # how far rain swings over the year
-    "peak": ((150, 220), (120, 200), (-30, 60), (170, 230)),  # day of the year with most rain
-    "dry_air": ((0, 1), (0, 1), (1, 3), (3, 6)),  # degrees C of the dew point below the night's lowest temperature
-    "frac_forest": ((0.35, 1), (0.1, 0.9), (0.2, 0.9), (0, 0.25)),
+    "gauge_lat": [(30, 34), (37, 41), (39, 44), (32, 36)],
+    "gauge_lon": [(-90, -82), (-88, -74), (-115, -106), (-112, -99)],
+    "elev_mean": [(40, 400), (50, 450), (1600, 2500), (600, 1500)],  # m
+    "slope_mean": [(3, 30), (5, 60), (50, 150), (5, 70)],  # m/km
+    "swing": [(8, 10), (11, 13), (10, 12), (9, 11)],  # degrees C between the annual mean and the warmest day
+    "daily_range": [(10, 13), (9, 12), (12, 15), (14, 17)],  # degrees C
+    "rain_year": [(1250, 1900), (800, 1250), (650, 1150), (320, 560)],  # mm
+    "wet": [(0.32, 0.42), (0.32, 0.45), (0.3, 0.42), (0.14, 0.22)],  # share of days
+    "season": [(-0.1, 0.3), (-0.1, 0.3), (0.1, 0.4), (0, 0.6)],  # how far rain swings over the year
+    "peak": [(150, 220), (120, 200), (-30, 60), (170, 230)],  # day of the year with most rain
+    "dry_air": [(0, 1), (0, 1), (1, 3), (3, 6)],  # degrees C of the dew point below the night's lowest temperature
+    "frac_forest": [(0.35, 1), (0.1, 0.9), (0.2, 0.9), (0, 0.25)],
 }
+SOIL_AND_SIZE = {"area": (7.8, 9.3), "warmth": (-0.7, 0.7), "noise_t": (2.5, 3.5), "clay_frac": (5, 38), "sand": (0, 1)}
+SOIL_AND_SIZE |= {"litter": (0, 1), "soil_depth_statsgo": (0.5, 1.5), "soil_depth_pelletier": (1, 30)}
+SOIL_AND_SIZE |= {"geol_permeability": (-15.5, -12.0)}
+LEAVES = {"grass": (0, 0.1), "gvf_fall": (0.15, 0.6), "lai_grass": (0, 0.5), "lai_fall": (0.3, 0.8)}
 CLIMATE = "p_mean pet_mean p_seasonality frac_snow aridity high_prec_freq high_prec_dur low_prec_freq low_prec_dur"
 CAMELS_FILES = {
     "topo": "gauge_lat gauge_lon elev_mean slope_mean area_gages2",
@@ -53,6 +56,18 @@ CAMELS_FILES = {
     "silt_frac clay_frac organic_frac",
     "geol": "geol_permeability",
 }
+CARAVAN = {
+    "prcp": "total_precipitation_sum",
+    "tmean": "temperature_2m_mean",
+    "tmin": "temperature_2m_min",
+    "tmax": "temperature_2m_max",
+    "net_solar": "surface_net_solar_radiation_mean",
+    "pressure": "surface_pressure_mean",
+    "pet": "potential_evaporation_sum",
+    "swe": "snow_depth_water_equivalent_mean",
+    **{f"theta_{layer}": f"volumetric_soil_water_layer_{layer}_mean" for layer in SOIL_LAYER_MM},
+    "streamflow": "streamflow",
+}
 
 
 def catchments(basins: int = 30, seed: int = 1) -> pd.DataFrame:
@@ -61,43 +76,39 @@ def catchments(basins: int = 30, seed: int = 1) -> pd.DataFrame:
     Catchment number n is the same for any `basins`; climates take turns. Soil hydraulics after Cosby et al. (1984),
     doi:10.1029/WR020i006p00682.
     """
-    rows = {}
-    for number in range(1, basins + 1):
-        turn = (number - 1) % len(CLIMATES)
-        climate, huc = list(CLIMATES.items())[turn]
-        draw = np.random.default_rng([seed, number]).uniform
-        drawn = {name: draw(*ranges[turn]) for name, ranges in RANGES.items()}
-        forest, slope = drawn["frac_forest"], drawn["slope_mean"]
-        area_m2 = float(round(10 ** draw(7.8, 9.3)))
-        temperature = 22.0 - 0.85 * (drawn["gauge_lat"] - 29.0) - 0.005 * drawn["elev_mean"] + draw(-0.7, 0.7)
-        noise_t, clay = draw(2.5, 3.5), draw(5, 38)
-        sand = draw(10, 95 - clay)
-        organic = 0.3 + 6.0 * forest * draw(0, 1) ** 2
-        depth, depth_to_bedrock, permeability = draw(0.5, 1.5), draw(1, 30), draw(-15.5, -12.0)  # m, m, log10 m2
-        porosity = 0.489 - 0.00126 * sand
-        suction, shape = 10 * 10 ** (1.88 - 0.0131 * sand), 2.91 + 0.159 * clay  # mm, at saturation
-        conductivity = 0.0070556 * 10 ** (-0.884 + 0.0153 * sand) * 360  # cm/h
-        gvf_max = 0.35 + 0.55 * forest + draw(0, 0.1)
-        gvf_diff = gvf_max * draw(0.15, 0.6)
-        lai_max = 0.6 + 4.4 * forest + draw(0, 0.5)
-        rows[f"{huc}{number:06d}"] = drawn | dict(
-            number=number, climate=climate, huc=huc, area_m2=area_m2, area_gages2=area_m2 / 1e6,
-            clay_frac=clay, sand_frac=sand, silt_frac=100 - sand - clay, organic_frac=organic,
-            soil_depth_statsgo=depth, soil_depth_pelletier=depth_to_bedrock, soil_porosity=porosity,
-            max_water_content=porosity * depth, soil_conductivity=conductivity, geol_permeability=permeability,
-            gvf_max=gvf_max, gvf_diff=gvf_diff, lai_max=lai_max, lai_diff=lai_max * draw(0.3, 0.8),
-            temperature=temperature, noise_t=noise_t,  # degrees C, annual mean and day-to-day noise
-            field_capacity=porosity * (suction / 3365) ** (1 / shape),  # 33 kPa
-            wilting=porosity * (suction / 152900) ** (1 / shape),  # 1500 kPa
-            degree_day=4.0 - 1.5 * forest,  # mm/day per degree: trees shade the snow
-            crop_factor=0.95 + 0.25 * forest,
-            beta=1.0 + 0.6 * conductivity**0.4 - 0.003 * slope,
-            infiltration_capacity=36.0 * conductivity,  # mm/day
-            interflow_rate=(0.02 + 0.0008 * slope) / depth,  # 1/day
-            baseflow_rate=0.025 * 10 ** (0.15 * (permeability + 14.0)),  # 1/day
-            residence=0.6 + 0.5 * (area_m2 / 1e8) ** 0.4 + 0.5 * np.exp(-slope / 20),  # days
-        )  # fmt: skip
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("basin")
+    number = np.arange(1, basins + 1)
+    turn = (number - 1) % len(CLIMATES)
+    ranges = RANGES | {name: [ends] * len(CLIMATES) for name, ends in (SOIL_AND_SIZE | LEAVES).items()}
+    low, high = np.array(list(ranges.values()))[:, turn].T  # each (basin, name)
+    drawn = np.array([np.random.default_rng([seed, n]).random(len(ranges)) for n in number])
+    land = pd.DataFrame(low + (high - low) * drawn, columns=list(ranges)).assign(number=number)
+    land["climate"], land["huc"] = (np.array(words)[turn] for words in zip(*CLIMATES.items(), strict=True))
+    forest, slope, clay = land["frac_forest"], land["slope_mean"], land["clay_frac"]
+    land["area_m2"] = (10 ** land["area"]).round()
+    land["area_gages2"] = land["area_m2"] / 1e6
+    land["temperature"] = 22.0 - 0.85 * (land["gauge_lat"] - 29.0) - 0.005 * land["elev_mean"] + land["warmth"]
+    land["sand_frac"] = sand = 10 + (95 - clay - 10) * land["sand"]
+    land["silt_frac"] = 100 - sand - clay
+    land["organic_frac"] = 0.3 + 6.0 * forest * land["litter"] ** 2
+    land["soil_porosity"] = porosity = 0.489 - 0.00126 * sand
+    land["max_water_content"] = porosity * land["soil_depth_statsgo"]
+    conductivity = sand.map(lambda percent: 0.0070556 * 10 ** (-0.884 + 0.0153 * percent) * 360)
+    land["soil_conductivity"] = conductivity  # cm/h
+    land["gvf_max"] = 0.35 + 0.55 * forest + land["grass"]
+    land["gvf_diff"] = land["gvf_max"] * land["gvf_fall"]
+    land["lai_max"] = 0.6 + 4.4 * forest + land["lai_grass"]
+    land["lai_diff"] = land["lai_max"] * land["lai_fall"]
+    suction, shape = 10 * 10 ** (1.88 - 0.0131 * sand), 2.91 + 0.159 * clay  # mm, at saturation
+    land["field_capacity"] = porosity * (suction / 3365) ** (1 / shape)  # 33 kPa
+    land["wilting"] = porosity * (suction / 152900) ** (1 / shape)  # 1500 kPa
+    land["degree_day"] = 4.0 - 1.5 * forest  # mm/day per degree: trees shade the snow
+    land["crop_factor"] = 0.95 + 0.25 * forest
+    land["beta"] = 1.0 + 0.6 * conductivity**0.4 - 0.003 * slope
+    land["infiltration_capacity"] = 36.0 * conductivity  # mm/day
+    land["interflow_rate"] = (0.02 + 0.0008 * slope) / land["soil_depth_statsgo"]  # 1/day
+    land["baseflow_rate"] = 0.025 * 10 ** (0.15 * (land["geol_permeability"] + 14.0))  # 1/day
+    land["residence"] = 0.6 + 0.5 * (land["area_m2"] / 1e8) ** 0.4 + 0.5 * np.exp(-slope / 20)  # days
+    return land.set_axis((land["huc"] + land["number"].astype(str).str.zfill(6)).rename("basin"))
 
 
 def weather(land: pd.DataFrame, dates: pd.DatetimeIndex, seed: int = 1) -> dict[str, np.ndarray]:
@@ -155,11 +166,11 @@ def weather(land: pd.DataFrame, dates: pd.DatetimeIndex, seed: int = 1) -> dict[
     slope = 4098 * _saturation(tmean) / 1000 / (tmean + 237.3) ** 2
     pet = 0.65 * slope / (slope + 0.000665 * pressure) * solar * 0.0864 / 2.45
     cover = p["gvf_max"] - p["gvf_diff"] * ((1 + season(20)) / 2)
-    return dict(prcp=prcp, tmin=tmin, tmax=tmax, tmean=tmean, srad=srad, dayl=dayl, vp=vp, pressure=pressure,
-                solar=solar, pet=pet, cover=cover)  # fmt: skip
+    series = dict(prcp=prcp, tmin=tmin, tmax=tmax, tmean=tmean, srad=srad, dayl=dayl, vp=vp)
+    return series | dict(pressure=pressure, solar=solar, pet=pet, cover=cover)
 
 
-def _saturation(temperature: np.ndarray) -> np.ndarray:
+def _saturation(temperature):
     """Saturation vapour pressure in Pa (FAO-56 eq. 11)."""
     return 610.8 * np.exp(17.27 * temperature / (temperature + 237.3))
 
@@ -167,12 +178,9 @@ def _saturation(temperature: np.ndarray) -> np.ndarray:
 def water(land, prcp, tmean, pet, cover) -> dict[str, np.ndarray]:
     """The conceptual model: snow, four soil layers and a routing store, all basins at once, one day after the other.
 
-    Snow falls wholly below 0 degrees and not at all above 2; it melts by degree-days. The share `wetness**beta` of
-    rain and melt runs off, as does what exceeds the infiltration capacity; the rest fills the layers from above.
-    Water moves between layers by percolation (rate x storage x relative wetness cubed) and by a suction that evens out
-    relative wetness; layer 3 feeds interflow, layer 4 base flow. Runoff passes one linear store.
-
-    From `catchments` and series of `weather` to `FLUXES` in mm/day and `STORES` in mm at the day's end, (day, basin).
+    Snow falls below 0 degrees, in part up to 2; it melts by degree-days. The share `wetness**beta` of rain and melt
+    runs off, as does what exceeds the infiltration capacity; the rest fills the layers from above. Layer 3 feeds
+    interflow, layer 4 base flow. Gives `FLUXES` in mm/day and `STORES` in mm at the day's end, (day, basin).
     """
     days, basins = prcp.shape
     p = {name: column.to_numpy() for name, column in land.items()}
@@ -245,8 +253,9 @@ def synthetic_catchments(basins: int = 30, years: int = 12, seed: int = 1) -> xr
     if not (1 <= basins <= 9999 and 1 <= years <= 200 and seed >= 0):
         raise InputError(f"Give 1 to 9999 basins, 1 to 200 years and a seed from 0 on, not {basins}, {years}, {seed}.")
     first, land = pd.Timestamp(START), catchments(basins, seed)
-    begin, end = first - pd.DateOffset(years=SPINUP_YEARS), first + pd.DateOffset(years=years)
-    dates = pd.date_range(begin, end, inclusive="left")
+    # Eight years before are simulated and dropped, so that the deep layer has forgotten its initial water.
+    ends = first - pd.DateOffset(years=8), first + pd.DateOffset(years=years)
+    dates = pd.date_range(*ends, inclusive="left")
     series = weather(land, dates, seed)
     series |= water(land, *(series[name] for name in ("prcp", "tmean", "pet", "cover")))
     series = {name: values[dates >= first].T for name, values in series.items()}
@@ -271,6 +280,7 @@ def attributes(ds: xr.Dataset) -> pd.DataFrame:
 
 
 def _write_attributes(root: Path, table: pd.DataFrame) -> None:
+    """The attribute files of CAMELS-US and of Caravan."""
     for name, columns in CAMELS_FILES.items():
         write_csv(root / f"camels/camels_attributes_v2.0/camels_{name}.txt", table[columns.split()], sep=";")
     table = table.set_axis("camels_" + table.index, axis=0).rename_axis("gauge_id")
@@ -281,47 +291,34 @@ def _write_attributes(root: Path, table: pd.DataFrame) -> None:
         write_csv(root / f"caravan/attributes/camels/attributes_{name}_camels.csv", part)
 
 
-def _write_basin(root: Path, basin: str, one: xr.Dataset, huc: str) -> None:
+def _write_basin(root: Path, basin: str, series: xr.Dataset, huc: str) -> None:
     """Forcing and streamflow as CAMELS-US has them, and the Caravan table, of one basin."""
-    table, area_m2 = one.drop_vars("basin").to_dataframe(), float(one["area_m2"])
-    forcing = table.assign(day=table.index.strftime("%Y %m %d 12"), snow=0.0)
-    columns = "day dayl prcp srad snow tmax tmin vp".split()
-    text = f"{float(one['gauge_lat']):7.2f}\n{float(one['elev_mean']):7.2f}\n{area_m2:.0f}\n"
+    table, area_m2 = series.drop_vars("basin").to_dataframe(), float(series["area_m2"])
+    days = table.index.strftime("%Y %m %d ")
+    text = f"{float(series['gauge_lat']):7.2f}\n{float(series['elev_mean']):7.2f}\n{area_m2:.0f}\n"
     text += "Year Mnth Day Hr dayl(s) prcp(mm/day) srad(W/m2) swe(mm) tmax(C) tmin(C) vp(Pa)\n"
-    text += forcing[columns].to_csv(sep="\t", float_format="%.2f", header=False, index=False, lineterminator="\n")
+    forcing = table.assign(day=days + "12", snow=0.0)["day dayl prcp srad snow tmax tmin vp".split()]
+    text += forcing.to_csv(sep="\t", float_format="%.2f", header=False, index=False, lineterminator="\n")
     write_text(root / f"camels/basin_mean_forcing/daymet/{huc}/{basin}_lump_cida_forcing_leap.txt", text)
 
     flow = table["streamflow"] * area_m2 * 1e6 / CUBIC_MM_PER_CUBIC_FOOT / SECONDS_PER_DAY
-    flag = np.where(table["tmean"] < -8, "A:e", "A")  # A:e: estimated, under ice
-    rows = [f"{q:9.6f} {a}" if np.isfinite(q) else "  -999.00 M" for q, a in zip(flow, flag, strict=True)]
-    days = table.index.strftime(f"{basin} %Y %m %d ")
-    text = "".join(day + row + "\n" for day, row in zip(days, rows, strict=True))
-    write_text(root / f"camels/usgs_streamflow/{huc}/{basin}_streamflow_qc.txt", text)
+    words = flow.map("{:9.6f} ".format) + np.where(table["tmean"] < -8, "A:e", "A")  # A:e: estimated, under ice
+    lines = f"{basin} " + days + words.where(flow.notna(), "  -999.00 M") + "\n"
+    write_text(root / f"camels/usgs_streamflow/{huc}/{basin}_streamflow_qc.txt", "".join(lines))
 
-    net_solar = table["solar"] * (1 - np.where(table["swe"] > 1, 0.55, 0.18))  # albedo of snow and of ground
-    columns = {
-        "total_precipitation_sum": (table["prcp"], 2), "temperature_2m_mean": (table["tmean"], 3),
-        "temperature_2m_min": (table["tmin"], 2), "temperature_2m_max": (table["tmax"], 2),
-        "surface_net_solar_radiation_mean": (net_solar, 2), "surface_pressure_mean": (table["pressure"], 2),
-        "potential_evaporation_sum": (table["pet"], 4), "snow_depth_water_equivalent_mean": (table["swe"], 4),
-    }  # fmt: skip
-    for i, depth in SOIL_LAYER_MM.items():
-        columns[f"volumetric_soil_water_layer_{i}_mean"] = table[f"soil_water_{i}"] / depth, 6
-    columns["streamflow"] = table["streamflow"], 6
-    text = {name: v.map(f"{{:.{digits}f}}".format, na_action="ignore") for name, (v, digits) in columns.items()}
-    write_csv(root / f"caravan/timeseries/csv/camels/camels_{basin}.csv", pd.DataFrame(text))
+    table["net_solar"] = table["solar"] * (1 - np.where(table["swe"] > 1, 0.55, 0.18))  # albedo of snow and of ground
+    for layer, depth in SOIL_LAYER_MM.items():
+        table[f"theta_{layer}"] = table[f"soil_water_{layer}"] / depth
+    digits = {"net_solar": 2, "pet": 4, "swe": 4} | {f"theta_{layer}": 6 for layer in SOIL_LAYER_MM}
+    table = table[list(CARAVAN)].round(digits).rename(columns=CARAVAN)
+    write_csv(root / f"caravan/timeseries/csv/camels/camels_{basin}.csv", table, float_format="%.10g")
 
 
 README = """These data are SYNTHETIC. No river, gauge or weather station is behind them.
 
-demo_data.py made them with seed {seed}: {basins} catchments x {years} years from {start}. A stochastic weather
-generator drives a conceptual model (degree-day snow, four soil layers, evapotranspiration, one linear routing store),
-so that soil water and snow are known exactly. Streamflow carries 5 % measurement noise, and some days are missing.
-
-camels/   CAMELS-US layout: daymet forcing, streamflow, attributes
-caravan/  Caravan layout: the same catchments with snow water equivalent and soil water of four layers
-
-The ids (96...... to 99......) belong to no real gauge. To make the data again:
+A stochastic weather generator drives a conceptual model (degree-day snow, four soil layers, one linear routing store),
+so that soil water and snow are known exactly; streamflow carries 5 % measurement noise and has gaps. camels/ has the
+layout of CAMELS-US, caravan/ that of Caravan; the ids belong to no real gauge. To make the data again:
 python -m reading.demo_data --seed {seed} --basins {basins} --years {years}
 """
 
@@ -329,25 +326,26 @@ python -m reading.demo_data --seed {seed} --basins {basins} --years {years}
 def make_demo(root: str | Path = "demo", basins: int = 30, years: int = 12, seed: int = 1) -> Path:
     """Make synthetic catchments in the CAMELS-US and Caravan layouts, or find them already there.
 
+    Returns `root`, whose folders `camels` and `caravan` the readers take; InputError if it holds something else.
+
     Parameters
     ----------
     root : path, default "demo"
-        New or empty folder, which is complete or absent afterwards; one that already holds a demo with the same
-        settings is left as it is.
+        New or empty folder, complete or absent afterwards; one that holds a demo of these settings is left as it is.
     basins : int, default 30
         Number of catchments; warm and wet, temperate, snow-dominated and semi-arid ones take turns.
     years : int, default 12
         Whole years from 2001-10-01.
     seed : int, default 1
         Same seed, same files.
-
-    Returns `root`, whose folders `camels` and `caravan` the readers take; InputError if it holds something else.
     """
-    root = Path(root)
+    root, place = Path(root), Path(root).resolve()
     settings = {"synthetic": True, "format": 2, "basins": basins, "years": years, "seed": seed, "start": START}
-    if _is_there(root, settings):
+    if root.exists() and not (root.is_dir() and not any(root.iterdir())):
+        if not (root / "demo.json").is_file() or read_json(root / "demo.json") != settings:
+            raise InputError(f"{root} holds no demo of these settings; name a new folder, or remove this one.")
         return root
-    ds, place = synthetic_catchments(basins, years, seed), root.resolve()
+    ds = synthetic_catchments(basins, years, seed)
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unfinished_", dir=place.parent) as temporary:
         made = Path(temporary) / "demo"
@@ -356,27 +354,15 @@ def make_demo(root: str | Path = "demo", basins: int = 30, years: int = 12, seed
             _write_basin(made, basin, ds.sel(basin=basin), "96" if number == 2 else huc)
         _write_attributes(made, attributes(ds))
         write_text(made / "README.txt", README.format(**settings))
-        write_json(made / "demo.json", settings | {"files": sum(path.is_file() for path in made.rglob("*")) + 1})
+        write_json(made / "demo.json", settings)
         try:
             if place.is_dir():  # and empty
                 place.rmdir()
             made.rename(place)
         except OSError:
-            if not _is_there(root, settings):  # made meanwhile by another process
+            if not (root / "demo.json").is_file():  # made meanwhile by another process
                 raise
     return root
-
-
-def _is_there(root: Path, settings: dict) -> bool:
-    """True if `root` holds this demo, False if it is absent or empty, InputError if anything else is there."""
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return False
-    if not (root / "demo.json").is_file():
-        raise InputError(f"{root} is not a demo folder; name a new folder, or remove this one.")
-    found = read_json(root / "demo.json")
-    if other := ", ".join(f"{key} {found.get(key)}" for key in settings if found.get(key) != settings[key]):
-        raise InputError(f"{root} holds a demo of other settings ({other}); name a new folder, or remove this one.")
-    return True
 
 
 def main() -> None:

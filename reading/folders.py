@@ -25,10 +25,10 @@ def folder_with(name: str, data_dir, needed: bool = True) -> Path | None:
 
 def only_folder(name: str, root, places) -> Path | None:
     """Of some places, the first if `name` is in it, else the only one that has it, or None; several are refused."""
-    found = [place for place in places if (place / name).exists()]
-    if len(found) > 1 and found[0] != places[0]:
-        raise InputError(f"{root}: {name} is in {some(found)}; give one of them as the data folder.")
-    return found[0] if found else None
+    having = [place for place in places if (place / name).exists()]
+    if len(having) > 1 and having[0] != places[0]:
+        raise InputError(f"{root}: {name} is in {some(having)}; give one of them as the data folder.")
+    return having[0] if having else None
 
 
 def visible(paths) -> list[Path]:
@@ -36,16 +36,22 @@ def visible(paths) -> list[Path]:
     return sorted(path for path in paths if not path.name.startswith("."))
 
 
-def _walk(folder: Path, form: str) -> dict[str, Path]:
-    """Basin to file, everywhere below a folder: the HUC folder often differs from the id's first two digits.
+def _add(files: dict[str, Path], others: dict[str, Path]) -> dict[str, Path]:
+    """The files by basin with others added to them; two files of one basin are refused."""
+    for basin, path in others.items():
+        if basin in files:
+            raise InputError(f"{files[basin]} and {path} are both files of basin {basin}; remove one.")
+        files[basin] = path
+    return files
 
-    `form` is a regular expression of the files' names, of whose groups one is the basin.
-    """
+
+def _walk(folder: Path, form: str) -> dict[str, Path]:
+    """Basin (a group of `form`, the names' regular expression) to file, in whichever HUC folder below `folder`."""
 
     def refuse(error):
         raise InputError(f"{error.filename} cannot be read ({error.strerror}); its basins would be missing.") from None
 
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     seen = set()
     for where, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         real = os.path.realpath(where)
@@ -55,25 +61,22 @@ def _walk(folder: Path, form: str) -> dict[str, Path]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for path in visible(Path(where) / name for name in names):
-            basin = re.fullmatch(form, path.name)
-            if not basin and path.is_symlink() and not path.exists():
+            if match := re.fullmatch(form, path.name):
+                basin = match[match.lastindex]
+                basin = basin.zfill(8) if re.fullmatch("[0-9]+", basin) else basin  # as tables.basin_id
+                _add(files, {basin: path})
+            elif path.is_symlink() and not path.exists():
                 raise InputError(f"{path} is a link to nothing; its basins would be missing.")
-            if basin:
-                name = basin[basin.lastindex]
-                name = name.zfill(8) if re.fullmatch("[0-9]+", name) else name  # as tables.basin_id
-                if name in found:
-                    raise InputError(f"{found[name]} and {path} are both files of basin {name}; remove one.")
-                found[name] = path
-    return found
+    return files
 
 
 def forcing_files(data_dir, product: str) -> dict[str, Path]:
     """Forcing file of every basin of a product: the text of CAMELS-US, or <id>.csv of one's own."""
     root = folder_with("basin_mean_forcing", data_dir) / "basin_mean_forcing"
-    if product not in (there := products_in(root)):
-        words = f"{root}: no folder {product}; it has {some(there, 9) or 'none'}"
+    if product not in (products := products_in(root)):
         instead = f"unpack the {product} forcing" if product in PRODUCTS else "write one <id>.csv for each basin"
-        raise InputError(f"{words}. Choose one of them, or {instead} there.")
+        has = some(products, 9) or "none"
+        raise InputError(f"{root}: no folder {product}; it has {has}. Choose one of them, or {instead} there.")
     return _walk(root / product, r"([0-9]{8})_(?:.*_)?forcing_leap\.txt|(.+)\.(?i:csv)")
 
 
@@ -83,20 +86,14 @@ def products_in(root: Path) -> list[str]:
 
 
 def streamflow_files(data_dir, needed: bool = True) -> dict[str, Path]:
-    """Streamflow file of every basin that has one: the text of CAMELS-US and, beside basin_mean_forcing, those of one's
-    own, streamflow/<id>.csv; none at all is an error if they are `needed`."""
+    """Streamflow file of every basin: the text of CAMELS-US and, beside basin_mean_forcing, streamflow/<id>.csv."""
     root = folder_with("basin_mean_forcing", data_dir, needed=False)
     own = _walk(root / "streamflow", r"(.+)\.(?i:csv)") if root and (root / "streamflow").is_dir() else {}
     folder = folder_with("usgs_streamflow", data_dir, needed=False)
     if needed and not own and folder is None:
-        words = (
-            "no folder usgs_streamflow in it or one level below, and no streamflow/<id>.csv beside basin_mean_forcing"
-        )
-        raise InputError(f"{data_dir}: {words}; a training needs streamflow.")
-    flows = _walk(folder / "usgs_streamflow", r"([0-9]{8})_(?:.*_)?streamflow_qc\.txt") if folder else {}
-    if both := sorted(set(own) & set(flows)):
-        raise InputError(f"{own[both[0]]} and {flows[both[0]]} are both files of basin {both[0]}; remove one.")
-    return flows | own
+        missing = "no folder usgs_streamflow in it or one level below, and no streamflow/<id>.csv"
+        raise InputError(f"{data_dir}: {missing} beside basin_mean_forcing; a training needs streamflow.")
+    return _add(_walk(folder / "usgs_streamflow", r"([0-9]{8})_(?:.*_)?streamflow_qc\.txt") if folder else {}, own)
 
 
 def files_with_area(data_dir) -> dict[str, Path]:

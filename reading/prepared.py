@@ -1,25 +1,21 @@
 """The prepared data on disk: what many basins hold, read from the text once.
 
-Text is read once. Every basin becomes one plain float32 array (day, variable) in the field's units, NaN where missing,
-in the cache folder::
+Every basin is one plain float32 array (day, variable) of its files' columns as they stand, NaN where missing; factors
+and units are applied when it is read::
 
-    <cache>/<what was asked for>/<basin>-<state of its files>.npy      forcing, streamflow, concepts
-    <cache>/<what was asked for>/<basin>-<state of its files>.json     its first day, and what was found in the text
+    <cache>/<columns asked for>/<basin>-<state of its files>.npy      forcing, streamflow, columns of the concepts
+    <cache>/<columns asked for>/<basin>-<state of its files>.json     its first day, and what its files hold
 
 A basin is whole or not there, so preparing can be stopped at any time and goes on with the next basin, two runs may
-prepare the same basins at once, and the folder may be deleted whenever nothing runs. Basins are read one after another,
-the days that are needed: 6,800 gauges take the same road as 24.
+prepare the same basins at once, and the folder may be deleted whenever nothing runs.
 """
 
-import atexit
 import contextlib
 import hashlib
 import json
 import os
 import re
-import shutil
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from writing.files import read_json, replacing, write_json
-from writing.messages import InputError, note
+from writing.messages import InputError
 
 DIGEST = 16  # characters
 NPY_HEADER = 128  # bytes before the numbers in a .npy of two dimensions
@@ -44,25 +40,25 @@ class Prepared:
     inputs, targets : list of str
         Variables of the series: the forcing; ``streamflow`` and the concepts.
     about : dict name -> dict
-        ``units`` and ``long_name`` of each variable, of a concept also its ``source``.
+        ``units`` and ``long_name`` of each variable, of a concept also its ``source`` and ``snow``.
     place : DataFrame (basin; lat, lon, area_km2)
         Degrees north, degrees east, km2; NaN where unknown.
     attributes : DataFrame (basin, attribute)
         Catchment attributes in their own units; no column if there are none.
     arrays : list of Path, or of arrays in memory
-        One ``.npy`` (day, variable) for each basin, the variables being the inputs and then the targets.
+        One ``.npy`` (day, variable) for each basin, the inputs and then the targets.
     first_days, lengths : array (basin,)
         First day (datetime64[D]) and number of days of each basin's array.
-    forcing : str
-        Name of the forcing product.
-    report : str
-        What the text held and lacked: one line, and one for each variable in which something is missing.
+    forcing, report : str
+        Name of the forcing product; lines that say what is missing.
     left_out : dict basin -> str
         Basins of the folder that cannot be used, and why.
     synthetic : bool
         Whether the folder says that its catchments are synthetic.
     observed : DataFrame (basin; target) of int
         On how many days of its whole record each target is observed.
+    factors : array (variable,) of float32, or None
+        What the numbers in `arrays` are multiplied by to be in the units of `about`; None: by 1.
     """
 
     basins: list
@@ -79,6 +75,7 @@ class Prepared:
     left_out: dict = field(default_factory=dict)
     synthetic: bool = False
     observed: pd.DataFrame | None = None
+    factors: np.ndarray | None = None
 
     @property
     def first_day(self):
@@ -104,15 +101,17 @@ class Prepared:
         begin, end = max(ahead, 0), min(ahead + number, int(self.lengths[position]))
         if begin >= end:
             return values
-        array, kept = self.arrays[position], values[begin - ahead : end - ahead]
-        if not isinstance(array, Path):
-            kept[:] = array[begin:end]
-            return values
-        # A plain read takes a third of the time of opening a memory map, and no pages pile up as memory.
-        with array.open("rb") as file:
-            file.seek(NPY_HEADER + begin * values.shape[1] * values.itemsize)
-            if file.readinto(kept) != kept.nbytes:
-                raise InputError(f"{array} has been cut since it was written: start again, it is made anew.")
+        array, part = self.arrays[position], values[begin - ahead : end - ahead]
+        if isinstance(array, Path):
+            # A plain read takes a third of the time of opening a memory map, and no pages pile up as memory.
+            with array.open("rb") as file:
+                file.seek(NPY_HEADER + begin * values.shape[1] * values.itemsize)
+                if file.readinto(part) != part.nbytes:
+                    raise InputError(f"{array} has been cut since it was written: start again, it is made anew.")
+        else:
+            part[:] = array[begin:end]
+        if self.factors is not None:
+            part *= self.factors
         return values
 
     def read(self, positions, dates):
@@ -123,8 +122,8 @@ class Prepared:
         """
         positions = range(len(self.basins))[positions] if isinstance(positions, slice) else positions
         values = np.empty((len(positions), len(dates), len(self.inputs) + len(self.targets)), np.float32)
-        for one, position in zip(values, positions, strict=True):
-            one[:] = self.days(position, dates[0], len(dates))
+        for series, position in zip(values, positions, strict=True):
+            series[:] = self.days(position, dates[0], len(dates))
         return split(values, len(self.inputs))
 
     def has_forcing(self, start, end):
@@ -136,16 +135,21 @@ class Prepared:
         """The same basins on these days alone, held in memory."""
         arrays = [self.days(position, dates[0], len(dates)) for position in range(len(self.basins))]
         first_days, lengths = np.full(len(arrays), dates[0]), np.full(len(arrays), len(dates))
-        return replace(self, arrays=arrays, first_days=first_days, lengths=lengths)
+        return replace(self, arrays=arrays, first_days=first_days, lengths=lengths, factors=None)
 
     def select(self, positions):
         """The same data of some of the basins."""
-        basins, arrays = ([of[position] for position in positions] for of in (self.basins, self.arrays))
+        basins = [self.basins[position] for position in positions]
         return replace(
-            self, basins=basins, arrays=arrays, place=self.place.loc[basins], attributes=self.attributes.loc[basins],
-            first_days=self.first_days[positions], lengths=self.lengths[positions],
+            self,
+            basins=basins,
+            arrays=[self.arrays[position] for position in positions],
+            place=self.place.loc[basins],
+            attributes=self.attributes.loc[basins],
+            first_days=self.first_days[positions],
+            lengths=self.lengths[positions],
             observed=None if self.observed is None else self.observed.loc[basins],
-        )  # fmt: skip
+        )
 
 
 def split(values, inputs):
@@ -172,14 +176,11 @@ def parse_period(start, end, what="The period"):
     return first, last
 
 
-def cache_folder(cache_dir=None) -> Path:
-    """Where prepared data are kept: `cache_dir`, else the environment variable HYDRODATA_CACHE, else the user's own."""
-    if given := cache_dir or os.environ.get("HYDRODATA_CACHE"):
-        return Path(given)
-    try:
-        home = Path.home()
-    except RuntimeError:  # a user of a container may have none
-        home = Path(tempfile.gettempdir())
+def cache_folder() -> Path:
+    """Where prepared data are kept: the environment variable HYDRODATA_CACHE, else the user's own cache folder."""
+    if os.environ.get("HYDRODATA_CACHE"):
+        return Path(os.environ["HYDRODATA_CACHE"])
+    home = Path.home()
     own = {"win32": os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"), "darwin": home / "Library" / "Caches"}
     folder = own.get(sys.platform, os.environ.get("XDG_CACHE_HOME", home / ".cache"))
     return Path(folder) / "hydrological-concepts-lstm"
@@ -190,67 +191,53 @@ def digest(content) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:DIGEST]
 
 
-def prepare(stems, read, variables, cache_dir=None, label="reading", progress=True):
-    """Read the text of every basin that is not yet in the cache, several at a time.
+def prepare(stems, read, variables, label):
+    """Read the text of every basin that is not yet in the cache, several at a time; a terminal shows a bar.
 
-    `stems` {basin: ``<what was asked for>/<basin>-<state of its files>``} say where the basins are kept in the cache
-    folder; `read` gives a basin's daily frame of so many `variables` and a JSON-able dict of what was found. Returns
-    (Path, first day, number of days, what was found) for each basin. A cache that cannot be written costs the next
-    start its speed, no more.
+    `stems` {basin: path in the cache, without its ending}; `read` gives a basin's frame (day, variable) and a JSON-able
+    dict of what its files hold. Returns (Path, first day, number of days, that dict) for each basin.
     """
     from tqdm import tqdm
 
-    request = Path(next(iter(stems.values()))).parent
-    folder = _writable(cache_folder(cache_dir), request)
-    there = {}
+    folder, request = cache_folder(), Path(next(iter(stems.values()))).parent
+    try:
+        (folder / request).mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        instead = "name another with the environment variable HYDRODATA_CACHE"
+        raise InputError(f"{folder}: the cache cannot be written ({problem.strerror}); {instead}.") from None
+    earlier = {}
     for path in folder.glob(f"{request}/*-{'?' * DIGEST}.*"):
-        there.setdefault(path.stem[: -DIGEST - 1], []).append(path)
+        earlier.setdefault(path.stem[: -DIGEST - 1], []).append(path)
 
     def bring(basin):
         array = folder / f"{stems[basin]}.npy"
         if (kept := _kept(array, variables)) is not None:
             return array, *kept
-        frame, found = read(basin)
-        for old in there.get(basin, ()):  # of text that has changed since
+        frame, contents = read(basin)
+        for path in earlier.get(basin, ()):  # of text that has changed since
             with contextlib.suppress(OSError):  # Windows keeps a file that another run has open
-                old.unlink()
+                path.unlink()
         with replacing(array) as temporary:
             np.save(temporary, np.ascontiguousarray(frame, np.float32), allow_pickle=False)
         # The words come after the numbers: a basin that has them is whole.
         first = frame.index[0].to_numpy().astype("datetime64[D]")
-        about = {"first": str(first), "days": len(frame), "found": found}
-        write_json(array.with_suffix(".json"), about | {"digest": digest(about)})
-        return array, first, len(frame), found
+        write_json(array.with_suffix(".json"), {"first": str(first), "days": len(frame), "contents": contents})
+        return array, first, len(frame), contents
 
     # Threads are enough: pandas' parser runs them side by side, and nothing stays behind when the script is stopped.
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
     try:
-        return list(tqdm(pool.map(bring, stems), label, len(stems), disable=None if progress else True, unit="basin"))
+        return list(tqdm(pool.map(bring, stems), label, len(stems), disable=None, unit="basin"))
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _writable(folder, request):
-    """The cache folder, or a temporary one if nothing can be written there (another user's)."""
-    try:
-        (folder / request).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder / request).close()
-        return folder
-    except OSError as problem:
-        note(f"{folder}: the cache cannot be written ({problem.strerror}); the text is read anew each time.")
-        instead = Path(tempfile.mkdtemp(prefix="hydrodata-"))
-        atexit.register(shutil.rmtree, instead, ignore_errors=True)
-        return instead
-
-
 def _kept(array, variables):
-    """First day, number of days and what was found, of a basin that is whole in the cache; else None."""
+    """First day, number of days and contents of a basin that is whole in the cache; else None."""
     try:
         about = read_json(array.with_suffix(".json"))
-        if about.pop("digest") != digest(about):
-            return None
         days = about["days"]
         whole = array.stat().st_size == NPY_HEADER + 4 * days * variables
-        return (np.datetime64(about["first"], "D"), days, about["found"]) if whole else None
+        return (np.datetime64(about["first"], "D"), days, about["contents"]) if whole else None
     except (OSError, ValueError, KeyError):
         return None

@@ -4,7 +4,7 @@ pandas reads the text. The index of what it gives is the line in the file, so th
 
 - Missing is NaN: an empty field, NA, NaN, -999 and -9999, streamflow with the flag M or below zero, the very last
   number of a file that ends without a line break when it may have been cut.
-- An impossible value (rain below zero, air at 200 degrees C, inf, letters), a date that is repeated, out of order or
+- An impossible value (rain below zero, air at 61 degrees C, inf, letters), a date that is repeated, out of order or
   not in the calendar, a line with a field too few: InputError with the file and the line.
 """
 
@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from reading.units import refuse_other_unit
 from writing.messages import InputError, reason, some
 
 FORCING = ("prcp", "tmin", "tmax", "srad", "vp")
@@ -29,7 +30,6 @@ PET_NAMES = (PET, f"{PET}_ERA5_LAND", f"{PET}_FAO_PENMAN_MONTEITH")
 CUBIC_MM_PER_CUBIC_FOOT = 28316846.592
 SECONDS_PER_DAY = 86400
 MOST = 1e15  # of a number without a known unit; fill values such as 1e20 lie above
-YEARS = 1700, 2261  # pandas and xarray count nanoseconds, which end in 2262
 NETCDF = threading.Lock()  # its library does one thing at a time
 
 
@@ -42,13 +42,12 @@ class Known(NamedTuple):
     high: float
 
 
-_SOIL = "volumetric_soil_water_layer_"
 _COLUMNS_OF = {
     Known("mm/day", "precipitation", 0, 3000): "prcp total_precipitation_sum",
-    Known("degC", "minimum air temperature", -100, 100): "tmin temperature_2m_min",
-    Known("degC", "maximum air temperature", -100, 100): "tmax temperature_2m_max",
-    Known("degC", "mean air temperature", -100, 100): "temperature_2m_mean",
-    Known("K", "air temperature", 150, 373): "temperature_2m",
+    Known("degC", "minimum air temperature", -90, 60): "tmin temperature_2m_min",
+    Known("degC", "maximum air temperature", -90, 60): "tmax temperature_2m_max",
+    Known("degC", "mean air temperature", -90, 60): "temperature_2m_mean",
+    Known("K", "air temperature", 183.15, 333.15): "temperature_2m",
     Known("W/m2", "shortwave radiation", 0, 2000): "srad",
     Known("W/m2", "net shortwave radiation", -100, 2000): "surface_net_solar_radiation_mean",
     Known("Pa", "vapour pressure", 0, 20000): "vp",
@@ -59,48 +58,23 @@ _COLUMNS_OF = {
     # Earth Engine's daily ERA5-Land: snow_depth is the snow's thickness; ECMWF's short name sd is its water.
     Known("m of water", "snow water equivalent", 0, 100): "snow_depth_water_equivalent sd",
     Known("m of snow", "snow depth (physical thickness)", 0, 100): "snow_depth",
-    Known("m3/m3", "soil moisture, 0-7 cm", 0, 1): f"{_SOIL}1 {_SOIL}1_mean",
-    Known("m3/m3", "soil moisture, 7-28 cm", 0, 1): f"{_SOIL}2 {_SOIL}2_mean",
-    Known("m3/m3", "soil moisture, 28-100 cm", 0, 1): f"{_SOIL}3 {_SOIL}3_mean",
-    Known("m3/m3", "soil moisture, 100-289 cm", 0, 1): f"{_SOIL}4 {_SOIL}4_mean",
 }
 KNOWN = {name: known for known, names in _COLUMNS_OF.items() for name in names.split()}
+for _number, _depth in enumerate(("0-7", "7-28", "28-100", "100-289"), start=1):
+    _layer = f"volumetric_soil_water_layer_{_number}"
+    KNOWN |= dict.fromkeys((_layer, f"{_layer}_mean"), Known("m3/m3", f"soil moisture, {_depth} cm", 0, 1))
 # Thickness in mm of the four ERA5-Land soil layers: volumetric water times this is mm of water.
 SOIL_LAYER_MM = {1: 70.0, 2: 210.0, 3: 720.0, 4: 1890.0}
 
-_TEMPERATURES = "tmin tmax temperature_2m_mean temperature_2m_min temperature_2m_max"
-# Records of forcing that are in another unit: a statistic of all their values between two ends says so, of so many days
-# at least. No real basin is between them: in a year it rains 0.5 mm on some day, nowhere is it 45 degrees C on average.
-OTHER_UNITS = {
-    "prcp total_precipitation_sum": (
-        (np.max, 1e-6, 0.004, 365, "mm a second (kg/m2/s)", "multiply by 86400"),
-        (np.max, 0.004, 0.5, 365, "m", "multiply by 1000"),
-    ),
-    _TEMPERATURES: (
-        (np.median, 180, 340, 1, "K", "subtract 273.15"),
-        (np.mean, 45, 130, 365, "degrees F", "subtract 32, then divide by 1.8"),
-    ),
-    "srad surface_net_solar_radiation_mean": ((np.mean, 1e5, 1e9, 1, "J/m2 a day", "divide by 86400"),),
-    "srad": (
-        (np.mean, 3, 40, 365, "MJ/m2 a day", "multiply by 11.574"),
-        (np.mean, 2000, 50000, 1, "kJ/m2 a day", "multiply by 0.011574"),
-    ),
-    "vp": (
-        (np.max, 0.1, 8, 365, "kPa", "multiply by 1000"),
-        (np.max, 8, 80, 365, "hPa", "multiply by 100"),
-    ),
-}
-
 MISSING = ("", "NA", "NaN", "nan", "null", "NULL", "none", "None", "-nan")
-# What other data sets write for missing; named where it is impossible, else nobody can tell it from a number.
-FILL_VALUES = (-99, -99.9, -999.9, -9999.9, -32768, -99999, -999999, 99999, 999999, 1e20,
-               9.969209968386869e36)  # the last is what the netCDF library writes  # fmt: skip
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 # 1980-01-31 or 1980/1/31, with a time of day behind it, and UTC as its zone, of midnight any zone
-DATE = (r"^([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})"
-        r"(?:[T ][0-9:.]+(?:Z|[+-]00:?00)?|[T ]00:00(?::00(?:\.0+)?)?[+-][0-9]{2}:?[0-9]{2})?$")  # fmt: skip
-OTHER_FORMS = {b"\xff\xfe": "UTF-16; save it as csv (UTF-8)", b"\xfe\xff": "UTF-16; save it as csv (UTF-8)",
-               b"\x1f\x8b": "packed with gzip; unpack it"}  # fmt: skip
+DATE = (
+    r"^([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})"
+    r"(?:[T ][0-9:.]+(?:Z|[+-]00:?00)?|[T ]00:00(?::00(?:\.0+)?)?[+-][0-9]{2}:?[0-9]{2})?$"
+)
+UTF16 = "UTF-16; save it as csv (UTF-8)"
+OTHER_FORMS = {b"\xff\xfe": UTF16, b"\xfe\xff": UTF16, b"\x1f\x8b": "packed with gzip; unpack it"}
 BLANKS = " \t"  # not the no-break space
 
 
@@ -135,7 +109,7 @@ def head_of(raw: bytes) -> tuple[list[str], str]:
 
 
 def read_lines(path, raw, skip, separator, names, columns=None, **options) -> pd.DataFrame:
-    """The data lines below `skip` lines of header as pandas reads them, blank ones left out; the index is the line.
+    """The data lines below `skip` lines of header, blank ones left out, as pandas reads them; the index is the line.
 
     `separator` None is any run of blanks and tabs; `columns` are those of `names` that are wanted, None: all.
     """
@@ -143,11 +117,9 @@ def read_lines(path, raw, skip, separator, names, columns=None, **options) -> pd
     if separator:
         blank = _check_fields(path, raw, skip, separator, len(names))
         layout = {"sep": separator, "skipinitialspace": True, "usecols": columns, "na_values": MISSING}
+    layout |= {"skip_blank_lines": False, "low_memory": False, "encoding_errors": "replace", "keep_default_na": False}
     try:
-        frame = pd.read_csv(
-            io.BytesIO(raw), skiprows=skip, header=None, names=names, skip_blank_lines=False, low_memory=False,
-            encoding_errors="replace", keep_default_na=False, **layout | options,
-        )  # fmt: skip
+        frame = pd.read_csv(io.BytesIO(raw), skiprows=skip, header=None, names=names, **layout | options)
     except pd.errors.ParserError as error:
         if too_long := re.search(r"line (\d+), saw (\d+)", str(error)):
             _refuse_fields(path, too_long[1], too_long[2], len(names))
@@ -199,22 +171,21 @@ def _refuse_fields(path, line, fields, number):
     raise InputError(f"{path}, line {line}: {fields} fields instead of {number}; correct the line or fetch it again.")
 
 
-def numbers_of(path, words) -> np.ndarray:
+def numbers_of(path, texts) -> np.ndarray:
     """A column as float64, NaN where missing; refuses the first word that is no number."""
-    if words.dtype.kind not in "iuf":
-        words = words.astype("str").fillna("").str.strip(BLANKS)
-        numbers = pd.to_numeric(words, errors="coerce")
-        wrong = numbers.isna() & ~words.str.lower().isin([word.lower() for word in MISSING])
+    if texts.dtype.kind not in "iuf":
+        texts = texts.astype("str").fillna("").str.strip(BLANKS)
+        numbers = pd.to_numeric(texts, errors="coerce")
+        wrong = numbers.isna() & ~texts.str.lower().isin([word.lower() for word in MISSING])
         if wrong.any():
             line = wrong.idxmax()
-            raise InputError(f"{path}, line {line}: {words[line][:30]!r} is not a number (with a decimal point).")
-        words = numbers
-    return words.to_numpy(float, copy=True)
+            raise InputError(f"{path}, line {line}: {texts[line][:30]!r} is not a number (with a decimal point).")
+        texts = numbers
+    return texts.to_numpy(float, copy=True)
 
 
 def _last_may_be_cut(raw, skip, separator) -> bool:
-    """Whether the very last number of a file, which ends without a line break, may lack digits: the numbers above it
-    are whole, or have not as many decimals."""
+    """Whether the last number of a file without a last line break may lack digits, as the numbers above it suggest."""
     lines = raw.split(b"\n")[skip:] if not raw.endswith(b"\n") else [b""]
     last = separator and separator.encode()
     decimals = {len(line.rsplit(last, 1)[-1].strip().partition(b".")[2]) for line in lines if line.strip()}
@@ -236,26 +207,22 @@ def _days(path, lines, year, month, day) -> np.ndarray:
     return days
 
 
-def _days_of_dates(path, words) -> np.ndarray:
+def _days_of_dates(path, texts) -> np.ndarray:
     """Days of dates written year-month-day (a time of day after it is ignored)."""
-    times = pd.to_datetime(words, format="%Y-%m-%d", errors="coerce", cache=False).to_numpy()
+    times = pd.to_datetime(texts, format="%Y-%m-%d", errors="coerce", cache=False).to_numpy()
     days = times.astype("datetime64[D]")
     if (days == times).all():  # false for NaT, and for "today", which pandas reads
         return days
-    words = words.fillna("").str.strip(BLANKS)
-    parts = words.str.extract(DATE)
+    texts = texts.fillna("").str.strip(BLANKS)
+    parts = texts.str.extract(DATE)
     if parts[0].isna().any():
         line = parts[0].isna().idxmax()
-        raise InputError(f"{path}, line {line}: {words[line][:30]!r} is not a date; write dates as 1980-01-31.")
-    return _days(path, words.index, *parts.to_numpy(float).T)
+        raise InputError(f"{path}, line {line}: {texts[line][:30]!r} is not a date; write dates as 1980-01-31.")
+    return _days(path, texts.index, *parts.to_numpy(float).T)
 
 
-def _daily(path, days, columns, lines=None, snow=()) -> pd.DataFrame:
-    """The columns {name: array (day,)} on every day from the first to the last, float32; refuses what is impossible.
-
-    `lines` says where the days stand in a text file; columns that are amounts of `snow` are never below zero.
-    `.attrs["negative"]` counts streamflow below zero, which becomes NaN as -999 and -9999 do.
-    """
+def _daily(path, days, columns, lines, limits) -> pd.DataFrame:
+    """The columns {name: (day,)} on every day from the first to the last, float32; refuses what is impossible."""
 
     def place(row):
         return f"{path}, {days[row] if lines is None else f'line {lines[row]}'}"
@@ -265,54 +232,41 @@ def _daily(path, days, columns, lines=None, snow=()) -> pd.DataFrame:
         repeated = days[row] in days[:row]
         what = "is repeated; give one value a day" if repeated else "is out of order; sort the file by date"
         raise InputError(f"{place(row)}: the date {days[row]} {what}.")
-    for row in (0, -1):
-        if not YEARS[0] <= days[row].astype(object).year <= YEARS[1]:
-            raise InputError(f"{place(row)}: {days[row]} is not in the years {YEARS[0]} to {YEARS[1]}.")
-    negative = 0
+    for row in (0, -1):  # pandas and xarray count nanoseconds, which end in 2262
+        if not 1700 <= days[row].astype(object).year <= 2261:
+            raise InputError(f"{place(row)}: {days[row]} is not in the years 1700 to 2261.")
+    negative, ends = 0, {}
     for name, values in columns.items():
         values[(values == -999) | (values == -9999)] = np.nan
-        _refuse_other_units(path, name, values)
         if name == "streamflow":
             below = (values < 0) & (values > -MOST)
             negative, values[below] = int(below.sum()), np.nan
-        _refuse_impossible(name, values, name in snow, place)
+        _refuse_impossible(name, values, limits.get(name, Known("", "", -MOST, MOST)), place)
+        if np.isfinite(values).any():
+            ends[name] = float(np.nanmin(values)), float(np.nanmax(values))
     for low, high in (("tmin", "tmax"), ("temperature_2m_min", "temperature_2m_max")):
         if low in columns and high in columns and (columns[low] > columns[high]).sum() > len(days) / 2:
             raise InputError(f"{path}: {low} is above {high} on most days; are the two columns exchanged?")
     frame = pd.DataFrame(columns, index=pd.DatetimeIndex(days.astype("datetime64[ns]"), name="date"))
     frame = (frame if days[-1] - days[0] < len(days) else frame.asfreq("D")).astype(np.float32)
-    frame.attrs = {"negative": negative}
+    frame.attrs = {"negative": negative, "ends": ends}
     return frame
 
 
-def _refuse_other_units(path, name, values) -> None:
-    """Refuse a record whose numbers show that it is in another unit than KNOWN has for its column."""
-    rules = [rule for names, rules in OTHER_UNITS.items() if name in names.split() for rule in rules]
-    known = values[np.isfinite(values)] if rules else ()
-    for statistic, low, high, days, units, way in rules:
-        if len(known) >= days and low <= statistic(known) < high:
-            mean = f"its mean of {known.mean():.3g}"
-            raise InputError(f"{path}: {name} is read in {KNOWN[name].units}, but {mean} looks like {units}; {way}.")
-
-
-def _refuse_impossible(name, values, snow, place) -> None:
-    """Refuse a number outside the range of its column; KNOWN has the ranges."""
-    known = KNOWN.get(name, Known("", "", -MOST, MOST))
-    low = max(known.low, 0) if snow else known.low
-    wrong = (values < low) | (values > known.high)
+def _refuse_impossible(name, values, known, place) -> None:
+    """Refuse a number outside the range of its column."""
+    wrong = (values < known.low) | (values > known.high)
     if wrong.any():
         row = int(np.argmax(wrong))
-        fill = np.isclose(values[row], FILL_VALUES, rtol=1e-6).any()
-        words = "it looks like a fill value," if fill else "correct it or"
-        found = f"{name} {values[row]:g} is not between {low:g} and {known.high:g} {known.units}".rstrip()
-        raise InputError(f"{place(row)}: {found}; {words} write -999 for missing.")
+        what = f"{name} {values[row]:g} is not between {known.low:g} and {known.high:g} {known.units}".rstrip()
+        raise InputError(f"{place(row)}: {what}; correct it or its unit, or write -999 for missing.")
 
 
 # Forcing and streamflow of CAMELS-US
 
-PLACE_IN_HEADER = {  # of the first three lines: what it is called, lowest and highest possible number
-    "lat": ("latitude", -90, 90), "elevation_m": ("elevation in m", -500, 9000), "area_m2": ("area in m2", 1e4, 1e13),
-}  # fmt: skip
+# Of the first three lines: what it is called, lowest and highest possible number.
+PLACE_IN_HEADER = {"lat": ("latitude", -90, 90), "elevation_m": ("elevation in m", -500, 9000)}
+PLACE_IN_HEADER["area_m2"] = ("area in m2", 1e4, 1e13)
 HEADER_UNITS = {"prcp": "mm/day", "tmin": "c", "tmax": "c", "srad": "w/m2", "vp": "pa"}
 
 
@@ -323,25 +277,23 @@ def forcing_head(path, raw=None) -> tuple[dict, list[str]]:
         raise InputError(f"{path}: {len(lines)} lines instead of a header of four and data; fetch the file again.")
     lines = [line.decode("utf-8", "replace").strip() for line in lines[:4]]
     head, names = {}, []
-    for line, (name, (words, low, high)) in enumerate(PLACE_IN_HEADER.items()):
+    for line, (name, (meaning, low, high)) in enumerate(PLACE_IN_HEADER.items()):
         if not NUMBER.fullmatch(lines[line]) or not low <= float(lines[line]) <= high:
-            raise InputError(f"{path}, line {line + 1}: the {words} should stand here, not {lines[line][:30]!r}.")
+            raise InputError(f"{path}, line {line + 1}: the {meaning} should stand here, not {lines[line][:30]!r}.")
         head[name] = float(lines[line])
     for word in lines[3].lower().split():
         name, _, units = word.rstrip(")").partition("(")
         if name in HEADER_UNITS and units not in ("", HEADER_UNITS[name]):
             raise InputError(f"{path}, line 4: {name} is in {units}, not in {HEADER_UNITS[name]}.")
         names.append(name)
-    if missing := [name for name in ("year", "mnth", "day", *FORCING) if name not in names]:
-        raise InputError(f"{path}, line 4: no column {some(missing)}.")
-    if len(set(names)) < len(names):
-        raise InputError(f"{path}, line 4: a column name stands twice.")
+    needed = dict.fromkeys(("year", "mnth", "day", *FORCING, *names))
+    if wrong := [name for name in needed if names.count(name) != 1]:
+        raise InputError(f"{path}, line 4: the column {some(wrong)} should stand here once.")
     return head, names
 
 
 def read_forcing(path) -> pd.DataFrame:
-    """What `hydrodata_tf.load_forcing` gives, from `<id>_lump_*_forcing_leap.txt`: four lines of header, then columns
-    separated by any run of blanks and tabs; or from a csv of one's own with date and the columns of FORCING."""
+    """What `hydrodata_tf.load_forcing` gives, from CAMELS-US' text or a csv with date and the columns of FORCING."""
     if Path(path).suffix.lower() == ".csv":
         return whole(read_columns(path, FORCING), path)
     raw = text_of(path)
@@ -351,16 +303,15 @@ def read_forcing(path) -> pd.DataFrame:
     if names[-1] in FORCING and _last_may_be_cut(raw, 4, None):
         series[FORCING.index(names[-1])][-1] = np.nan
     days = _days(path, text.index, year, month, day)
-    frame = _daily(path, days, dict(zip(FORCING, series, strict=True)), text.index)
+    frame = _daily(path, days, dict(zip(FORCING, series, strict=True)), text.index, KNOWN)
     frame.attrs |= head | {"units": {name: KNOWN[name].units for name in FORCING}}
     return frame
 
 
 def read_streamflow(path, basin, area_m2) -> pd.DataFrame:
-    """Daily streamflow (mm/day) of a CAMELS-US basin from `<id>_streamflow_qc.txt`: id, year, month, day, ft3/s, flag;
-    or from a csv of one's own with date and streamflow in mm/day, which needs no area.
+    """Daily streamflow (mm/day) of a CAMELS-US basin, NaN where it is -999, below zero or flagged M.
 
-    NaN where the flow is -999, below zero (counted in `.attrs["negative"]`) or flagged M; `basin` is the file's id.
+    From `<id>_streamflow_qc.txt` (id, year, month, day, ft3/s, flag), or a csv with date and streamflow in mm/day.
     """
     if Path(path).suffix.lower() == ".csv":
         return whole(read_columns(path, ["streamflow"]), path)
@@ -373,7 +324,7 @@ def read_streamflow(path, basin, area_m2) -> pd.DataFrame:
     days = _days(path, text.index, year, month, day)
     flow[(text["flag"] == "M") | (flow == -999) | (flow == -9999)] = np.nan
     flow *= CUBIC_MM_PER_CUBIC_FOOT * SECONDS_PER_DAY / (area_m2 * 1e6)
-    frame = _daily(path, days, {"streamflow": flow}, text.index)
+    frame = _daily(path, days, {"streamflow": flow}, text.index, KNOWN)
     frame.attrs["units"] = {"streamflow": KNOWN["streamflow"].units}
     return frame
 
@@ -381,24 +332,28 @@ def read_streamflow(path, basin, area_m2) -> pd.DataFrame:
 # Any dated file
 
 
-def read_columns(path, columns=None, snow=()) -> pd.DataFrame:
+def read_columns(path, columns=None, limits=KNOWN) -> pd.DataFrame:
     """Named columns of a csv with a column date (time, or a first one without name) or of a netCDF file; None: all.
 
-    Index date (every day from the first to the last); float32, NaN where missing, NaN throughout for a column that the
-    file lacks. 'potential_evaporation_sum' is also found under its newer names (PET_NAMES). Columns that are amounts of
-    `snow` are never below zero. `.attrs`: absent, the columns it lacks; names, those it has; found, the columns under
-    the file's names; units; file_units, those that a netCDF file gives; negative, the number of streamflow values below
-    zero.
+    (day, column) float32, every day from the first to the last, NaN where missing and throughout for a column that the
+    file lacks. `limits` {column: Known}: another unit in a netCDF file, or a number out of the range, is an InputError.
+
+    `.attrs`: names, the file's columns; present {column: name in the file}; absent, the columns that it lacks; units;
+    ends {column: [unit that the file gives, lowest, highest]} as they stand in the file; negative, the count of
+    streamflow below zero.
     """
     netcdf = Path(path).suffix.lower() in (".nc", ".nc4")
-    names, found, days, series, lines, file_units = (_read_netcdf if netcdf else _read_csv)(path, columns)
-    frame = _daily(path, days, series, lines, [found[name] for name in snow if name in found])
+    names, present, days, series, lines, file_units = (_read_netcdf if netcdf else _read_csv)(path, columns)
+    limits = {name: limits[column] for column, name in present.items() if column in limits}
+    for name in set(limits) & set(file_units):
+        refuse_other_unit(path, name, file_units[name], limits[name].units, "convert the numbers in the file")
+    frame = _daily(path, days, series, lines, limits)
     columns = names if columns is None else list(dict.fromkeys(columns))
-    frame = frame.set_axis(list(found), axis=1).reindex(columns=columns)
+    ends = {column: [file_units.get(name, ""), *frame.attrs["ends"].get(name, ())] for column, name in present.items()}
+    frame = frame[list(present.values())].set_axis(list(present), axis=1).reindex(columns=columns)
     units = {name: KNOWN[name].units if name in KNOWN else "as in file" for name in columns}
-    absent = [name for name in columns if name not in found]
-    frame.attrs |= {"absent": absent, "names": names, "found": list(found.values()), "units": units}
-    frame.attrs["file_units"] = {name: units for name, of in found.items() if (units := file_units.get(of))}
+    absent = [name for name in columns if name not in present]
+    frame.attrs |= {"names": names, "present": present, "absent": absent, "units": units, "ends": ends}
     return frame
 
 
@@ -409,18 +364,18 @@ def whole(frame, path) -> pd.DataFrame:
     return frame
 
 
-def _found(columns, names) -> dict[str, str]:
-    """The columns that are there, and how the file names them."""
-    found = {}
+def _present(columns, names) -> dict[str, str]:
+    """The columns that a file with these names has, and how it names them."""
+    present = {}
     for column in names if columns is None else columns:
         candidates = PET_NAMES if column == PET else (column,)
         if name := next((name for name in candidates if name in names), None):
-            found[column] = name
-    return found
+            present[column] = name
+    return present
 
 
 def _read_csv(path, columns):
-    """Names of the columns but the date; those found; days; values by the file's name; the lines; units in the file."""
+    """Names of the columns but the date; those present; days; values by the file's name; lines; units in the file."""
     raw = text_of(path)
     names, separator = head_of(raw)
     first = 0 if not names[0] else None  # as pandas writes an index that has no name
@@ -428,17 +383,17 @@ def _read_csv(path, columns):
     if date is None:
         raise InputError(f"{path}, line 1: no column named date among {some(names, 6)}.")
     others = names[:date] + names[date + 1 :]
-    found = _found(columns, others)
-    if twice := [name for name in found.values() if names.count(name) > 1]:
+    present = _present(columns, others)
+    if twice := [name for name in present.values() if names.count(name) > 1]:
         raise InputError(f"{path}, line 1: the column {twice[0]} stands twice.")
-    where = {name: names.index(name) for name in found.values()}
+    where = {name: names.index(name) for name in present.values()}
     missing = dict.fromkeys(where.values(), MISSING)  # of the numbers; a date is never missing
     options = {"columns": [date, *where.values()], "dtype": {date: str}, "na_values": missing}
     text = read_lines(path, raw, 1, separator, range(len(names)), **options)
     series = {name: numbers_of(path, text[position]) for name, position in where.items()}
     if names[-1] in series and _last_may_be_cut(raw, 1, separator):
         series[names[-1]][-1] = np.nan
-    return others, found, _days_of_dates(path, text[date]), series, text.index, {}
+    return others, present, _days_of_dates(path, text[date]), series, text.index, {}
 
 
 def _read_netcdf(path, columns):
@@ -454,27 +409,23 @@ def _read_netcdf(path, columns):
             file = file.squeeze([d for d, size in file.sizes.items() if d != date and size == 1], drop=True)
             days = _days_of_times(path, time)
             names = [str(name) for name, v in file.data_vars.items() if v.dims == (date,) and v.dtype.kind in "fiu"]
-            found = _found(columns, names)
-            series = {name: _valid(file[name]) for name in found.values()}
-            units = {name: str(file[name].attrs.get("units", "")).strip() for name in found.values()}
+            present = _present(columns, names)
+            series = {name: _valid(file[name]) for name in present.values()}
+            units = {name: str(file[name].attrs.get("units", "")).strip() for name in present.values()}
     except InputError:
         raise
     except Exception as problem:  # the netCDF library's exceptions are of many kinds
         raise InputError(f"{path} cannot be read as netCDF ({reason(problem)[:80]}); fetch it again.") from None
-    return names, found, days, series, None, units
+    return names, present, days, series, None, {name: unit for name, unit in units.items() if unit}
 
 
 def _days_of_times(path, time) -> np.ndarray:
-    """Days of the times of a netCDF file, in the zone that they are given in: a time is often a rounding error before
-    midnight, and noon is its day."""
+    """Days of the times of a netCDF file, in its zone: a time is often a rounding error before midnight."""
     import xarray as xr
 
-    units = re.sub(
-        r"(.* since \d+-\d+-\d+(?:[T ]+\d+:[\d:.]+)?) *(?:Z|UTC|GMT|[+-]\d+:?\d*)", r"\1", time.attrs["units"]
-    )
-    times = xr.decode_cf(xr.Dataset(coords={"time": ("time", time.values, time.attrs | {"units": units})}))[
-        "time"
-    ].values
+    zone = r"(.* since \d+-\d+-\d+(?:[T ]+\d+:[\d:.]+)?) *(?:Z|UTC|GMT|[+-]\d+:?\d*)"
+    about = time.attrs | {"units": re.sub(zone, r"\1", time.attrs["units"])}
+    times = xr.decode_cf(xr.Dataset(coords={"time": ("time", time.values, about)}))["time"].values
     if len(times) == 0 or pd.isna(times).any():
         raise InputError(f"{path}: days without a date, or no day at all; fetch it again.")
     if times.dtype.kind == "M":
@@ -486,13 +437,11 @@ def _days_of_times(path, time) -> np.ndarray:
 def _valid(variable) -> np.ndarray:
     """Numbers of a netCDF variable, NaN where missing or outside valid_range (or valid_min and valid_max)."""
     about, packed, values = variable.attrs, variable.encoding, variable.values.astype(float)
-    given = [about[name] for name in ("valid_range", "valid_min", "valid_max") if name in about]
+    given = [np.asarray(about[name]) for name in ("valid_range", "valid_min", "valid_max") if name in about]
     if given:
-        ends = np.array(
-            about.get("valid_range", (about.get("valid_min", -np.inf), about.get("valid_max", np.inf))), float
-        )
-        if all(np.asarray(one).dtype.kind in "iu" for one in given):  # of the numbers as they are packed
-            ends = np.sort(ends * packed.get("scale_factor", 1) + packed.get("add_offset", 0))
-        low, high = ends + 1e-6 * np.abs(ends) * (-1, 1)  # not what is rounded alone
+        ends = about.get("valid_range", (about.get("valid_min", -np.inf), about.get("valid_max", np.inf)))
+        if all(end.dtype.kind in "iu" for end in given):  # of the numbers as they are packed
+            ends = np.sort(np.multiply(ends, packed.get("scale_factor", 1)) + packed.get("add_offset", 0))
+        low, high = np.array(ends, float) + 1e-6 * np.abs(ends) * (-1, 1)  # not what is rounded alone
         values[(values < low) | (values > high)] = np.nan
     return values

@@ -1,6 +1,8 @@
 """Small files in the layouts of CAMELS-US and Caravan, with numbers known exactly, for the tests of the readers."""
 
+import os
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -103,5 +105,11 @@ def make_caravan(root):
 
 def load(root, tmp_path, **options):
     """The data set of a folder, its cache below `tmp_path`."""
-    options = {"attributes": "none", "cache_dir": tmp_path / "cache", "progress": False} | options
-    return hd.load_dataset(root, **options)
+    with mock.patch.dict(os.environ, HYDRODATA_CACHE=str(tmp_path / "cache")):
+        return hd.load_dataset(root, **{"attributes": "none"} | options)
+
+
+def opened(root, tmp_path, **options):
+    """The same data as they are opened for a simulation, in which nothing needs to be observed."""
+    with mock.patch.dict(os.environ, HYDRODATA_CACHE=str(tmp_path / "cache")):
+        return hd.open_data(root, **{"attributes": "none", "required": ()} | options)

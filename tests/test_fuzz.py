@@ -32,12 +32,10 @@ fuzz = settings(
 BASIN = "01022500"
 AREA = 587654321.0
 FORCING_UNITS = {"dayl": "s", "prcp": "mm/day", "srad": "W/m2", "swe": "mm", "tmax": "C", "tmin": "C", "vp": "Pa"}
-RANGES = {  # lowest and highest value in hundredths, inside what each reader takes for possible
-    "prcp": (0, 20000), "srad": (0, 60000), "tmax": (500, 4500), "tmin": (-4500, 499), "vp": (0, 500000),
-    "dayl": (2000000, 6000000), "swe": (0, 0), "total_precipitation_sum": (0, 20000), "streamflow": (0, 30000),
-    "temperature_2m_min": (-4500, 499), "temperature_2m_max": (500, 4500),
-    "surface_net_solar_radiation_mean": (0, 40000), "potential_evaporation_sum": (-50, 1500),
-}  # fmt: skip
+# Lowest and highest value in hundredths, inside what each reader takes for possible.
+RANGES = {"prcp": (0, 20000), "srad": (0, 60000), "tmax": (500, 4500), "tmin": (-4500, 499), "vp": (0, 500000)}
+RANGES |= {"dayl": (2000000, 6000000), "swe": (0, 0), "streamflow": (0, 30000), hd.PET: (-50, 1500)}
+RANGES |= dict(zip(hd.CARAVAN_FORCING, ((0, 20000), (-4500, 499), (500, 4500), (0, 40000)), strict=False))
 # any bytes but what can make another number of a number: digits, points, signs and the e of an exponent
 JUNK = st.binary(min_size=1, max_size=4).map(lambda b: re.sub(rb"[0-9.eE+-]", b"#", b))
 
@@ -229,10 +227,9 @@ def foreign_bytes(f):
     return raw[:at] + f.draw(JUNK) + raw[at:], "true"
 
 
-MUTATIONS = (
-    another_layout, missing_values, days_left_out, any_precision, empty, date_repeated, dates_shuffled, impossible_date,
-    letter_in_number, absurd_value, header_line_lost, field_lost, cut, middle_lost, foreign_bytes,
-)  # fmt: skip
+EQUAL = another_layout, missing_values, days_left_out, any_precision
+REFUSED = empty, date_repeated, dates_shuffled, impossible_date, letter_in_number, absurd_value, field_lost
+MUTATIONS = *EQUAL, *REFUSED, header_line_lost, cut, middle_lost, foreign_bytes
 
 
 @pytest.mark.parametrize("kind", [Forcing, Streamflow, Csv, Caravan])

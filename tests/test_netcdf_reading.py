@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import xarray as xr
-from small_files import load, refused, write
+from small_files import caravan_frame, opened, refused, write, write_caravan
 
 import hydrodata_tf as hd
-from reading.concepts import plain
 
 FIRST = "2001-01-01"
 
@@ -89,100 +88,113 @@ def test_the_dimension_of_days_has_any_name_and_those_of_one_place_do_not_matter
 # Numbers
 
 
+PACKED = {"dtype": "i2", "scale_factor": 0.1, "add_offset": 5.0}
+TENTHS = {"dtype": "i2", "scale_factor": np.float32(0.1), "valid_range": np.float32([0.1, 0.2])}
+NAN = np.nan
+
+
 @pytest.mark.parametrize("form", ["NETCDF3_CLASSIC", "NETCDF3_64BIT", "NETCDF4", "NETCDF4_CLASSIC"])
 @pytest.mark.parametrize(
     ("about", "expected"),
     [
         ({}, [0, 1, 2, 3]),
-        ({"_FillValue": 2.0}, [0, 1, np.nan, 3]),
-        ({"missing_value": 2.0}, [0, 1, np.nan, 3]),
-        ({"valid_range": np.array([1.0, 2.0])}, [np.nan, 1, 2, np.nan]),
-        ({"valid_min": 1.0}, [np.nan, 1, 2, 3]),
-        ({"valid_max": 2.0}, [0, 1, 2, np.nan]),
-        ({"dtype": "i2", "scale_factor": 0.1, "add_offset": 5.0}, [5, 5.1, 5.2, 5.3]),
-        ({"dtype": "i2", "scale_factor": 0.1, "add_offset": 5.0, "valid_range": np.int16([1, 2])},
-         [np.nan, 5.1, 5.2, np.nan]),
-        ({"dtype": "i2", "scale_factor": np.float32(0.1), "valid_range": np.float32([0.1, 0.2])},
-         [np.nan, 0.1, 0.2, np.nan]),
-        ({"dtype": "i2", "scale_factor": -1.0, "valid_max": np.int16(2)}, [0, -1, -2, np.nan]),
-        ({"dtype": "i2", "_FillValue": np.int16(3), "valid_min": np.int16(1)}, [np.nan, 1, 2, np.nan]),
+        ({"_FillValue": 2.0}, [0, 1, NAN, 3]),
+        ({"missing_value": 2.0}, [0, 1, NAN, 3]),
+        ({"valid_range": np.array([1.0, 2.0])}, [NAN, 1, 2, NAN]),
+        ({"valid_min": 1.0}, [NAN, 1, 2, 3]),
+        ({"valid_max": 2.0}, [0, 1, 2, NAN]),
+        (PACKED, [5, 5.1, 5.2, 5.3]),
+        (PACKED | {"valid_range": np.int16([1, 2])}, [NAN, 5.1, 5.2, NAN]),
+        (TENTHS, [NAN, 0.1, 0.2, NAN]),
+        ({"dtype": "i2", "scale_factor": -1.0, "valid_max": np.int16(2)}, [0, -1, -2, NAN]),
+        ({"dtype": "i2", "_FillValue": np.int16(3), "valid_min": np.int16(1)}, [NAN, 1, 2, NAN]),
     ],
-)  # fmt: skip
+)
 def test_packed_numbers_and_those_that_are_not_valid(tmp_path, form, about, expected):
     series = read(daily(tmp_path / "a.nc", (0, 1, 2, 3), format=form, **about))
     np.testing.assert_allclose(series, expected, rtol=1e-6)
 
 
-def test_what_cannot_be_is_refused_unless_the_file_says_that_it_is_missing(tmp_path):
-    """Snow of -1 and -2, as a netCDF of one's own may have it."""
-    path, about = tmp_path / "a.nc", {"dtype": "i2", "scale_factor": -1.0}
-    refused("2001-01-02: x -1 is not between 0 and", read, daily(path, **about), "swe={basin}.nc:x[mm]")
-    series = read(daily(path, valid_min=0.0, **about), "swe={basin}.nc:x[mm]")
-    np.testing.assert_array_equal(series, [0, np.nan, np.nan])
-
-
 # Units
 
+SAME = "mm=mm, kg m-2=mm, kg m**-2=mm of water, m of water equivalent=m, meters=m of snow, mm w.e.=mm, mm d-1=mm/day, "
+SAME += "mm/d=mm, mm per day=mm/day, m3 m-3=m3/m3, m**3 m**-3=m3/m3, celsius=degC, °C=degC, percent=%, anything=, =mm"
+
+
+@pytest.mark.parametrize("pair", SAME.split(", "))
+def test_a_unit_may_be_spelled_otherwise_or_left_out(tmp_path, pair):
+    """Then the numbers are those of the file."""
+    units, wanted = pair.split("=")
+    path = daily(tmp_path / "a.nc", (0, 1), **({"units": units} if units else {}))
+    series = read(path, "k={basin}.nc:x" + (f"[{wanted}]" if wanted else ""))
+    assert series.tolist() == [0, 1] and series.attrs["units"] == (wanted or "as in file")
+
 
 @pytest.mark.parametrize(
-    ("units", "asked", "times"),
+    ("units", "wanted", "instead"),
     [
-        ("m", "[mm]", 1000), ("mm", "[mm]", 1), ("cm", "[m]", 0.01), ("kg m-2", "[mm]", 1), ("kg m**-2", "[cm]", 0.1),
-        ("m of water equivalent", "[mm]", 1000), ("m of water equivalent", "[mm of water]", 1000),
-        ("meters", "[mm]", 1000),
-        ("mm w.e.", "[cm]", 0.1), ("m", "[cm of snow]", 100), ("inch", "[mm]", 25.4), ("mm d-1", "[mm/day]", 1),
-        ("mm/d", "[mm]", 1), ("m3 m-3", "[m3/m3]", 1), ("m**3 m**-3", "[m3/m3]", 1), ("celsius", "[degC]", 1),
-        ("percent", "[%]", 1), ("anything", "", 1), ("", "[mm]", 1), ("m", "*300[mm]", 300), ("K", "*2[mm]", 2),
+        ("m", "mm", "x*1000[mm]"),
+        ("mm w.e.", "cm", "x*0.1[cm]"),
+        ("inch", "mm", "x*25.4[mm]"),
+        ("m of water equivalent", "mm of water", "x*1000[mm of water]"),
+        ("mm", "m", "x*0.001[m]"),
+        ("degF", "degC", "x[degF], or give the factor: x*FACTOR[degC]"),
+        ("m3 m-3", "mm", "x[m3 m-3], or give the factor: x*FACTOR[mm]"),
+        ("1", "%", "x[1], or give the factor: x*FACTOR[%]"),
+        ("m of snow", "m of water", "x[m of snow], or give the factor: x*FACTOR[m of water]"),
+        ("bananas", "mm", "x[bananas], or give the factor: x*FACTOR[mm]"),
     ],
-)  # fmt: skip
-def test_units_of_the_file_are_turned_into_those_asked_for(tmp_path, units, asked, times):
-    """A factor that is written holds; without one lengths are converted."""
-    path = daily(tmp_path / "a.nc", units=units) if units else daily(tmp_path / "a.nc")
-    series = read(path, f"k={{basin}}.nc:x{asked}")
-    np.testing.assert_allclose(series, [0, times, 2 * times], rtol=1e-6)
-    assert series.attrs["units"] == (asked.partition("[")[2].rstrip("]") or "as in file")
-
-
-@pytest.mark.parametrize(
-    ("units", "asked"),
-    [("K", "mm"), ("m3 m-3", "mm"), ("mm", "degC"), ("bananas", "mm"), ("1", "%"), ("K", "degC"), ("m of snow", "mm")],
 )
-def test_units_that_cannot_be_converted_are_refused(tmp_path, units, asked):
-    sentence = f"a.nc: x is in .* cannot be turned into {asked}; write .*, or the factor between them, x.FACTOR"
-    refused(sentence, read, daily(tmp_path / "a.nc", units=units), f"k={{basin}}.nc:x[{asked}]")
+def test_another_unit_is_refused_with_what_to_write_and_a_factor_is_believed(tmp_path, units, wanted, instead):
+    path = daily(tmp_path / "a.nc", (0, 1), units=units)
+    sentence = refused("a.nc: ", read, path, f"k={{basin}}.nc:x[{wanted}]")
+    assert sentence == f"{path}: x is in {units}, not in {wanted}; write {instead}."
+    assert read(path, f"k={{basin}}.nc:x*1[{wanted}]").tolist() == [0, 1]
+    written = instead.split(", or")[0]
+    times = float(written.partition("*")[2].partition("[")[0] or 1)
+    np.testing.assert_allclose(read(path, f"k={{basin}}.nc:{written}"), [0, times], rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["csv", "netcdf"])
-def test_units_that_are_known_of_a_column_are_turned_into_those_asked_for(tmp_path, kind):
-    """ECMWF's sd is m of water, snow_depth m of snow, soil moisture m3/m3, in csv too; a factor is the user's word."""
+def test_a_known_column_has_its_unit_without_being_told(tmp_path, kind):
+    """ECMWF's sd is m of water, snow_depth m of snow, soil moisture m3/m3, in csv too."""
     columns = {"sd": 0.5, "snow_depth": 2.0, "volumetric_soil_water_layer_1_mean": 0.25, "uaz_swe": 40.0, "y": 7.0}
     if kind == "csv":
         write(tmp_path / "1.csv", f"date,{','.join(columns)}\n{FIRST},{','.join(map(str, columns.values()))}\n")
     else:
         time = ("time", [0], {"units": f"days since {FIRST}"})
-        xr.Dataset({name: ("time", [value]) for name, value in columns.items()}, {"time": time}).to_netcdf(
-            tmp_path / "1.nc"
-        )
+        series = {name: ("time", [value]) for name, value in columns.items()}
+        xr.Dataset(series, {"time": time}).to_netcdf(tmp_path / "1.nc")
     form = f"k={{number}}.{'csv' if kind == 'csv' else 'nc'}:"
-    for asked, expected in (
-        ("sd[mm]", 500), ("sd[mm of water]", 500), ("sd", 0.5), ("sd*1000[mm]", 500), ("sd*100", 50),
-        ("uaz_swe[cm]", 4), ("snow_depth[cm of snow]", 200), ("snow_depth[m]", 2), ("y[mm]", 7),
-        ("volumetric_soil_water_layer_1_mean*70", 17.5), ("volumetric_soil_water_layer_1_mean[m3/m3]", 0.25),
-    ):  # fmt: skip
-        assert hd.load_concept(form + asked, "1", tmp_path).iloc[0] == pytest.approx(expected, rel=1e-6), asked
-    for asked in ("snow_depth[mm]", "volumetric_soil_water_layer_1_mean[mm]"):
-        refused("cannot be turned into mm", hd.load_concept, form + asked, "1", tmp_path)
+    kept = "sd=0.5, sd[m of water]=0.5, sd[m]=0.5, sd*1000[mm]=500, sd*100=50, snow_depth[m]=2, y[mm]=7, "
+    kept += (
+        "snow_depth*1[mm]=2, volumetric_soil_water_layer_1_mean*70=17.5, volumetric_soil_water_layer_1_mean[m3/m3]=0.25"
+    )
+    for text, expected in (pair.split("=") for pair in kept.split(", ")):
+        assert hd.load_concept(form + text, "1", tmp_path).iloc[0] == pytest.approx(float(expected), rel=1e-6), text
+    others = {
+        "sd[mm]": "sd*1000[mm]",
+        "uaz_swe[cm]": "uaz_swe*0.1[cm]",
+        "snow_depth[mm of water]": "snow_depth[m of snow]",
+    }
+    for text, instead in others.items():
+        assert f"write {instead}" in refused("is in mm?.*, not in", hd.load_concept, form + text, "1", tmp_path)
 
 
-def test_a_conversion_is_noted_once_and_files_of_other_units_are_one_series(camels, tmp_path, capsys):
-    for number, units in (("1022500", "m"), ("2046000", "mm"), ("11230500", "cm")):
-        daily(tmp_path / f"{number}.nc", units=units)
-    ds = load(camels, tmp_path, concepts=[f"swe={tmp_path}/{{number}}.nc:x[mm]"])
-    assert ds["swe"].sel(date="2001-01-02").values.tolist() == [1000, 1, 10]
-    assert capsys.readouterr().out == "Note: Concept swe: in cm or m in the files, turned into mm.\n"
-
-
-def test_units_are_written_in_one_way():
-    written = {"kg m-2": "kg/m2", "kg.m^-2": "kg/m2", " mm day-1": "mm/day", "mm s-1": "mm/s", "m3/m3": "m3/m3",
-               "°C": "degC", "mm of water": "mm of water", "Millimetres": "mm", "MJ m-2 d-1": "MJ/m2/day"}  # fmt: skip
-    assert {units: plain(units) for units in written} == written
+def test_the_forcing_of_a_caravan_file_is_held_to_its_unit(tmp_path):
+    path = write_caravan(tmp_path / "c", "x_1", caravan_frame(), "netcdf")
+    with xr.open_dataset(path) as file:
+        file = file.load()
+    right = {"total_precipitation_sum": "mm", "temperature_2m_min": "°C", "streamflow": "mm d-1"}
+    for name, units in right.items():
+        file[name].attrs["units"] = units
+    file.to_netcdf(path)
+    data = opened(tmp_path / "c", tmp_path, forcing="caravan")
+    assert data.basins == ["x_1"]
+    for name, units in {"total_precipitation_sum": "m", "temperature_2m_min": "K", "streamflow": "m3 s-1"}.items():
+        changed = file.copy()
+        changed[name] = changed[name].assign_attrs(units=units)
+        changed.to_netcdf(path)
+        sentence = f"x_1.nc: {name} is in {units}, not in .*; convert the numbers in the file"
+        refused(sentence, opened, tmp_path / "c", tmp_path, forcing="caravan")
+        refused(sentence, hd.load_caravan, tmp_path / "c", "x_1")

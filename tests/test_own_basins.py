@@ -1,15 +1,13 @@
 """Basins where nothing is observed, and forcing that one has as a table of one's own."""
 
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from small_files import (  # isort: skip
-    GAUGES, caravan_frame, flow_path, forcing_path, forcing_rows, forcing_text, load, refused, write, write_caravan,
-)  # fmt: skip
+from small_files import GAUGES, caravan_frame, flow_path, forcing_path, forcing_rows  # isort: skip
+from small_files import forcing_text, load, opened, refused, write, write_caravan  # isort: skip
 
 import hydrodata_tf as hd
 from reading import look
@@ -22,20 +20,15 @@ MINE = "basin_mean_forcing/mine/{}.csv"
 # Where nothing is observed
 
 
-def opened(root, tmp_path, concepts=(), **options):
-    options = {"attributes": "none", "cache_dir": tmp_path / "cache", "unobserved": True} | options
-    return hd.open_data(root, concepts=concepts, **options)
-
-
 def test_a_basin_without_streamflow_and_a_concept_without_file_are_missing(camels, tmp_path):
     """Forcing and what is observed elsewhere stay what they are, bit for bit; forcing goes on to its end."""
-    before = opened(camels, tmp_path, [SWE])
+    before = opened(camels, tmp_path, concepts=[SWE])
     assert before.observed.to_dict("list") == {"streamflow": [36] * 3, "swe": [40] * 3}
     assert before.report == "3 basins, 2001-01-01 to 2001-02-10"
     flow_path(camels, "02046000").unlink()
     (camels / "swe" / "2046000.csv").unlink()
     (camels / "swe" / "11230500.csv").unlink()
-    data = opened(camels, tmp_path, [SWE, "soil=nowhere/{basin}.csv:x[mm]"])
+    data = opened(camels, tmp_path, concepts=[SWE, "soil=nowhere/{basin}.csv:x[mm]"])
     assert data.basins == before.basins and data.left_out == {} and data.targets == ["streamflow", "swe", "soil"]
     counts = {"streamflow": [36, 0, 36], "swe": [40, 0, 0], "soil": [0, 0, 0]}
     assert data.observed.to_dict("list") == counts and set(data.observed.dtypes.map(str)) == {"int64"}
@@ -49,37 +42,23 @@ def test_a_basin_without_streamflow_and_a_concept_without_file_are_missing(camel
         np.testing.assert_array_equal(now[:, :6], then[:, :6])
     assert np.isfinite(data.days(0, data.first_day, 41)[1:, 6]).all()
     refused("no streamflow file for 1 of 3 basins: 02046000", hd.open_data, camels, basins=before.basins)
-    words = "no file nowhere/{basin}.csv for any of the 2 basins in .*; --concepts without a word after it trains"
-    refused(words, load, camels, tmp_path, concepts=["soil=nowhere/{basin}.csv:x[mm]"])
+    sentence = "no file nowhere/{basin}.csv for any of the 2 basins in .*; --concepts without a word after it trains"
+    refused(sentence, load, camels, tmp_path, concepts=["soil=nowhere/{basin}.csv:x[mm]"])
+    soil = load(camels, tmp_path, concepts=["soil=nowhere/{basin}.csv:x[mm]"], required=("streamflow",))["soil"]
+    assert soil.sizes["basin"] == 2 and soil.isnull().all()  # fine-tuning needs streamflow alone
 
 
 def test_a_folder_without_any_streamflow_is_simulated_and_not_trained(camels, tmp_path):
     shutil.rmtree(camels / "usgs_streamflow")
-    data = opened(camels, tmp_path, used_in=("2001-01-01", "2001-01-31"))
+    data = opened(camels, tmp_path, train_period=("1981-01-01", "1981-01-31"))
     assert data.basins == ["01022500", "02046000", "11230500"] and (data.observed["streamflow"] == 0).all()
     assert data.report.split("\n")[1:] == ["observed: streamflow in 0 of 3 basins"]
-    ds = load(camels, tmp_path, unobserved=True)
+    ds = load(camels, tmp_path, required=())
     assert ds["streamflow"].isnull().all() and ds["prcp"].notnull().all()
     refused("no folder usgs_streamflow", load, camels, tmp_path)
     forcing_path(camels, "02046000").unlink()
     refused("no daymet forcing file for 1 of 1 basins: 02046000", opened, camels, tmp_path, basins=["2046000"])
     assert opened(camels, tmp_path).basins == ["01022500", "11230500"]
-
-
-def test_what_is_observed_later_is_read_then(camels, tmp_path):
-    """In one cache; and what was observed is missing again when its files are gone."""
-    flow, swe = flow_path(camels, "02046000"), camels / "swe" / "2046000.csv"
-    kept = {path: path.read_bytes() for path in (flow, swe)}
-    for files in ((), (flow,), (flow, swe), (swe,), ()):
-        for path in kept:
-            path.unlink(missing_ok=True)
-        for path in files:
-            write(path, kept[path])
-        data = opened(camels, tmp_path, [SWE], basins=["2046000"])
-        days = {"streamflow": 36 if flow in files else 0, "swe": 40 if swe in files else 0}
-        assert data.observed.loc["02046000"].to_dict() == days
-        values = data.days(0, data.first_day, int(data.lengths[0]))
-        assert np.isfinite(values[:, 5:]).sum(axis=0).tolist() == list(days.values())
 
 
 @pytest.mark.parametrize("lacks", [["streamflow"], [LAYER], ["streamflow", LAYER]])
@@ -90,14 +69,13 @@ def test_a_caravan_gauge_without_streamflow_or_soil(caravan, tmp_path, lacks, ho
     frame = frame.drop(columns=lacks) if how == "no column" else frame.assign(**dict.fromkeys(lacks, np.nan))
     write_caravan(caravan, GAUGES[1], frame)
     theta = f"theta=caravan:{LAYER}"
-    data = opened(caravan, tmp_path, [theta], forcing="caravan")
+    data = opened(caravan, tmp_path, concepts=[theta], forcing="caravan")
     full, days = {"streamflow": 342, "theta": 400}, {"streamflow": "streamflow", "theta": LAYER}
     expected = {name: [full[name], 0 if column in lacks else full[name]] for name, column in days.items()}
     assert data.observed.to_dict("list") == expected
-    alone = opened(caravan, tmp_path, [theta], forcing="caravan", basins=[GAUGES[1]])
-    assert alone.has_forcing("2001-05-01", "2001-05-01") and alone.observed.sum().sum() == sum(
-        counts[1] for counts in expected.values()
-    )
+    alone = opened(caravan, tmp_path, concepts=[theta], forcing="caravan", basins=[GAUGES[1]])
+    assert alone.has_forcing("2001-05-01", "2001-05-01")
+    assert alone.observed.iloc[0].tolist() == [counts[1] for counts in expected.values()]
     if how == "no column" and "streamflow" in lacks:
         refused("no column streamflow in the file of 1 gauges", load, caravan, tmp_path, forcing="caravan")
     write_caravan(caravan, GAUGES[1], frame.drop(columns=hd.PET))
@@ -107,7 +85,7 @@ def test_a_caravan_gauge_without_streamflow_or_soil(caravan, tmp_path, lacks, ho
 def test_whether_a_period_has_forcing(camels, tmp_path):
     rows = [row.replace("204.25", "-999") for row in forcing_rows("2001-01-01", 40)]
     write(forcing_path(camels), forcing_text(rows))
-    data = opened(camels, tmp_path, [SWE], basins=["1022500"])
+    data = opened(camels, tmp_path, concepts=[SWE], basins=["1022500"])
     assert not data.has_forcing("2001-01-05", "2001-01-05") and data.has_forcing("2001-01-05", "2001-01-06")
     assert not data.has_forcing("2001-02-10", "2001-02-20")  # the snow goes on for a day, the forcing does not
     refused("has no day in the data", data.has_forcing, "2001-02-11", "2001-02-20")
@@ -147,14 +125,12 @@ def test_csv_and_camels_text_of_the_same_numbers_are_the_same_array(camels, own,
 
 def test_a_product_of_ones_own_is_trained_and_simulated_like_any_other(own, camels, tmp_path):
     options = {"forcing": "mine", "attributes": own / "table.csv"}
-    data = hd.open_data(own, cache_dir=tmp_path / "cache", **options)
+    data = opened(own, tmp_path, required=None, **options)
     assert data.basins == ["my_gauge"] and data.left_out == {"02046000": "No streamflow file"}
     data = opened(own, tmp_path, **options)
     assert data.basins == ["02046000", "my_gauge"] and data.observed["streamflow"].tolist() == [0, 2]
     assert data.place.to_numpy().tolist() == [[42.25, -8.5, 99], [41.25, -7.5, 120]]
-    assert data.attributes["elev"].tolist() == [2.5, 1.5] and data.report.startswith(
-        "2 basins, 2001-01-01 to 2001-02-09"
-    )
+    assert data.attributes["elev"].tolist() == [2.5, 1.5] and "2 basins, 2001-01-01 to 2001-02-09" in data.report
     flow = hd.load_streamflow(own, "my_gauge")
     assert flow.tolist()[::2] == [1.5, 2.5] and flow.attrs["units"] == "mm/day"
     np.testing.assert_array_equal(data.days(1, np.datetime64("2001-01-05"), 3)[:, 5], flow)
@@ -178,9 +154,9 @@ def test_streamflow_in_cubic_feet_takes_its_area_from_another_product(camels, ow
     half = data.days(0, np.datetime64("2001-01-03"), 36)[:, 5]
     np.testing.assert_allclose(half, expected / 2, rtol=1e-6)
     shutil.rmtree(camels / "basin_mean_forcing" / "daymet")
-    words = "no CAMELS-US forcing file of basin 02046000 to take the area from; .* streamflow/<id>.csv in mm/day"
-    refused(words, opened, camels, tmp_path, forcing="mine", basins=["2046000"])
-    refused(words, hd.load_streamflow, camels, "2046000")
+    sentence = "no CAMELS-US forcing file of basin 02046000 to take the area from; .* streamflow/<id>.csv in mm/day"
+    refused(sentence, opened, camels, tmp_path, forcing="mine", basins=["2046000"])
+    refused(sentence, hd.load_streamflow, camels, "2046000")
     write(camels / "streamflow" / "2046000.csv", "date,streamflow\n2001-01-03,1\n")
     refused("are both files of basin 02046000; remove one", hd.load_streamflow, camels, "2046000")
 
@@ -212,114 +188,101 @@ def test_a_product_that_is_not_there_is_told_with_those_that_are(own, tmp_path):
     refused("'my gauge' is not a basin id", opened, own, tmp_path, forcing="mine")
 
 
-def test_look_says_what_there_is_of_ones_own(own, capsys):
-    write(own / MINE.format("3"), "date,prcp,tmin,tmax,srad\n2001-01-01,1,1,2,3\n")
-    look.look(own)
-    out = capsys.readouterr().out
-    assert "forcing mine: 3 basins, 1 of them with streamflow; 2001-01-01 to 2001-02-09\n" in out
-    assert "00000003.csv: no column vp" in out.replace("/3.csv", "/00000003.csv") and "without streamflow: 0000" in out
-    assert "1 basin with streamflow; 2001-01-05 to 2001-01-07\n" in out and "or give --attributes table.csv" in out
-    assert "Concepts" not in out
-    shutil.rmtree(own / "streamflow")
-    look.look(own)
-    assert "or write streamflow/<id>.csv (date,streamflow in mm/day)" in capsys.readouterr().out
-
-
 def test_what_else_is_said_of_a_folder_of_ones_own(own, tmp_path):
     (own / MINE.format("my_gauge")).rename((own / MINE.format("my_gauge")).with_suffix(".CSV"))
     assert opened(own, tmp_path, forcing="mine").observed["streamflow"].tolist() == [0, 2]
-    refused(
-        "no camels_attributes.*, or give a table, climate or none",
-        opened,
-        own,
-        tmp_path,
-        forcing="mine",
-        attributes="auto",
-    )
-    options = {"forcing": "mine", "attributes": "climate", "climate_period": ("1990-01-01", "1990-12-31")}
-    words = "are computed from the forcing of the training period; give a table instead. The period 1990-01-01 to"
-    refused(words, opened, own, tmp_path, **options)
+    sentence = "no camels_attributes.*, or give a table, climate or none"
+    refused(sentence, opened, own, tmp_path, forcing="mine", attributes="auto")
+    options = {"forcing": "mine", "attributes": "climate", "train_period": ("1990-01-01", "1990-12-31")}
+    refused("The period 1990-01-01 to 1990-12-31 has no day in the data", opened, own, tmp_path, **options)
 
 
-def test_a_run_takes_of_a_table_the_attributes_that_it_knows(own, tmp_path):
-    """Places and notes of one's own stand in the same table."""
-    from running.runs import Run
-
-    statistics = {"inputs": dict.fromkeys(hd.FORCING), "attributes": {"b": None, "a": None}, "attribute_range": {}}
-    run = SimpleNamespace(normalisation=statistics, path=tmp_path)
-    write(own / "table.csv", "basin_id,a,gauge_lat,b\n2046000,1.5,41.5,2.5\n")
-    data = opened(own, tmp_path, forcing="mine", attributes=own / "table.csv", basins=["2046000"])
-    Run.check_inputs(run, data)
-    assert data.attributes.to_dict("list") == {"b": [2.5], "a": [1.5]}
-    statistics["attributes"]["c"] = None
-    refused("The data lack 1 of the 3 attributes of the run .*: c. Give it", Run.check_inputs, run, data)
-
-
-# Units that the numbers show
+# Records that look as if they were in another unit
 
 
 def year(scale=1.0, shift=0.0, column="prcp", days=365):
     """A year in the units of CAMELS, but for one column: rain every fourth day, means of 5, 10, 15, 180 and 900."""
     n = np.arange(days)
     wave = np.sin(2 * np.pi * n / 365)
-    series = {"prcp": np.where(n % 4 == 0, 20.0, 0), "tmin": 10 + 9 * wave, "tmax": 15 + 9 * wave,
-              "srad": 180 + 90 * wave, "vp": 900 + 500 * wave}  # fmt: skip
+    series = {"prcp": np.where(n % 4 == 0, 20.0, 0), "tmin": 10 + 9 * wave, "tmax": 15 + 9 * wave}
+    series |= {"srad": 180 + 90 * wave, "vp": 900 + 500 * wave}
     series[column] = series[column] * scale + shift
     return pd.DataFrame(series, pd.date_range("2001-01-01", periods=days, name="date"))
 
 
+def noted(folder, tmp_path, capsys, frame, **options):
+    """What is said when a basin with this forcing is opened; `look` says the same."""
+    write(folder / MINE.format("a"), frame.to_csv())
+    opened(folder, tmp_path, forcing="mine", **options)
+    notes = capsys.readouterr().out.splitlines()
+    look.look(folder)
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("Note")] == notes
+    return notes
+
+
 @pytest.mark.parametrize(
-    ("column", "scale", "shift", "sentence"),
+    ("column", "scale", "number", "advice"),
     [
-        ("prcp", 1e-3, 0, "mm/day, but its mean of 0.00504 looks like m; multiply by 1000"),
-        ("prcp", 1 / 86400, 0, "looks like mm a second .kg/m2/s.; multiply by 86400"),
-        ("tmin", 1, 273.15, "tmin is read in degC, but its mean of 283 looks like K; subtract 273.15"),
-        ("tmax", 1, 273.15, "tmax is read in degC, but its mean of 288 looks like K"),
-        ("tmax", 1.8, 32, "mean of 59 looks like degrees F; subtract 32, then divide by 1.8"),
-        ("srad", 86400, 0, "srad is read in W/m2, but its mean of 1.56e.07 looks like J/m2 a day; divide by 86400"),
-        ("srad", 86.4, 0, "looks like kJ/m2 a day; multiply by 0.011574"),
-        ("srad", 0.0864, 0, "mean of 15.6 looks like MJ/m2 a day; multiply by 11.574"),
-        ("vp", 1e-3, 0, "vp is read in Pa, but its mean of 0.9 looks like kPa; multiply by 1000"),
-        ("vp", 1e-2, 0, "mean of 9 looks like hPa; multiply by 100"),
+        ("prcp", 1e-3, "0.00504", "It looks like m (times 1000)."),
+        ("prcp", 1 / 86400, "5.83e-05", "It looks like kg/m2/s (times 86400)."),
+        ("prcp", 2 / 86400, "0.000117", "Is the unit right?"),  # 10 mm a day as kg/m2/s, 0.1 as m
+        ("prcp", 6, "30.2", "Is the unit right?"),
+        ("srad", 0.0864, "15.6", "It looks like MJ/m2 a day (times 11.574)."),
+        ("vp", 1e-3, "0.9", "It looks like kPa (times 1000)."),
+        ("vp", 1e-2, "9", "It looks like hPa (times 100)."),
+        ("vp", 2.5e-3, "2.25", "Is the unit right?"),  # 2.25 kPa and 2.25 hPa are both possible
+        ("potential", 1, "", ""),
     ],
 )
-def test_a_wrong_unit_is_named_with_its_factor(tmp_path, column, scale, shift, sentence):
-    path = tmp_path / MINE.format("a")
-    for right, wrong in ((year(), year(scale, shift, column)),):
-        write(path, right.round(9).to_csv())
-        hd.load_forcing(tmp_path, "a", "mine")
-        write(path, wrong.to_csv())
-        assert str(path) in refused(sentence, hd.load_forcing, tmp_path, "a", "mine")
-    # the numbers on one day are nothing to go by, unless they are impossible
-    if column in ("prcp", "vp"):
-        write(path, year(scale, shift, column, days=364).to_csv())
-        hd.load_forcing(tmp_path, "a", "mine")
-
-
-def test_wrong_units_are_seen_in_every_forcing(tmp_path):
-    """Caravan's columns and CAMELS text too, whose header may say what it likes."""
-    frame = caravan_frame().assign(total_precipitation_sum=lambda frame: frame["total_precipitation_sum"] / 1000)
-    write_caravan(tmp_path / "c", "x_1", frame)
-    refused(
-        "total_precipitation_sum .* looks like m; multiply by 1000", load, tmp_path / "c", tmp_path, forcing="caravan"
+def test_a_mean_that_hardly_any_basin_has_is_noted(tmp_path, capsys, column, scale, number, advice):
+    """Advice is given where one unit alone fits; of less than a year nothing is said."""
+    frame = year(scale, column=column) if number else year()
+    units = {"prcp": "mm/day", "srad": "W/m2", "vp": "Pa"}.get(column)
+    expected = (
+        [f"Note: {column} has a mean that hardly any basin has, in {units}: a {number}. {advice}"] if number else []
     )
-    frame = caravan_frame().assign(temperature_2m_min=lambda frame: frame["temperature_2m_min"] + 273.15)
-    write_caravan(tmp_path / "c", "x_1", frame, "netcdf")
-    (tmp_path / "c" / "timeseries" / "csv" / "x" / "x_1.csv").unlink()
-    refused("temperature_2m_min .* looks like K; subtract 273.15", load, tmp_path / "c", tmp_path, forcing="caravan")
-    rows = [row.split() for row in forcing_rows(days=400)]
-    rows = [" ".join([*row[:6], "200.00", "0.00", "9.00", "5.00", f"{float(row[10]) / 1000}"]) for row in rows]
-    write(forcing_path(tmp_path / "u"), forcing_text(rows))
-    refused("vp is read in Pa, .* looks like kPa; multiply by 1000", hd.load_forcing, tmp_path / "u", "1022500")
+    assert noted(tmp_path, tmp_path, capsys, frame) == expected
+    assert noted(tmp_path, tmp_path, capsys, frame[:364]) == []
 
 
-def test_more_runoff_than_rain_is_noted(own, tmp_path, capsys):
+def test_temperatures_in_kelvin_or_fahrenheit_are_impossible(tmp_path):
+    for scale, shift in ((1, 273.15), (1.8, 32)):
+        write(tmp_path / MINE.format("a"), year(scale, shift, "tmax").to_csv())
+        refused("a.csv, line [0-9]+: tmax .* is not between -90 and 60 degC", hd.load_forcing, tmp_path, "a", "mine")
+
+
+def test_basins_alike_share_a_note_and_p_mean_is_compared(tmp_path, capsys):
+    """p_mean is in mm/day in Caravan's own attributes alone; a table may be of z-scores."""
+    for i in range(5):
+        frame = caravan_frame(shift=0.5)
+        frame["total_precipitation_sum"] /= 25.4
+        write_caravan(tmp_path / "c", f"x_{i}", frame)
+    rows = "".join(f"x_{i},{p_mean}\n" for i, p_mean in enumerate((3, 3, 3, 3, 0.1)))
+    table = write(tmp_path / "c" / "attributes" / "x" / "attributes_caravan_x.csv", f"gauge_id,p_mean\n{rows}")
+    opened(tmp_path / "c", tmp_path, forcing="caravan", attributes="auto")
+    numbers = ", ".join(f"x_{i} 0.118, not 3" for i in range(3))
+    sentence = f"Note: total_precipitation_sum is far from the attribute p_mean: {numbers} and 1 more."
+    assert capsys.readouterr().out == f"{sentence} It looks like inches (times 25.4).\n"
+    opened(tmp_path / "c", tmp_path, forcing="caravan", attributes=table)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("flow", "days", "area", "said"),
+    [
+        (14.9, 380, 1000, ""),
+        (50.0, 380, 1000, "10 times. It looks like m3/s (times 86.4, over km2)."),
+        (50.0, 380, 30, "10 times. It looks like ft3/s (times 2.4466, over km2)."),
+        (50.0, 380, "", "10 times. Is the unit right?"),
+        (50.0, 360, 1000, ""),
+    ],
+)
+def test_more_runoff_than_rain_is_noted(tmp_path, capsys, flow, days, area, said):
     """A mean of 5 mm/day of rain; m3/s of a basin of 1,000 km2 are more than ten times the mm/day."""
-    write(own / MINE.format("my_gauge"), year(days=400).round(6).to_csv())
-    days = pd.date_range("2001-01-01", periods=380).strftime("%Y-%m-%d")
-    for flow, number, said in ((14.9, 380, ""), (50.0, 380, "my_gauge 10 times"), (50.0, 360, "")):
-        rows = [f"{day},{flow}" for day in days[:number]]
-        write(own / "streamflow" / "my_gauge.csv", "\n".join(["date,streamflow", *rows]) + "\n")
-        opened(own, tmp_path, forcing="mine", basins=["my_gauge"])
-        words = f"Note: streamflow is much more than precipitation in 1 basin ({said}); is it in m3/s, not mm/day?\n"
-        assert capsys.readouterr().out == (words if said else "")
+    write(tmp_path / MINE.format("a"), year(days=400).to_csv())
+    table = write(tmp_path / "table.csv", f"basin_id,x,area\na,1,{area}\n") if area else "none"
+    rows = [f"{day:%Y-%m-%d},{flow}" for day in pd.date_range("2001-01-01", periods=days)]
+    write(tmp_path / "streamflow" / "a.csv", "\n".join(["date,streamflow", *rows]) + "\n")
+    opened(tmp_path, tmp_path, forcing="mine", attributes=table)
+    expected = f"Note: streamflow is much more than precipitation: a {said}\n" if said else ""
+    assert capsys.readouterr().out == expected

@@ -10,7 +10,7 @@ import pytest
 from small_files import flow_path, forcing_path, make_camels, refused
 
 import hydrodata_tf as hydrodata
-from reading import prepared, windows
+from reading import basins, prepared, windows
 
 DAY = np.datetime64("2001-01-01")
 
@@ -33,22 +33,25 @@ def weather(days=1000, seed=0):
 # What is on disk
 
 
+CONCEPTS = ["swe=swe/{number}.csv:uaz_swe", "other=swe/{number}.csv:daymet_swe"]
+
+
 @pytest.fixture
-def opened(tmp_path):
+def opened(tmp_path, monkeypatch):
     """A function that opens three small basins with their cache in a folder of its own."""
     root = make_camels(tmp_path / "camels")
-    concepts = ["swe=swe/{number}.csv:uaz_swe", "other=swe/{number}.csv:daymet_swe"]
-    options = {"concepts": concepts, "attributes": "none", "cache_dir": tmp_path / "cache"}
+    monkeypatch.setenv("HYDRODATA_CACHE", str(tmp_path / "cache"))
+    options = {"concepts": CONCEPTS, "attributes": "none"}
     return lambda **others: hydrodata.open_data(root, **options | others)
 
 
 @pytest.fixture
 def streamflow_read(monkeypatch):
     """The basins whose streamflow was read from text, in order."""
-    read, basins = hydrodata.read_streamflow, []
-    monkeypatch.setattr(hydrodata, "read_streamflow", lambda p, b, area: basins.append(b) or read(p, b, area))
+    read, order = basins.read_streamflow, []
+    monkeypatch.setattr(basins, "read_streamflow", lambda p, b, area: order.append(b) or read(p, b, area))
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    return basins
+    return order
 
 
 def test_every_basin_is_one_array_in_the_cache_and_the_text_is_read_once(opened, tmp_path, streamflow_read):
@@ -65,15 +68,37 @@ def test_every_basin_is_one_array_in_the_cache_and_the_text_is_read_once(opened,
     assert streamflow_read == data.basins  # nothing is read again
 
 
+def test_factors_and_units_are_applied_on_what_is_in_the_cache(opened, tmp_path, streamflow_read):
+    """Other names, factors and units of the same columns share the arrays, bit for bit, and are checked each time."""
+    data = opened()
+    written = ["snow=swe/{number}.csv:uaz_swe*0.3[cm]", "twice=swe/{number}.csv:daymet_swe*2[mm]"]
+    other = opened(concepts=written)
+    assert other.arrays == data.arrays and streamflow_read == data.basins and other.about["snow"]["units"] == "cm"
+    values, numbers = (d.days(1, d.first_day, 41) for d in (other, data))
+    np.testing.assert_array_equal(values[:, :6], numbers[:, :6])
+    np.testing.assert_array_equal(values[:, 6], numbers[:, 6] * np.float32(0.3))
+    np.testing.assert_array_equal(values[:, 7], numbers[:, 7] * np.float32(2))
+    dates = other.dates("2001-01-05", "2001-01-20")
+    np.testing.assert_array_equal(other.in_memory(dates).days(1, dates[0], 16), other.days(1, dates[0], 16))
+    refused(
+        "1022500.csv: uaz_swe is in mm, not in cm; write uaz_swe.0.1.cm",
+        opened,
+        concepts=[f"{CONCEPTS[0]}[cm]", CONCEPTS[1]],
+    )
+    wrong = "other=swe/{number}.csv:daymet_swe*-1[mm]"  # the third basin has 2, the first 0
+    sentence = "2046000.csv, line 2: daymet_swe 1 is not between -100000 and -?0 .mm after .-1.; correct it or its unit"
+    refused(sentence, opened, concepts=[CONCEPTS[0], wrong])
+    assert len(list((tmp_path / "cache").rglob("*.npy"))) == 3 and streamflow_read == data.basins
+
+
 def test_preparing_that_was_stopped_goes_on_with_the_next_basin(opened, tmp_path, streamflow_read, monkeypatch):
-    def stops(frames, **options):
+    def stops(frame, inputs):
         if len(streamflow_read) == 3:
             raise KeyboardInterrupt
-        return concat(frames, **options)
+        return {}
 
-    concat = pd.concat
     with monkeypatch.context() as patch:
-        patch.setattr(pd, "concat", stops)
+        patch.setattr(basins, "statistics", stops)
         with pytest.raises(KeyboardInterrupt):
             opened()
     assert len(list((tmp_path / "cache").rglob("*.json"))) == 2
@@ -82,9 +107,7 @@ def test_preparing_that_was_stopped_goes_on_with_the_next_basin(opened, tmp_path
     assert streamflow_read == data.basins[2:]  # the first two were read before
 
 
-@pytest.mark.parametrize(
-    "harm", ["cut", "other shape", "text", '{"first": "2001-01-01", "days": 41, "found": {}}', "[]", '{"first": 1', ""]
-)
+@pytest.mark.parametrize("harm", ["cut", "other shape", "text", "[]", '{"first": 1', ""])
 def test_a_basin_that_is_not_whole_is_read_again(opened, harm):
     data = opened()
     kept, words = np.load(data.arrays[1]), data.arrays[1].with_suffix(".json")
@@ -115,31 +138,29 @@ def test_text_that_changed_is_read_again(opened, tmp_path, streamflow_read, path
     assert len(list((tmp_path / "cache").rglob("*.npy"))) == 3 and streamflow_read == [*data.basins, data.basins[0]]
 
 
-def test_a_cache_that_cannot_be_written_costs_time_only(opened, tmp_path, capsys):
+def test_a_cache_that_cannot_be_written_is_named(opened, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    data = opened(cache_dir=tmp_path / "file" / "cache")
-    assert "the cache cannot be written (Not a directory); the text is read anew each time" in capsys.readouterr().out
-    assert np.isfinite(data.read([0], data.dates("2001-01-03", "2001-01-31"))[0]).all()
+    monkeypatch.setenv("HYDRODATA_CACHE", str(tmp_path / "file" / "cache"))
+    refused("the cache cannot be written .Not a directory.; name another with .* HYDRODATA_CACHE", opened)
 
 
-@pytest.mark.parametrize(
-    "system, variable, folder",
-    [
-        ("linux", "XDG_CACHE_HOME", "there/hydrological-concepts-lstm"),
-        ("linux", "", "home/.cache/hydrological-concepts-lstm"),
-        ("darwin", "", "home/Library/Caches/hydrological-concepts-lstm"),
-        ("win32", "LOCALAPPDATA", "there/hydrological-concepts-lstm"),
-        ("win32", "HYDRODATA_CACHE", "there"),
-    ],
-)
-def test_cache_folder_of_the_user(monkeypatch, system, variable, folder):
+USERS = {  # system, variable that is set: the cache folder
+    ("linux", "XDG_CACHE_HOME"): "there/hydrological-concepts-lstm",
+    ("linux", "ANOTHER"): "home/.cache/hydrological-concepts-lstm",
+    ("darwin", "ANOTHER"): "home/Library/Caches/hydrological-concepts-lstm",
+    ("win32", "LOCALAPPDATA"): "there/hydrological-concepts-lstm",
+    ("win32", "HYDRODATA_CACHE"): "there",
+}
+
+
+@pytest.mark.parametrize(("system", "variable"), USERS)
+def test_cache_folder_of_the_user(monkeypatch, system, variable):
     for name in ("HYDRODATA_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv(variable or "ANOTHER", "there")
+    monkeypatch.setenv(variable, "there")
     monkeypatch.setattr("sys.platform", system)
     monkeypatch.setattr(Path, "home", lambda: Path("home"))
-    assert prepared.cache_folder() == Path(folder)
-    assert prepared.cache_folder("given") == Path("given")
+    assert prepared.cache_folder() == Path(USERS[system, variable])
 
 
 # Days and periods
@@ -164,16 +185,6 @@ def test_targets_are_missing_where_an_input_is():
     forcing, targets = data.read(slice(None), data.dates("2001-01-01", "2001-01-20"))
     np.testing.assert_array_equal(forcing, values[..., :2])
     assert np.argwhere(np.isnan(targets)).tolist() == [[0, 5, 0], [0, 5, 1], [1, 7, 1], [2, 9, 0], [2, 9, 1]]
-
-
-def test_some_basins_alone_and_in_memory():
-    data = data_of(weather(days=50))
-    some = data.select([2, 0])
-    assert some.basins == ["c", "b"] and list(some.place.index) == ["c", "b"]
-    dates = data.dates("2001-01-10", "2001-01-19")
-    held = some.in_memory(dates)
-    np.testing.assert_array_equal(held.read([1], dates)[0], data.read([0], dates)[0])
-    assert held.first_day == dates[0] and held.last_day == dates[-1]
 
 
 def test_periods():
@@ -215,6 +226,7 @@ def test_normalisation_knows_only_the_training_period():
     assert before.normalisation["attribute_range"]["k"] == [1.0, 6.0]
     assert json.loads(json.dumps(before.normalisation)) == before.normalisation
     assert before.normalisation["period"] == list(period) and before.scored == 3 * inside.sum()
+    assert set(before.normalisation) == {"period", "inputs", "attributes", "targets", "attribute_range"}
 
 
 def test_normalisation_of_odd_variables():
@@ -298,14 +310,6 @@ def test_every_day_is_scored_exactly_once(window, warmup_days, batch_size, in_me
             assert scored.any(axis=1).sum() <= window
             seen[b, days] += scored[:length]
     assert np.array_equal(seen, np.isfinite(targets))
-
-
-@pytest.mark.parametrize(("most", "held"), [(48000, False), (48001, True)])
-def test_a_small_training_set_is_held_in_memory(tmp_path, monkeypatch, most, held):
-    """3 basins x 1000 days x 4 variables of 4 bytes."""
-    monkeypatch.setattr(windows, "IN_MEMORY_BYTES", most)
-    arrays = whole(on_disk(counted(), tmp_path)).data.arrays
-    assert [isinstance(array, np.ndarray) for array in arrays] == [held] * 3
 
 
 def test_warm_up_days_before_the_training_period_are_not_scored():
