@@ -79,14 +79,14 @@ def elastic_nse_loss(y_true, y_pred, basin_std, weights, alpha, rho=0.15, epsilo
 
     Parameters
     ----------
-    y_true, y_pred, basin_std, epsilon
-        As for `nse_loss`, which the result is with `alpha` 0.
     weights : tensor of any shape
         Kernel of the linear probe.
     alpha : float
-        Strength of the penalty; ValueError if it is negative.
+        Strength of the penalty, 0 or more.
     rho : float, default 0.15
-        Share of the absolute values in the penalty, 0 (ridge) to 1 (lasso); ValueError outside of these.
+        Share of the absolute values in the penalty, 0 (ridge) to 1 (lasso).
+
+    The other arguments, the return value and the errors are those of `nse_loss`.
     """
     if not alpha >= 0:
         raise ValueError(f"alpha must not be negative. Received: {alpha}")
@@ -106,41 +106,16 @@ def _same_shape(first, second):
 
 _FLOOR = 1e-6  # mm/day: flows below it, zero and negative ones too, take this value in FLV and FMS before the logarithm
 
-# Why a metric has no value: the words, the functions this concerns, and the test of its valid days (o, s).
-_REASONS = (
-    # Equal extremes, not a zero variance: the variance of a constant is often a rounding error above zero.
-    ("the observations are constant", "nse kge kge_2012 pearson_r alpha_nse beta_nse log_nse flv fms",
-     lambda o, s: o.min() == o.max()),
-    ("the simulation is constant", "kge kge_2012 pearson_r", lambda o, s: s.min() == s.max()),
-    ("the mean of the observations is zero", "kge kge_2012 pbias", lambda o, s: _has_zero_mean(o)),
-    ("the mean of the simulation is zero", "kge_2012", lambda o, s: _has_zero_mean(s)),
-    ("no observation is above zero", "log_nse", lambda o, s: o.max() <= 0),
-    ("2 % of the valid days is less than one day", "fhv", lambda o, s: round(0.02 * o.size) == 0),
-    ("the highest 2 % of the observations sum to zero or less", "fhv", lambda o, s: _high_flow(o) <= 0),
-    ("the lowest 30 % of the observations are constant", "flv", lambda o, s: np.ptp(_low_flows(o)) == 0),
-    ("the observed flow duration curve is flat between 20 and 70 %", "fms", lambda o, s: _middle_slope(o) == 0),
-)  # fmt: skip
-
-
-def _reason(name, observed, simulated):
-    """The first reason why the metric function `name` has no value on these valid days; "" if there is none."""
-    if observed.size == 0:
-        return "no day has both an observation and a simulation"
-    for words, metrics, holds in _REASONS:
-        if name in metrics.split() and holds(observed, simulated):
-            return words
-    return ""
-
 
 def _on_valid_days(formula):
-    """Make a metric of a formula: days that lack a value left out; NaN for a reason, or if the result is not finite."""
+    """Make a metric of a formula: days that lack a value are left out, and what is not finite is NaN."""
 
     @functools.wraps(formula)
     def metric(observed, simulated):
         observed, simulated = _valid_pairs(observed, simulated)
+        if observed.size == 0:
+            return np.nan
         with np.errstate(all="ignore"):
-            if _reason(formula.__name__, observed, simulated):
-                return np.nan
             value = float(formula(observed, simulated))
         return value if np.isfinite(value) else np.nan
 
@@ -151,20 +126,29 @@ def _valid_pairs(observed, simulated):
     """Both series as float64, days dropped where either is NaN or infinite."""
     observed, simulated = np.asarray(observed, dtype=np.float64), np.asarray(simulated, dtype=np.float64)
     if observed.ndim != 1 or observed.shape != simulated.shape:
-        raise ValueError(
-            f"observed and simulated must both be (day,). Received: {observed.shape} and {simulated.shape}"
-        )
+        raise ValueError(f"Both series must be (day,). Received: {observed.shape} and {simulated.shape}")
     valid = np.isfinite(observed) & np.isfinite(simulated)
     return observed[valid], simulated[valid]
 
 
+def _squares(series):
+    """Sum of squared deviations from the mean; 0 for a constant, whose own mean may be a rounding error off."""
+    return np.sum((series - series.mean()) ** 2) * (series.min() < series.max())
+
+
+def _std(series):
+    return np.sqrt(_squares(series) / series.size)
+
+
+def _sum(series):
+    """The sum; 0 where it is no more than a rounding error."""
+    total = np.sum(series)
+    return total * (abs(total) > 1e-12 * np.sum(abs(series)))
+
+
 def _correlation(observed, simulated):
-    observed, simulated = observed - observed.mean(), simulated - simulated.mean()
-    return np.sum(observed * simulated) / np.sqrt(np.sum(observed**2) * np.sum(simulated**2))
-
-
-def _has_zero_mean(series):
-    return abs(series.mean()) <= 1e-12 * abs(series).mean()
+    products = np.sum((observed - observed.mean()) * (simulated - simulated.mean()))
+    return products / np.sqrt(_squares(observed) * _squares(simulated))
 
 
 def _high_flow(flow):
@@ -172,15 +156,16 @@ def _high_flow(flow):
     return np.sort(flow)[flow.size - round(0.02 * flow.size) :].sum()
 
 
-def _low_flows(flow):
-    """Logarithms of the lowest 30 % of the days."""
-    return np.log(np.maximum(np.sort(flow)[: round(0.3 * flow.size)], _FLOOR))
+def _low_flow(flow):
+    """Sum over the lowest 30 % of the days of the logarithm of the flow minus that of the lowest."""
+    logs = np.log(np.maximum(np.sort(flow)[: round(0.3 * flow.size)], _FLOOR))
+    return np.sum(logs - logs.min(initial=np.inf))
 
 
 def _middle_slope(flow):
     """Logarithm of the flow exceeded on 20 % of the days minus that of the flow exceeded on 70 %."""
     logs = np.log(np.maximum(np.sort(flow)[::-1], _FLOOR))
-    return logs[round(0.2 * flow.size)] - logs[round(0.7 * flow.size)]
+    return logs[round(0.2 * flow.size)] - logs[min(round(0.7 * flow.size), flow.size - 1)]
 
 
 @_on_valid_days
@@ -200,7 +185,7 @@ def nse(observed, simulated):
     -------
     float; NaN where the metric has no value (`why_nan` says why).
     """
-    return 1 - np.sum((simulated - observed) ** 2) / np.sum((observed - observed.mean()) ** 2)
+    return 1 - np.sum((simulated - observed) ** 2) / _squares(observed)
 
 
 @_on_valid_days
@@ -209,7 +194,7 @@ def kge(observed, simulated):
 
     From -inf to 1 (perfect), no unit. Gupta et al. 2009, doi:10.1016/j.jhydrol.2009.08.003. Otherwise as `nse`.
     """
-    alpha, beta = simulated.std() / observed.std(), simulated.mean() / observed.mean()
+    alpha, beta = _std(simulated) / _std(observed), simulated.mean() / (_sum(observed) / observed.size)
     return 1 - np.sqrt((_correlation(observed, simulated) - 1) ** 2 + (alpha - 1) ** 2 + (beta - 1) ** 2)
 
 
@@ -220,8 +205,8 @@ def kge_2012(observed, simulated):
 
     From -inf to 1 (perfect), no unit. Kling et al. 2012, doi:10.1016/j.jhydrol.2012.01.011. Otherwise as `nse`.
     """
-    beta = simulated.mean() / observed.mean()
-    gamma = simulated.std() / observed.std() / beta
+    beta = (_sum(simulated) / simulated.size) / (_sum(observed) / observed.size)
+    gamma = _std(simulated) / _std(observed) / beta
     return 1 - np.sqrt((_correlation(observed, simulated) - 1) ** 2 + (gamma - 1) ** 2 + (beta - 1) ** 2)
 
 
@@ -255,7 +240,7 @@ def alpha_nse(observed, simulated):
 
     Gupta et al. 2009, doi:10.1016/j.jhydrol.2009.08.003. Otherwise as `nse`.
     """
-    return simulated.std() / observed.std()
+    return _std(simulated) / _std(observed)
 
 
 @_on_valid_days
@@ -264,7 +249,7 @@ def beta_nse(observed, simulated):
 
     Gupta et al. 2009, doi:10.1016/j.jhydrol.2009.08.003. Otherwise as `nse`.
     """
-    return (simulated.mean() - observed.mean()) / observed.std()
+    return (simulated.mean() - observed.mean()) / _std(observed)
 
 
 @_on_valid_days
@@ -277,7 +262,7 @@ def log_nse(observed, simulated):
     observed, simulated = np.maximum(observed, 0), np.maximum(simulated, 0)
     epsilon = observed.mean() / 100
     observed, simulated = np.log(observed + epsilon), np.log(simulated + epsilon)
-    return 1 - np.sum((simulated - observed) ** 2) / np.sum((observed - observed.mean()) ** 2)
+    return 1 - np.sum((simulated - observed) ** 2) / _squares(observed)
 
 
 @_on_valid_days
@@ -287,7 +272,7 @@ def pbias(observed, simulated):
     The sign is that of Yilmaz et al. 2008 (their %BiasRR, doi:10.1029/2007WR006716); some guidelines use the opposite.
     Otherwise as `nse`.
     """
-    return 100 * np.sum(simulated - observed) / np.sum(observed)
+    return 100 * np.sum(simulated - observed) / _sum(observed)
 
 
 @_on_valid_days
@@ -297,7 +282,8 @@ def fhv(observed, simulated):
     S and O are each sorted on their own; 0 is perfect, **positive means peaks too high**. The number of days is rounded
     to the nearest, halves to the even number. Yilmaz et al. 2008, doi:10.1029/2007WR006716. Otherwise as `nse`.
     """
-    return 100 * (_high_flow(simulated) - _high_flow(observed)) / _high_flow(observed)
+    volume = np.maximum(_high_flow(observed), 0)  # peaks below zero have no bias in %
+    return 100 * (_high_flow(simulated) - volume) / volume
 
 
 @_on_valid_days
@@ -310,9 +296,8 @@ def flv(observed, simulated):
     take that value before the logarithm; the number of days is rounded as in `fhv`.
     Yilmaz et al. 2008, doi:10.1029/2007WR006716. Otherwise as `nse`.
     """
-    low_observed, low_simulated = _low_flows(observed), _low_flows(simulated)
-    volume = np.sum(low_observed - low_observed.min())
-    return -100 * (np.sum(low_simulated - low_simulated.min()) - volume) / volume
+    volume = _low_flow(observed)
+    return -100 * (_low_flow(simulated) - volume) / volume
 
 
 @_on_valid_days
@@ -335,11 +320,10 @@ PERCENT = ("PBIAS", "FHV", "FLV", "FMS")  # have no upper limit where a river ne
 
 def why_nan(observed, simulated, name="NSE"):
     """Say in words why a metric has no value, "" where it has one; `name` is a key of `METRICS`. Otherwise as `nse`."""
-    metric = _find(name)
-    if np.isfinite(metric(observed, simulated)):
+    if np.isfinite(_find(name)(observed, simulated)):
         return ""
-    reason = _reason(metric.__name__, *_valid_pairs(observed, simulated))
-    return reason or "the values are too large, too small or too close to each other for this metric"
+    days = _valid_pairs(observed, simulated)[0].size
+    return "it is not defined for these numbers" if days else "no day has both an observation and a simulation"
 
 
 def score(observed, simulated, names=None, index=None):
@@ -361,21 +345,16 @@ def score(observed, simulated, names=None, index=None):
     """
     observed, simulated = np.asarray(observed), np.asarray(simulated)
     if observed.ndim != 2 or observed.shape != simulated.shape:
-        raise ValueError(
-            f"observed and simulated must be (basin, day). Received: {observed.shape} and {simulated.shape}"
-        )
-    names = list(METRICS) if names is None else list(names)
-    metrics = [_find(name) for name in names]
-    values = [[metric(*pair) for metric in metrics] for pair in map(_valid_pairs, observed, simulated)]
-    return pd.DataFrame(values, index=index, columns=names, dtype=np.float64)
+        raise ValueError(f"Both arrays must be (basin, day). Received: {observed.shape} and {simulated.shape}")
+    metrics = {name: _find(name) for name in (METRICS if names is None else names)}
+    values = [[metric(*pair) for metric in metrics.values()] for pair in map(_valid_pairs, observed, simulated)]
+    return pd.DataFrame(values, index=index, columns=list(metrics), dtype=np.float64)
 
 
 def summarise(scores):
     """Summarise the scores of many basins, a DataFrame (basin, metric) as `score` returns it.
 
-    Returns
-    -------
-    DataFrame, one row per metric; columns median, mean, p10, p90 (10th and 90th percentile, linear interpolation),
+    A DataFrame, one row per metric; columns median, mean, p10, p90 (10th and 90th percentile, linear interpolation),
     below_zero (number of basins with a negative value) and basins (number with a value). A basin without a value is
     left out of all of them.
     """
@@ -385,13 +364,9 @@ def summarise(scores):
 
 
 def shown_summary(summary):
-    """A summary as people read it: without the mean of metrics in %, which one river that nearly runs dry decides.
-
-    `summary` is that of `summarise`, or several of them, their last index level the metric; NaN stands for a mean that
-    is not shown.
-    """
-    in_percent = summary.index.get_level_values(-1).isin(PERCENT)
-    return summary.assign(mean=summary["mean"].mask(in_percent))
+    """The table of `summarise`, or several with the metric as last index level, as people read it: the mean of metrics
+    in %, which one river that nearly runs dry decides, is NaN."""
+    return summary.assign(mean=summary["mean"].mask(summary.index.get_level_values(-1).isin(PERCENT)))
 
 
 def _find(name):

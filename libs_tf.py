@@ -17,20 +17,20 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 with quiet_start():
     import keras
     from keras import ops
-
-    if keras.backend.backend() not in ("tensorflow", "jax"):
-        raise InputError(f"Keras starts on {keras.backend.backend()}: set KERAS_BACKEND to tensorflow or jax.")
-    keras.config.set_floatx("float32")  # a user's keras.json may say otherwise; half precision cannot hold runoff in mm
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.list_physical_devices("GPU")  # TensorFlow's note that there is none comes here, not during training
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-if keras.backend.backend() == "jax":
+BACKEND = keras.backend.backend()
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+elif BACKEND == "jax":
     import jax
 
     if jax.config.jax_default_matmul_precision is None:  # on a GPU: float32 as on a CPU, not rounded to 10 bits (TF32)
         jax.config.update("jax_default_matmul_precision", "highest")
+else:
+    raise InputError(f"Keras starts on {BACKEND}: set KERAS_BACKEND to tensorflow or jax.")
+keras.config.set_floatx("float32")  # a user's keras.json may say otherwise; half precision cannot hold runoff in mm
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+# Shares of hidden states and recurrent weights that are dropped while training, and the noise on attributes.
+REGULARISATION = {"dropout": 0.4, "weight_dropout": 0.0, "attribute_noise": 0.0}
 
 
 @keras.saving.register_keras_serializable(package="hydrology")
@@ -61,7 +61,7 @@ class CellStateLSTM(keras.layers.Layer):
         self.units = units
         self.forget_bias = float(forget_bias)
         # XLA cannot compile TensorFlow's fused kernel and is slow for its long loops; JAX needs XLA.
-        self.supports_jit = keras.backend.backend() != "tensorflow"
+        self.supports_jit = BACKEND != "tensorflow"
         self.lstm = keras.layers.LSTM(units, return_sequences=True, dtype=self.dtype_policy, name="lstm")
 
     def build(self, forcing_shape, attributes_shape):
@@ -95,11 +95,13 @@ class CellStateLSTM(keras.layers.Layer):
         zeros = ops.zeros((ops.shape(forcing)[0], self.units), dtype=self.compute_dtype)
         h0, c0 = (zeros, zeros) if initial_state is None else initial_state
         recurrent = ops.convert_to_tensor(self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel)
-        if _fused_kernel_fits(self.compute_dtype):
-            return self._fused(forcing, attributes, h0, c0, recurrent)
-        if keras.backend.backend() == "jax":
-            return self._scanned(forcing, attributes, h0, c0, recurrent)
-        return self._recomputed(forcing, attributes, h0, c0, recurrent)
+        if BACKEND == "jax":
+            run = self._scanned
+        elif self.compute_dtype == "float32" and not tf.config.list_logical_devices("GPU"):
+            run = self._fused
+        else:
+            run = self._recomputed
+        return run(forcing, attributes, h0, c0, recurrent)
 
     def _recomputed(self, forcing, attributes, h0, c0, recurrent):
         cell, x = self.lstm.cell, _with_attributes(forcing, attributes)
@@ -109,22 +111,8 @@ class CellStateLSTM(keras.layers.Layer):
         return h, _linear_recurrence(gate["f"], gate["i"] * gate["g"], c0)
 
     def gates(self, forcing, attributes, h, h0=None, recurrent_kernel=None):
-        """The four gates of every day, in one matrix product.
-
-        Parameters
-        ----------
-        forcing, attributes, h : tensors (batch, time, n), (batch, m), (batch, time, units)
-            What the layer was called with, and the hidden states that it returned.
-        h0 : tensor (batch, units), optional
-            Hidden state before the first day; zeros if not given.
-        recurrent_kernel : tensor (units, 4 units), optional
-            What the layer was called with.
-
-        Returns
-        -------
-        dict of tensors (batch, time, units)
-            ``i`` input, ``f`` forget, ``g`` candidate (tanh), ``o`` output gate.
-        """
+        """The gates of every day, a dict of tensors (batch, time, units): ``i`` input, ``f`` forget, ``g`` candidate
+        (tanh), ``o`` output; from what the layer was called with and the hidden states ``h`` that it returned."""
         h0 = ops.zeros_like(h[:, 0]) if h0 is None else h0
         cell, n = self.lstm.cell, forcing.shape[-1]
         recurrent = self.recurrent_kernel if recurrent_kernel is None else recurrent_kernel
@@ -150,12 +138,12 @@ class CellStateLSTM(keras.layers.Layer):
 
         def run(forcing, attributes, h0, c0):
             x = ops.transpose(_with_attributes(forcing, attributes), (1, 0, 2))
-            none = tf.zeros([u], x.dtype)
-            out = tf.raw_ops.BlockLSTM(
-                seq_len_max=tf.cast(tf.shape(x)[0], tf.int64), x=x, cs_prev=c0, h_prev=h0, w=weights[:-1],
-                b=weights[-1], wci=none, wcf=none, wco=none, forget_bias=0.0, cell_clip=-1.0, use_peephole=False,
-            )  # fmt: skip
-            return ops.transpose(out.h, (1, 0, 2)), ops.transpose(out.cs, (1, 0, 2))
+            zeros = tf.zeros([u], x.dtype)
+            options = {"forget_bias": 0.0, "cell_clip": -1.0, "use_peephole": False}
+            options |= {"wci": zeros, "wcf": zeros, "wco": zeros, "w": weights[:-1], "b": weights[-1]}
+            days = tf.cast(tf.shape(x)[0], tf.int64)
+            states = tf.raw_ops.BlockLSTM(seq_len_max=days, x=x, cs_prev=c0, h_prev=h0, **options)
+            return ops.transpose(states.h, (1, 0, 2)), ops.transpose(states.cs, (1, 0, 2))
 
         # A day is too little work to share between cores, so the batch is split. No part is empty: the kernel's
         # gradient for no sequences is NaN.
@@ -172,11 +160,6 @@ class CellStateLSTM(keras.layers.Layer):
 def _with_attributes(forcing, attributes):
     days = ops.shape(forcing)[1]
     return ops.concatenate([forcing, ops.repeat(attributes[:, None], days, axis=1)], axis=-1)
-
-
-def _fused_kernel_fits(dtype):
-    tensorflow = keras.backend.backend() == "tensorflow"
-    return tensorflow and dtype == "float32" and not tf.config.list_logical_devices("GPU")
 
 
 def _gates(z):
@@ -217,8 +200,8 @@ def _recurrence(x, static, kernel, recurrent, h0, c0):
             dz = [dc * g * i * (1 - i), dc * c_before * f * (1 - f), dc * i * (1 - g**2), dh * tanh_c * o * (1 - o)]
             dz = ops.concatenate(dz, axis=-1)
             if not all_days:
-                of_day = dz, ops.matmul(ops.transpose(x), dz), ops.matmul(ops.transpose(h_before), dz)
-                sums = [total + part for total, part in zip(sums, of_day, strict=True)]
+                products = dz, ops.matmul(ops.transpose(x), dz), ops.matmul(ops.transpose(h_before), dz)
+                sums = [total + part for total, part in zip(sums, products, strict=True)]
             return (ops.matmul(dz, ops.transpose(recurrent)), dc * f, sums), dz
 
         h_before, c_before = (ops.concatenate([first[None], x[:-1]]) for first, x in ((h0, h), (c0, c)))
@@ -274,14 +257,9 @@ class LinearProbe(keras.layers.Layer):
 class Scaling(keras.layers.Layer):
     """Mean and standard deviation of named variables over the training period, kept as weights that are not trained.
 
-    Called, it turns values in the field's units into normalised ones; `restore` turns them back.
-
-    Parameters
-    ----------
-    names : sequence of str
-        The variables, in the order of the last axis of what it is called with.
-    held : dict name -> (lowest, highest), optional
-        A value outside of this range counts as its nearer edge; None: every value as it is.
+    Called, it turns values in the field's units into normalised ones; `restore` turns them back. `names` are the
+    variables in the order of the last axis. A value outside of its range in `held` (dict name -> (lowest, highest)),
+    if that is given, counts as the nearer edge.
     """
 
     def __init__(self, names, held=None, **kwargs):
@@ -329,37 +307,36 @@ class ConceptLSTM(keras.Model):
         Names of the outputs: ``"streamflow"`` first, then the concepts (none for a model of runoff alone).
     forcing, attributes : sequences of str
         Names of the daily inputs and of the catchment attributes (there may be none), in their order.
-    dropout : float, default 0.4
-        Share of hidden states dropped before the runoff layer while training; the probe sees every cell state.
-    forcing_noise : float, default 0.0
-        Standard deviation of the Gaussian noise on the normalised forcing while training.
-    attribute_noise : float, default 0.0
-        Standard deviation of the Gaussian noise on the normalised attributes while training, drawn once a sequence.
-    weight_dropout : float, default 0.0
-        Share of the recurrent weights dropped while training, drawn once a step (Merity et al. 2018, arXiv:1708.02182).
     attribute_range : dict name -> (lowest, highest), optional
         Each attribute's range in the training basins; one outside of it counts as the edge.
+    regularisation : dict, default REGULARISATION
+        What makes training harder, any of: ``dropout``, the share of hidden states dropped before the runoff layer
+        (the probe sees every cell state); ``weight_dropout``, the share of recurrent weights dropped, drawn once a step
+        (Merity et al. 2018, arXiv:1708.02182); ``attribute_noise``, the standard deviation of the Gaussian noise on the
+        normalised attributes, drawn once a sequence.
     seed : int, default 0
         Seed of the dropout masks and the noise.
     """
 
     def __init__(
-        self, units, targets, forcing, attributes, dropout=0.4, forcing_noise=0.0, attribute_noise=0.0,
-        weight_dropout=0.0, attribute_range=None, seed=0, **kwargs,
-    ):  # fmt: skip
+        self, units, targets, forcing, attributes, attribute_range=None, regularisation=None, seed=0, **kwargs
+    ):
         super().__init__(**kwargs)
         self.targets = list(targets)
         if self.targets[:1] != ["streamflow"]:
             raise ValueError(f"the first target must be 'streamflow'. Received: targets={self.targets}")
         self.units, self.seed = units, seed
+        self.regularisation = REGULARISATION | dict(regularisation or {})
+        if set(self.regularisation) != set(REGULARISATION):
+            raise ValueError(f"regularisation takes {', '.join(REGULARISATION)}. Received: {regularisation}")
         self.forcing_scale = Scaling(forcing, name="forcing_scale")
         self.attribute_scale = Scaling(attributes, attribute_range, name="attribute_scale")
         self.target_scale = Scaling(targets, name="target_scale")
         self.lstm = CellStateLSTM(units, name="lstm")
-        self.noise = keras.layers.GaussianNoise(forcing_noise, seed=seed, name="noise")
-        self.attribute_noise = keras.layers.GaussianNoise(attribute_noise, seed=seed, name="attribute_noise")
-        self.weight_dropout = keras.layers.Dropout(weight_dropout, seed=seed, name="weight_dropout")
-        self.dropout = keras.layers.Dropout(dropout, seed=seed, name="dropout")
+        rates, noise, dropout = self.regularisation, keras.layers.GaussianNoise, keras.layers.Dropout
+        self.attribute_noise = noise(rates["attribute_noise"], seed=seed, name="attribute_noise")
+        self.weight_dropout = dropout(rates["weight_dropout"], seed=seed, name="weight_dropout")
+        self.dropout = dropout(rates["dropout"], seed=seed, name="dropout")
         self.runoff = keras.layers.Dense(1, name="runoff")
         self.probe = LinearProbe(len(self.targets) - 1, name="probe") if len(self.targets) > 1 else None
         self.part_means = [keras.metrics.Mean(name=f"{target}_loss") for target in self.targets]
@@ -400,21 +377,21 @@ class ConceptLSTM(keras.Model):
         recurrent = self.weight_dropout(ops.convert_to_tensor(self.lstm.recurrent_kernel), training=training)
         state = None
         if "before" in inputs:
-            before = self.normalise_forcing(inputs["before"], training=training)
+            before = self.normalise_forcing(inputs["before"])
             state = [ops.stop_gradient(days[:, -1]) for days in self.lstm(before, attributes, None, recurrent)]
         h, c = self.lstm(forcing, attributes, state, recurrent)
         return self.read(h, c, training=training)
 
     def normalise(self, inputs, training=False):
-        """Normalised forcing (batch, time, n) and attributes (batch, m), with noise while training."""
+        """Normalised forcing (batch, time, n) and attributes (batch, m), these with noise while training."""
         attributes = self.attribute_noise(self.attribute_scale(inputs["attributes"]), training=training)
-        return self.normalise_forcing(inputs["forcing"], training=training), attributes
+        return self.normalise_forcing(inputs["forcing"]), attributes
 
-    def normalise_forcing(self, forcing, training=False):
-        """Normalised forcing (batch, time, n), with noise while training; 0 on days on which any of it is missing."""
+    def normalise_forcing(self, forcing):
+        """Normalised forcing (batch, time, n); 0 on days on which any of it is missing."""
         forcing = self.forcing_scale(forcing)
         known = ops.all(ops.isfinite(forcing), axis=-1, keepdims=True)
-        return self.noise(ops.where(known, forcing, 0.0), training=training)
+        return ops.where(known, forcing, 0.0)
 
     def read(self, h, c, training=False):
         """Predictions (batch, time, targets) in their units from hidden and cell states (batch, time, units)."""
@@ -433,53 +410,30 @@ class ConceptLSTM(keras.Model):
         return sum(parts.values())
 
     def get_config(self):
-        names = {"forcing": self.forcing_scale.names, "attributes": self.attribute_scale.names}
-        noise = {"forcing_noise": self.noise.stddev, "attribute_noise": self.attribute_noise.stddev}
-        dropped = {"dropout": self.dropout.rate, "weight_dropout": self.weight_dropout.rate}
-        config = {"units": self.units, "targets": self.targets, **names, **noise, **dropped, "seed": self.seed}
-        return {**super().get_config(), **config, "attribute_range": self.attribute_scale.held}
+        config = {"units": self.units, "targets": self.targets, "seed": self.seed}
+        config |= {"forcing": self.forcing_scale.names, "attributes": self.attribute_scale.names}
+        config |= {"attribute_range": self.attribute_scale.held, "regularisation": dict(self.regularisation)}
+        return {**super().get_config(), **config}
 
 
 class StateModel(keras.Model):
     """The states behind the predictions of a ConceptLSTM, from any initial state, with that model's weights.
 
-    Call it by ``predict_on_batch``, which compiles on every backend.
-
-    Parameters
-    ----------
-    model : ConceptLSTM
-        A built model.
-    gates : bool, default False
-        Return the four gates as well.
-    states : bool, default True
-        Return the states; False gives the predictions and how far a state went, which costs little.
+    `model` is built; `gates` says whether the four gates are returned as well. Call it by ``predict_on_batch``, which
+    compiles on every backend.
     """
 
-    def __init__(self, model, gates=False, states=True, **kwargs):
+    def __init__(self, model, gates=False, **kwargs):
         super().__init__(**kwargs)
-        self.model, self.gates, self.states = model, gates, states
+        self.model, self.gates = model, gates
 
     def call(self, inputs):
-        """Run over sequences.
+        """Run over sequences; `inputs` are those of the model and the states before, ``h0`` and ``c0`` (batch, units).
 
-        Parameters
-        ----------
-        inputs : dict
-            ``forcing`` (batch, time, n) and ``attributes`` (batch, m) in their units, and the state before the first
-            day, ``h0`` and ``c0`` (batch, units).
-
-        Returns
-        -------
-        dict of tensors
-            ``prediction`` (batch, time, targets) as the model gives it, ``largest`` (batch,), the largest magnitude of
-            any cell state on any day, and, if asked for, ``h`` and ``c`` and the gates ``i``, ``f``, ``g``, ``o``, each
-            (batch, time, units).
+        A dict of ``prediction`` (batch, time, targets) as the model gives it, the states ``h`` and ``c`` and, if asked
+        for, the gates ``i``, ``f``, ``g``, ``o``, each (batch, time, units).
         """
         forcing, attributes = self.model.normalise(inputs)
         h, c = self.model.lstm(forcing, attributes, initial_state=(inputs["h0"], inputs["c0"]))
-        states = {"prediction": self.model.read(h, c), "largest": ops.max(ops.abs(c), axis=(1, 2))}
-        if self.states:
-            states |= {"h": h, "c": c}
-        if self.gates:
-            states |= self.model.lstm.gates(forcing, attributes, h, inputs["h0"])
-        return states
+        states = {"prediction": self.model.read(h, c), "h": h, "c": c}
+        return states | (self.model.lstm.gates(forcing, attributes, h, inputs["h0"]) if self.gates else {})

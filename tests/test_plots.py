@@ -45,14 +45,10 @@ def a_history(targets=("streamflow", "swe"), epochs=30):
     return pd.DataFrame(table | {"learning_rate": 0.005 / epoch})
 
 
-def probed(count):
-    return [dict(name=f"layer_{i}", units="mm", observed=wave(i), probed=wave(i + 0.1)) for i in range(count)]
-
-
-def one(title, name, observed, **more):
+def panel(title, name, observed, units="mm", **lines):
     """The rows of one panel of `plots.series`."""
-    units = "mm/day" if name == "streamflow" else "mm"
-    return pd.DataFrame(dict(title=title, name=name, units=units, date=DATES, observed=observed, **more))
+    units = "mm/day" if name == "streamflow" else units
+    return pd.DataFrame(dict(title=title, name=name, units=units, date=DATES, observed=observed, **lines))
 
 
 def lines(axes):
@@ -81,28 +77,33 @@ def shows(figure, *words):
     return all(min(panel.width / 1.2, panel.height / 0.4) > figure.dpi for panel in panels)
 
 
-CONTROLS = pd.DataFrame([("swe", "cell states", "NSE", 0.8, 0.7, 0.9), ("swe", "cell states", "r", 0.9, 0.9, 0.9),
-                         ("swe", "a shuffled year", "NSE", -3.0, -4.0, -2.0),
-                         ("swe", "one basin", "NSE anomaly", -0.2, NAN, NAN)],
-                        columns=["concept", "reader", "metric", "median", "low", "high"])  # fmt: skip
+CONTROLS = [
+    ("swe", "cell states", "NSE", 0.8, 0.7, 0.9),
+    ("swe", "cell states", "r", 0.9, 0.9, 0.9),
+    ("swe", "a shuffled year", "NSE", -3.0, -4.0, -2.0),
+    ("swe", "one basin", "NSE anomaly", -0.2, NAN, NAN),
+]
+CONTROLS = pd.DataFrame(CONTROLS, columns=["concept", "reader", "metric", "median", "low", "high"])
 COLOURS = plots.target_colours(["streamflow", "swe", "soil_moisture_1"])
 STYLES = {"cell states": {}, "a shuffled year": {"color": "#666666"}, "one basin": {"color": "#444444"}}
-SKILL = pd.DataFrame({"concept": "swe", "reader": ["cell states"] * 3 + ["weather"], "NSE": [0.2, NAN, 0.6, -0.3]})
 LINES = {"simulated": "#888888", "read in: states": COLOURS}
-SERIES = pd.concat(one(title, name, wave(), **{line: wave(1)}) for title in ("01022500: good", "b", "c")
-                   for name, line in (("streamflow", "simulated"), ("swe", "read in: states"),
-                                      ("soil_moisture_1", "read in: states")))  # fmt: skip
-CHANGE = pd.DataFrame({"title": "swe +3 mm", "moved": "swe", "response_of": ["streamflow"] * 9 + ["swe"] * 9,
-                       "units": ["mm/day"] * 9 + ["mm"] * 9, "day_after": [*range(1, 10)] * 2, "low": 1.75,
-                       "median": 2.5, "high": 3.75, "random": 2.0})  # fmt: skip
+READ = {"simulated": ["streamflow"], "read in: states": ["swe", "soil_moisture_1"]}
+SERIES = pd.concat(
+    panel(title, name, wave(), **{line: wave(1)})
+    for title in ("01022500: good", "b", "c")
+    for line, names in READ.items()
+    for name in names
+)
+CELLS = {"cn_3": plots.STATES[0], "cn_80": plots.STATES[1]}
+STATES = [panel("a basin", name, NAN, plots.NO_UNIT, **{"cell state": wave(k)}) for k, name in enumerate(CELLS)]
+CHANGE = {"title": "swe +3 mm", "moved": "swe", "day_after": [*range(1, 10)] * 2, "random": 2.0}
+CHANGE |= {"response_of": ["streamflow"] * 9 + ["swe"] * 9, "units": ["mm/day"] * 9 + ["mm"] * 9}
+CHANGE = pd.DataFrame(CHANGE | {"low": 1.75, "median": 2.5, "high": 3.75})
 FIGURES = {
     "history": (a_history(),),
-    "score_distribution": ({"streamflow": np.linspace(0, 1, 20)}, "NSE"),
     "series": (SERIES, LINES),
     "score_map": (np.linspace(-120, -70, 5), np.linspace(30, 45, 5), np.linspace(-1, 1, 5), "NSE"),
-    "states": (DATES, np.stack([wave(), wave(1)], 1), ["cn_3", "cn_8"], probed(2), "a basin"),
     "probe_controls": (CONTROLS, COLOURS, STYLES),
-    "probe_distributions": (SKILL, "NSE", COLOURS, {"cell states": {}}),
     "interventions": (CHANGE, COLOURS),
 }
 
@@ -130,10 +131,8 @@ def test_history_draws_parts_scores_and_rate(draw):
     assert_array_equal(validated.get_xdata(), np.arange(2, 31, 2))
     assert_array_equal(validated.get_ydata(), table["val_NSE_streamflow"].dropna())
     assert_array_equal(drawn(rate), [table["learning_rate"]])
-    assert [to_hex(line.get_color()).upper() for line in (*lines(loss)[1:], *lines(score))] == [
-        "#0072B2",
-        "#D55E00",
-    ] * 2
+    colours = [to_hex(line.get_color()).upper() for line in (*lines(loss)[1:], *lines(score))]
+    assert colours == ["#0072B2", "#D55E00"] * 2
     assert shows(figure, "training loss", "learning\nrate", "epoch", "streamflow", "all parts, weighted")
     assert score.get_ylim() == (pytest.approx(0.9 - 2 / 2 - 0.05), 1) and "not shown" not in texts(figure)
 
@@ -146,14 +145,13 @@ def test_history_of_one_epoch_is_a_dot_and_not_an_invisible_line(draw):
 
 
 LOST = a_history().assign(loss=NAN, streamflow_loss=NAN, swe_loss=NAN, val_NSE_swe=NAN, val_NSE_streamflow=NAN)
-BLIND = [concept | {"observed": NOTHING, "probed": NOTHING} for concept in probed(20)]
 SIZES = [
     ("history", (a_history([f"concept_{i}" for i in range(20)]),), "concept 19"),
     ("history", (LOST,), "swe"),
     ("history", (a_history(()).assign(loss=-1.0),), "all"),
-    ("series", (one("a", "streamflow", wave(), simulated=wave(1)), LINES), "mm/day"),
-    ("series", (pd.concat(one("a", f"concept_{k}", NOTHING) for k in range(20)), LINES), "concept 19"),
-    *(("states", (DATES, NOTHING[:, None], ["cn_1"], concepts, "title"), "cn_1") for concepts in ([], BLIND)),
+    ("series", (panel("a", "streamflow", wave(), simulated=wave(1)), LINES), "mm/day"),
+    ("series", (pd.concat(panel("a", f"concept_{k}", NOTHING) for k in range(20)), LINES), "concept 19"),
+    ("series", (STATES[1], {"cell state": CELLS}), "cn_80 (–)"),
     ("score_map", ([-70.0], [45.0], [0.5], "NSE"), "1 basin, median NSE 0.5"),
     ("score_map", ([-70.0, -71], [45.0, 44], [NAN, NAN], "NSE"), "no basin has a value"),
 ]
@@ -162,35 +160,6 @@ SIZES = [
 @pytest.mark.parametrize(("name", "arguments", "word"), SIZES)
 def test_figures_of_any_size_are_readable(draw, name, arguments, word):
     assert shows(draw(name, *arguments), word)
-
-
-def test_distribution_is_the_empirical_one(draw):
-    scores = np.array([0.9, NAN, 0.1, 0.5, 0.7, np.inf])
-    figure = draw("score_distribution", {"streamflow": scores}, "NSE", note="test period")
-    (axes,) = figure.axes
-    (curve,) = lines(axes)
-    np.testing.assert_allclose(curve.get_xdata()[1:], [0.1, 0.5, 0.7, 0.9])
-    np.testing.assert_allclose(curve.get_ydata(), [0, 0.25, 0.5, 0.75, 1])
-    assert shows(figure, "streamflow: median 0.6 (4 basins, 2 without value)", "NSE (–)", "test period")
-    assert "not shown" not in texts(figure) and axes.get_xlim() == (pytest.approx(0.08), 1)
-    assert any(list(line.get_xdata()) == [0.6, 0.6] for line in axes.get_lines())
-
-
-CUT = [([-30.0, -0.6, 0.5, 1.0], -0.5, "not shown: 2 of 4 below −0.5"), ([1.0], 0.88, "median 1 (1 basin)"),
-       ([NAN], 0.88, "no value (0 basins, 1 without value)"), ([], 0.88, "no value (0 basins)")]  # fmt: skip
-
-
-@pytest.mark.parametrize(("scores", "low", "words"), CUT)
-def test_distribution_says_what_it_cuts(draw, scores, low, words):
-    figure = draw("score_distribution", {"a": scores}, "KGE")
-    assert figure.axes[0].get_xlim() == pytest.approx((low, 1)) and shows(figure, words)
-
-
-def test_distribution_of_many(draw):
-    figure = draw("score_distribution", {f"concept {i}": np.linspace(0, 1, 9) for i in range(20)}, "NSE")
-    styles = {(line.get_color(), line.get_linestyle()) for line in lines(figure.axes[0])}
-    assert len(styles) == len(lines(figure.axes[0])) == 20 and shows(figure)
-    assert figure.axes[0].get_window_extent().height > 1.5 * figure.dpi  # the legend does not press the curves flat
 
 
 def test_series_draw_each_basin_and_variable(draw):
@@ -208,7 +177,7 @@ def test_series_draw_each_basin_and_variable(draw):
         assert_array_equal(drawn(axes), [wave(), wave(1)])
         assert [line.get_color() for line in lines(axes)] == ["black", colour]
     assert shows(figure, "streamflow\n(mm/day)", "soil moisture 1\n(mm)", "01022500: good", "observed", *LINES)
-    figure = draw("series", one("bad $\\frac$", "swe", NOTHING, simulated=NOTHING), LINES)
+    figure = draw("series", panel("bad $\\frac$", "swe", NOTHING, simulated=NOTHING), LINES)
     assert shows(figure, "no observations", "bad $\\frac$")
 
 
@@ -233,14 +202,11 @@ def test_a_target_keeps_its_colour_in_all_figures_and_the_legend_shows_the_colou
     """Whatever the order in which a history or a probe names them: streamflow is blue, concepts follow."""
     targets = ["streamflow", "swe", "soil1"]
     colours = plots.target_colours(["swe", "soil1", "streamflow", "swe"])
-    assert (
-        colours == plots.target_colours(targets) == dict(zip(targets, ("#0072B2", "#D55E00", "#009E73"), strict=True))
-    )
+    assert colours == plots.target_colours(targets)
+    assert colours == dict(zip(targets, ("#0072B2", "#D55E00", "#009E73"), strict=True))
     history = a_history(["swe", "soil1", "streamflow"])
     loss, *_ = draw("history", history).axes
     assert {line.get_label(): line.get_color() for line in lines(loss)[1:]} == colours
-    many = draw("score_distribution", {name: np.linspace(0, 1, 9) for name in targets}, "NSE").axes[0]
-    assert [line.get_color() for line in lines(many)] == list(colours.values())
     part = SERIES.assign(simulated=NAN, observed=NOTHING[0])
     (legend,) = draw("series", part, LINES).findobj(matplotlib.legend.Legend)
     shown = [line.get_color() for line in legend.findobj(matplotlib.lines.Line2D)]
@@ -249,33 +215,32 @@ def test_a_target_keeps_its_colour_in_all_figures_and_the_legend_shows_the_colou
     assert not set(plots.STATES) & {*plots.COLOURS, plots.OBSERVED}  # a cell state looks like no target
 
 
-def test_states_above_concepts(draw):
-    cells = np.stack([wave(i) for i in range(6)])
-    figure = draw("states", DATES, cells.T, [f"cn_{i}" for i in range(6)], probed(2), "01022500")
-    first, second, upper, lower = figure.axes
-    assert_array_equal(drawn(first), cells[:4])
-    assert_array_equal(drawn(second), cells[4:])
-    assert_array_equal(drawn(lower), [wave(1), wave(1.1)])
-    observed, read = lines(lower)
-    assert observed.get_color() == "black" and read.get_color() == "#009E73"  # the second concept
-    assert lower.get_xlim()[1] > date2num(DATES[-1]) and first.get_xlim() == lower.get_xlim()
-    assert upper.get_ylabel() == "layer 0\n(mm)"
-    assert shows(figure, "cell state (–)", "cn_5", "layer 1\n(mm)", "probed", "observed", "01022500")
+def test_cell_states_above_what_is_read_in_them(draw):
+    """They have a colour of their own and nothing to be observed; streamflow takes the most room wherever it stands."""
+    variables = [panel("a basin", "streamflow", wave(), read=wave(1)), panel("a basin", "swe", NOTHING, read=wave(2))]
+    figure = draw("series", pd.concat([*STATES, *variables]), {"cell state": CELLS, "read": COLOURS})
+    first, second, streamflow, swe = figure.axes
+    for k, (axes, colour) in enumerate(zip((first, second), plots.STATES, strict=False)):
+        (line,) = lines(axes)
+        assert_array_equal(line.get_ydata(), wave(k))
+        assert line.get_color() == colour and axes.get_ylabel() == ["cn_3 (–)", "cn_80 (–)"][k]
+        assert "no observations" not in [text.get_text() for text in axes.texts]
+    assert_array_equal(drawn(streamflow), [wave(), wave(1)])
+    assert [text.get_text() for text in swe.texts] == ["no observations"]
+    assert shows(figure, "a basin", "cell state", "observed", "read", "streamflow\n(mm/day)")
+    tall, low = (axes.get_window_extent().height for axes in (streamflow, first))
+    assert tall > 1.9 * low and first.get_window_extent().width > 5 * figure.dpi
 
 
 def test_probe_figures_draw_the_numbers_given(draw):
     controls = draw("probe_controls", CONTROLS, COLOURS, STYLES, note="test period")
     points = [line for line in controls.axes[0].get_lines() if len(line.get_xdata()) == 1]
     # -3 is an arrow at the edge; r is not drawn; one basin has a median without an interval.
-    assert {(to_hex(p.get_color()).upper(), *np.round([p.get_xdata()[0], p.get_ydata()[0]], 2)) for p in points} == {
-        ("#D55E00", 0.8, -0.22), ("#666666", -0.24, 0.78), ("#444444", -0.2, 2)}  # fmt: skip
+    places = {(to_hex(p.get_color()).upper(), *np.round([p.get_xdata()[0], p.get_ydata()[0]], 2)) for p in points}
+    assert places == {("#D55E00", 0.8, -0.22), ("#666666", -0.24, 0.78), ("#444444", -0.2, 2)}
     intervals = [list(line.get_xdata()) for line in controls.axes[0].get_lines() if line.get_linewidth() == 0.8]
     assert intervals[0] == [0.7, 0.9] and np.isnan(intervals[1]).all() and len(intervals) == 2
     assert shows(controls, "a shuffled year", "below −1", "median over basins", "test period")
-
-    distribution = draw("probe_distributions", *FIGURES["probe_distributions"])
-    (curve,) = lines(distribution.axes[0])
-    assert curve.get_xdata()[1:].tolist() == [0.2, 0.6] and shows(distribution, "swe (2 basins)", "cell states")
 
     moved = draw("interventions", CHANGE, COLOURS)
     assert [lines(axes)[0].get_color() for axes in moved.axes] == ["#0072B2", "#D55E00"]

@@ -18,9 +18,9 @@ def printed(capsys):
     """Function: the lines that were printed, none of them longer than 100 columns."""
 
     def lines():
-        found = capsys.readouterr().out.splitlines()
-        assert max(map(len, found)) <= 100, max(found, key=len)
-        return found
+        shown = capsys.readouterr().out.splitlines()
+        assert max(map(len, shown)) <= 100, max(shown, key=len)
+        return shown
 
     return lines
 
@@ -28,9 +28,8 @@ def printed(capsys):
 def test_sentences_are_wrapped_and_what_has_no_blank_stays_whole(printed, capsys):
     show("\nOne word " + "after another " * 20, indent="    ")
     first, *rest = printed()
-    assert (
-        first == "" and rest[0].startswith("One word after") and all(line[:4] == "    " != line[4] for line in rest[1:])
-    )
+    assert first == "" and rest[0].startswith("One word after")
+    assert all(line[:4] == "    " != line[4] for line in rest[1:])
     path = "/a/path/" + "of-many-folders/" * 10
     show(f"Tables in {path}")
     assert path in capsys.readouterr().out.splitlines()
@@ -70,26 +69,15 @@ def test_the_tables_of_probes_fit_however_bad_the_scores(printed):
                 row = {"split": split, "concept": "a_concept_of_quite_some_length", "reader": reader, "metric": metric}
                 row |= {"median": -1234567.8, "low": -7654321.0, "high": -12.3456, "basins": 7}
                 rows.append(row | {"selectivity": np.nan if reader == REAL else 99.123})
-    data = type("data", (), {"about": {"a_concept_of_quite_some_length": {"units": "mm"}}})
-    report.show_scores(pd.DataFrame(rows), data)
+    report.show_scores(pd.DataFrame(rows), {"a_concept_of_quite_some_length": "mm"})
     lines = printed()
     assert "a_concept_of_quite_some_length in mm, median of 7 basins [95 % interval]" in lines
     real = [word for line in lines if line.startswith("cell states  ") for word in line.split()[2:]]
     assert real == ["-1e+06", *["-1e+06", "[-8e+06", "-12]"] * 2, "–", "-1e+06", "-1e+06"]
 
-    pairs = [f"{score} {pair}" for score in ("RMSE", "r", "r deseasonalised")
-             for pair in ("reading-learned", "reading-independent", "learned-independent")]  # fmt: skip
-    others = dict(zip(("partial r", "partial r low", "partial r high"), (-0.123, -0.456, 0.789), strict=True))
-    row = dict.fromkeys(pairs, 0.0123) | others | {"nearer to learned": 0.9, "nearer to independent": np.nan}
-    report.show_nearness("swe", "m", pd.DataFrame({REAL: row, "weather, means to 365 days": row}).T)
-    (near,) = (line.split()[2:] for line in printed() if line.startswith("cell states  "))
-    assert near == [*["0.0123", "0.01", "0.01"] * 2, "-0.12", "[-0.46", "0.79]", "0.90/–"]
-
-    table = pd.DataFrame({
-        "concept": "a_concept_of_quite_some_length", "unit": np.arange(1, 31), "weight": 1.0,
-        "sparse_weight": np.linspace(-3, 4, 30), "median_r": np.linspace(-0.9, 0.1, 30),
-        "memory_stored_days": np.linspace(1, 400, 30),
-    })  # fmt: skip
+    table = {"concept": "a_concept_of_quite_some_length", "cell_state": np.arange(1, 31), "weight": 1.0}
+    table |= {"sparse_weight": np.linspace(-3, 4, 30), "median_r": np.linspace(-0.9, 0.1, 30)}
+    table = pd.DataFrame(table | {"memory_stored_days": np.linspace(1, 400, 30)})
     nothing = table.assign(concept="none", sparse_weight=0.0)
     report.show_cell_states(pd.concat([table, nothing]))
     lines = printed()

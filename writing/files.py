@@ -31,7 +31,7 @@ def replacing(path):
     except RuntimeError as error:  # netCDF's library knows no other kind
         if not str(error).startswith("NetCDF"):
             raise
-        raise OSError(errno.EIO, str(error), str(path)) from None
+        raise OSError(errno.EIO, f"{error}, the disk may be full", str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -40,7 +40,7 @@ def replacing(path):
 def locked(path, busy, wait=0):
     """Hold the file `path` as a lock that ends with this process, however that ends.
 
-    If another process still holds it after `wait` seconds, that is an InputError with the words `busy`.
+    InputError with the message `busy` if another process still holds it after `wait` seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path)

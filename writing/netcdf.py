@@ -33,11 +33,11 @@ def create(path, data, dates, origin):
         file.createVariable("basin", str, ("basin",))[:] = np.array(data.basins, object)
         file["basin"].setncatts({"long_name": "basin id", "cf_role": "timeseries_id"})
         file.createVariable("date", "i4", ("date",))[:] = (dates - dates[0]).astype(int)
-        file["date"].setncatts({"units": f"days since {dates[0]}", "calendar": "standard", "standard_name": "time",
-                                "long_name": "day", "axis": "T"})  # fmt: skip
-        for name, words, units in (("lat", "latitude", "degrees_north"), ("lon", "longitude", "degrees_east")):
+        about = {"standard_name": "time", "long_name": "day", "axis": "T", "calendar": "standard"}
+        file["date"].setncatts(about | {"units": f"days since {dates[0]}"})
+        for name, meaning, units in (("lat", "latitude", "degrees_north"), ("lon", "longitude", "degrees_east")):
             file.createVariable(name, "f8", ("basin",), fill_value=np.nan)[:] = data.place[name].to_numpy(float)
-            file[name].setncatts({"units": units, "standard_name": words, "long_name": f"{words} of the gauge"})
+            file[name].setncatts({"units": units, "standard_name": meaning, "long_name": f"{meaning} of the gauge"})
         made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%MZ} written by LSTM scripts"
         conventions = {"Conventions": "CF-1.8", "featureType": "timeSeries", "history": made}
         file.setncatts(conventions | origin)

@@ -1,7 +1,7 @@
-"""The figures: training history, scores, series of observed and simulated variables, maps, cell states.
+"""The figures: training history, series of variables and cell states, maps of scores, probes and what changes do.
 
     from writing import plots
-    plots.score_distribution({"streamflow": scores["NSE"]}, "NSE", "nse.png")
+    plots.score_map(place["lon"], place["lat"], scores["NSE"], "NSE", "nse_map.png")
 
 Each function writes the file `path`, whole or not at all, in the format of its ending (.png, .pdf, .svg), and returns
 the Figure. Series and scores are NaN where a value is missing. What was observed is black; what is simulated or read of
@@ -36,6 +36,7 @@ GREY = "#666666"
 # Okabe & Ito's palette without yellow, which is lost on white: told apart with any colour vision. Streamflow is blue.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", GREY)
 STATES = ("#332288", "#999933", "#882255", "#44AA99")  # of cell states, which are no target: of Paul Tol's palette
+NO_UNIT = "–"  # the unit of a cell state
 DASHES = ("-", "--", ":", "-.")
 
 
@@ -56,11 +57,7 @@ _PROBE_SCORES = {"NSE": (-0.22, "o", False), "NSE anomaly": (0, "o", True), "NSE
 def history(history, path):
     """Draw the course of a training: loss and its parts, validation scores, learning rate.
 
-    Parameters
-    ----------
-    history : DataFrame
-        One row per epoch; columns epoch, loss, `<part>_loss`, val_NSE_`<target>`, learning_rate. NaN (an epoch without
-        validation) is skipped.
+    `history` has a row per epoch; columns epoch, loss, `<part>_loss`, val_NSE_`<target>` (NaN: skipped), learning_rate.
     """
     parts, scores = history.filter(regex="_loss$"), history.filter(regex="^val_NSE_")
     names = [*parts.columns.str.removesuffix("_loss"), *scores.columns.str.removeprefix("val_NSE_")]
@@ -73,7 +70,7 @@ def history(history, path):
     curves = [(loss_axes, "loss", "all parts, weighted", {"color": "black", "linewidth": 1.4})]
     curves += [(rate_axes, "learning_rate", None, {"color": GREY})]
     for column, name in zip([*parts, *scores], names, strict=True):
-        curves.append((loss_axes if column in parts else score_axes, column, _words(name), look[name]))
+        curves.append((loss_axes if column in parts else score_axes, column, _readable(name), look[name]))
     for axes, column, label, style in curves:
         known = history[np.isfinite(history[column].astype(float))]  # joins epochs across those without a value
         _series(axes, known["epoch"], known[column], label=label, **style)
@@ -98,44 +95,6 @@ def history(history, path):
 
 
 @_in_style
-def score_distribution(values, metric, path, note="", styles=None):
-    """Draw the cumulative distribution of a score over the basins, one curve per entry.
-
-    Parameters
-    ----------
-    values : dict of str to array (basin,)
-        Scores by label, 1 being the best; those missing are counted in the legend, beside the median.
-    metric : str
-        For the axis, which begins at -0.5 or the lowest score.
-    note : str, default ""
-        Line above the figure, for example the test period.
-    styles : dict label -> dict, optional
-        Colour and dash of each curve, where the labels are not the targets of a run in their order.
-    """
-    pooled = np.concatenate([_finite(scores) for scores in values.values()])
-    figure = Figure(figsize=(4.6, 2.8 + 0.15 * len(values)), layout="constrained")
-    axes = figure.add_subplot()
-    for number, (label, scores) in enumerate(values.items()):
-        shown, style = np.sort(_finite(scores)), _line(number, 1.4) | (styles or {}).get(label, {})
-        count, median = basin_count(shown.size), "no value"
-        if missing := len(scores) - shown.size:
-            count += f", {missing} without value"
-        if shown.size:
-            median = f"median {_number(np.median(shown))}"
-            axes.ecdf(shown, **style)
-            axes.axvline(np.median(shown), **style | {"linewidth": 0.6}, alpha=0.7)
-        axes.plot([], [], label=f"{label}: {median} ({count})", **style)
-    axes.axhline(0.5, color=GREY, linewidth=0.4)
-    below = int((pooled < -0.5).sum())
-    low = max(pooled.min(initial=0.9) - 0.02, -0.5)
-    axes.set(xlim=(low, 1), ylim=(0, 1), ylabel="share of basins with a lower score (–)")
-    axes.set_xlabel(f"{metric} (–)" + (f"\nnot shown: {below} of {pooled.size} below −0.5" if below else ""))
-    axes.grid()
-    axes.set_title(textwrap.fill(note, 60), loc="left", color=GREY, fontsize=7)
-    return _save(figure, path)
-
-
-@_in_style
 def series(table, colours, path):
     """Draw observed series and those simulated or read for them, a column for each basin, a row for each variable.
 
@@ -143,31 +102,30 @@ def series(table, colours, path):
     ----------
     table : DataFrame
         Columns title (of the basin's column), name (of the variable), units, date, observed, and one for each line in
-        `colours`, absent or NaN where the line is not of that variable.
-    colours : dict column -> colour, or dict name -> colour where it is that of the variable
+        `colours`, absent or NaN where the line is not of that variable. A variable without a unit, such as a cell
+        state (NO_UNIT), cannot be observed.
+    colours : dict line -> colour, or line -> dict name -> colour where it is that of the variable
     """
-    heights = [1.7] * ("streamflow" in set(table["name"]))  # streamflow stands above all others
-    figure, panels = _panels_of(table, "name", width=3.1, height=1.25, heights=heights, wrap=42)
+    alone = table["title"].nunique() == 1
+    heights = {"streamflow": 1.7} | dict.fromkeys(table.loc[table["units"] == NO_UNIT, "name"], 0.8)
+    figure, panels = _panels_by_title(table, "name", width=6.3 if alone else 3.1, height=1.25, heights=heights)
     for axes, part in panels:
-        _observed(axes, part["date"], part["observed"])
+        name, units = part[["name", "units"]].iloc[0]
+        if units != NO_UNIT:
+            _observed(axes, part["date"], part["observed"])
         for line, colour in colours.items():
             if line in part and part[line].notna().any():
-                one = colour[part["name"].iloc[0]] if isinstance(colour, dict) else colour
-                _series(axes, part["date"], part[line], color=one, linewidth=0.8, label=line)
+                colour = colour[name] if isinstance(colour, dict) else colour
+                _series(axes, part["date"], part[line], color=colour, linewidth=0.8, label=line)
         _date_axis(axes)
     return _save(figure, path, 4)
 
 
 @_in_style
 def score_map(lon, lat, values, metric, path):
-    """Draw one dot per basin where it lies, coloured by its score from 0 to 1.
+    """Draw one dot per basin where it lies (degrees), coloured by its score from 0 to 1; without value a small cross.
 
-    Parameters
-    ----------
-    lon, lat : array (basin,)
-        Degrees east and north, of one basin at least; basins without coordinates are left out and counted.
-    values : array (basin,)
-        Score, 1 being the best; a basin without value is a small cross.
+    Arrays (basin,), one basin with coordinates at least; those without are left out and counted.
     """
     lon, lat, values = (np.asarray(array, dtype=float) for array in (lon, lat, values))
     placed = np.isfinite(lon) & np.isfinite(lat)
@@ -197,55 +155,23 @@ def score_map(lon, lat, values, metric, path):
 
 
 @_in_style
-def states(dates, states, names, concepts, title, path):
-    """Draw chosen cell states above the concepts, observed and as the probe reads them, on one date axis.
-
-    Parameters
-    ----------
-    dates : array (day,)
-    states : array (day, cell state)
-        No unit; they share panels of at most 4.
-    names : list of str (cell state,)
-    concepts : list of dict(name, units, observed, probed)
-        All concepts of the run, series (day,) in `units`; may be empty.
-    title : str
-        For example basin and period.
-    """
-    panels = -(-len(names) // 4)
-    colours = target_colours(concept["name"] for concept in concepts)
-    figure = Figure(figsize=(7.2, 1.3 * panels + 1.15 * len(concepts) + 0.8), layout="constrained")
-    grid = figure.subplots(panels + len(concepts), 1, squeeze=False, sharex=True)[:, 0]
-    for number, name in enumerate(names):
-        _series(grid[number // 4], dates, states[:, number], label=name, color=STATES[number % 4])
-        grid[number // 4].set_ylabel("cell state (–)")
-    for axes, concept in zip(grid[panels:], concepts, strict=True):
-        _observed(axes, dates, concept["observed"])
-        _series(axes, dates, concept["probed"], label="probed", color=colours[concept["name"]])
-        axes.set_ylabel(_label(concept["name"], concept["units"]))
-    for axes in grid:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
-    _date_axis(grid[-1])
-    figure.align_ylabels(grid)
-    figure.suptitle(textwrap.fill(title, 100), fontsize=8)
-    return _save(figure, path)
-
-
-@_in_style
 def probe_controls(table, colours, styles, path, note=""):
     """Draw the medians of several scores of every reader of a concept, real probes and controls, one panel a concept.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Columns concept, reader, metric (NSE, NSE anomaly, NSE deseasonalised), median, low, high (of its interval).
-    colours : dict concept -> colour
-    styles : dict reader -> dict
-        With the colour of a reader that has another one than the concept.
-    note : str, default ""
-        Line above the figure.
+    `table` has the columns concept, reader, metric (NSE, NSE anomaly, NSE deseasonalised), median, low, high (of its
+    interval); `colours` are by concept, `styles` by reader: the colour of one that has another than the concept; `note`
+    stands above the figure.
     """
     readers = list(table["reader"].unique())
-    figure, grid = _panels(table, lambda columns, rows: (1.6 + 2 * columns, 0.7 + rows * (0.5 + 0.2 * len(readers))))
+    number = table["concept"].nunique()
+    columns, rows = min(number, 3), -(-number // 3)
+    size = 1.6 + 2 * columns, 0.7 + rows * (0.5 + 0.2 * len(readers))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for position, axes in enumerate(grid.flat):
+        axes.set_visible(position < number)
+        axes.axvline(0, color=GREY, linewidth=0.5)
+        axes.grid()
     for axes, (concept, panel) in zip(grid.flat, table.groupby("concept", sort=False), strict=False):
         panel = panel[np.isfinite(panel["median"]) & panel["metric"].isin(list(_PROBE_SCORES))]
         seen = panel["median"] >= -1  # one failed control would squeeze all others into a line
@@ -260,7 +186,7 @@ def probe_controls(table, colours, styles, path, note=""):
             else:
                 axes.plot(lowest - 0.04, place, "<", color=colour, markersize=3, alpha=0.6)
                 axes.plot([], [], "<", color=GREY, markersize=3, label="below −1")
-        axes.set(title=_words(concept), xlim=(lowest - 0.08, 1.02), xlabel="median over basins (–)")
+        axes.set(title=_readable(concept), xlim=(lowest - 0.08, 1.02), xlabel="median over basins (–)")
     grid[0, 0].set_yticks(range(len(readers)), readers)
     grid[0, 0].set_ylim(len(readers) - 0.4, -0.6)
     figure.suptitle(textwrap.fill(note, 100), fontsize=7, color=GREY)
@@ -268,44 +194,13 @@ def probe_controls(table, colours, styles, path, note=""):
 
 
 @_in_style
-def probe_distributions(table, metric, colours, styles, path):
-    """Draw the cumulative distribution of a score over the basins, one panel a concept, one curve a reader.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns concept, reader and `metric`, a row for each basin.
-    colours : dict concept -> colour
-    styles : dict reader -> dict
-        Of the readers that are drawn: width, dash, and the colour of one that has another than the concept.
-    """
-    figure, grid = _panels(table, lambda columns, rows: (max(2.5 * columns, 4.5), 2.3 * rows + 0.5))
-    for axes, (concept, panel) in zip(grid.flat, table.groupby("concept", sort=False), strict=False):
-        most = 0
-        for reader, style in styles.items():
-            scores = np.sort(_finite(panel.loc[panel["reader"] == reader, metric]))
-            most = max(most, scores.size)
-            if scores.size:
-                axes.ecdf(scores, label=reader, **{"color": colours[concept], "linewidth": 0.9} | style)
-        axes.set(xlim=(-1, 1), ylim=(0, 1), xlabel=f"{metric} (–), from −1")
-        axes.set_title(f"{_words(concept)} ({basin_count(most)})")
-    for axes in grid[:, 0]:
-        axes.set_ylabel("share of basins below (–)")
-    return _save(figure, path, 3)
-
-
-@_in_style
 def interventions(table, colours, path):
     """Draw how runoff and every reading change after the cell states were changed, a column for each change.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Columns title (of the column), moved (the concept), response_of, units, day_after; low, median, high: quartiles
-        over basins of the change; random: the typical size of what random changes do.
-    colours : dict target -> colour
+    `table` has the columns title (of the figure's column), moved (the concept), response_of, units, day_after; low,
+    median, high: quartiles over basins of the change; random: the typical size of what random changes do.
     """
-    figure, panels = _panels_of(table, "response_of", width=1.9, height=1.2, before="Δ ", wrap=28)
+    figure, panels = _panels_by_title(table, "response_of", width=1.9, height=1.2, before="Δ ")
     for axes, part in panels:
         target, after = part["response_of"].iloc[0], part["day_after"]
         what, colour = "runoff" if target == "streamflow" else "reading", colours[target]
@@ -325,55 +220,41 @@ def interventions(table, colours, path):
 def _save(figure, path, columns=1):
     """Put the legend of all labels below the figure, in at most that many columns, and write the file.
 
-    A label that stands for lines of several colours, those of targets, shows the first three of them.
+    A label that stands for lines of several colours, those of targets, shows the first four of them.
     """
-    found = {}
+    labelled = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True) if not axes.get_legend() else ():
             colour = handle.get_color() if isinstance(handle, Line2D) else None
-            found.setdefault(label, {})[colour] = handle
-    if found:
-        handles = [tuple(by_colour.values())[:3] for by_colour in found.values()]
+            labelled.setdefault(label, {})[colour] = handle
+    if labelled:
+        handles = [tuple(by_colour.values())[:4] for by_colour in labelled.values()]
         length = 2.0 * max(map(len, handles))
         options = {"handler_map": {tuple: HandlerTuple(ndivide=None, pad=0.2)}, "handlelength": length}
-        figure.legend(handles, found, loc="outside lower center", ncols=min(columns, len(found)), **options)
+        figure.legend(handles, labelled, loc="outside lower center", ncols=min(columns, len(labelled)), **options)
     with replacing(path) as temporary:
         figure.savefig(temporary)
     return figure
 
 
-def _panels_of(table, row, width, height, wrap, heights=(), before=""):
+def _panels_by_title(table, row, width, height, heights=None, before=""):
     """Figure, and each panel's axes and part of the table: a column for each title, a row for each value of `row`.
 
-    `width` and `height` of a panel are inches, `heights` those of the first rows by that of the others.
+    `width` and `height` of a panel are inches; `heights` (dict) says how often that height a row takes, if not once.
     """
     titles, rows = list(table["title"].unique()), table[[row, "units"]].drop_duplicates()
-    heights = [*heights, *[1] * (len(rows) - len(heights))]
+    heights = [(heights or {}).get(name, 1) for name in rows[row]]
     size = max(width * len(titles) + 0.9, 4), height * sum(heights) + 1.0
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(rows), len(titles), squeeze=False, sharex="col", height_ratios=heights)
     for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(textwrap.fill(title, wrap))
+        axes.set_title(textwrap.fill(title, round(14 * width)))
     for axes, label in zip(grid[:, 0], rows.itertuples(index=False), strict=True):
         axes.set_ylabel(before + _label(*label))
     figure.align_ylabels(grid[:, 0])
     names = list(rows[row])
     parts = table.groupby(["title", row], sort=False)
     return figure, [(grid[names.index(name), titles.index(title)], part) for (title, name), part in parts]
-
-
-def _panels(table, size):
-    """Figure and axes (row, column), one for each concept with a line at 0; `size` gives inches for (columns, rows)."""
-    number = table["concept"].nunique()
-    columns = min(number, 3)
-    rows = -(-number // columns)
-    figure = Figure(figsize=size(columns, rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    for place, axes in enumerate(grid.flat):
-        axes.set_visible(place < number)
-        axes.axvline(0, color=GREY, linewidth=0.5)
-        axes.grid()
-    return figure, grid
 
 
 def _series(axes, x, y, **style):
@@ -396,10 +277,10 @@ def _observed(axes, dates, y):
     _series(axes, dates, y, color=OBSERVED, linewidth=0.6, zorder=3, label="observed")
 
 
-def _line(number, width=1.0):
+def _line(number):
     """Colour and dash of the line of that number; no two of the first 28 are alike."""
     dash, colour = divmod(number, len(COLOURS))
-    return {"color": COLOURS[colour], "linestyle": DASHES[dash % len(DASHES)], "linewidth": width}
+    return {"color": COLOURS[colour], "linestyle": DASHES[dash % len(DASHES)]}
 
 
 def _finite(values):
@@ -419,11 +300,12 @@ def _number(value):
     return f"{value:.3g}".replace("-", "−")
 
 
-def _words(name):
+def _readable(name):
     return name.replace("_", " ")
 
 
 def _label(name, units):
-    """Name and units of a concept, narrow enough for the height of its panel."""
-    lines = textwrap.wrap(_words(name), 18)[:3]
-    return "\n".join([*lines, f"({units})"])
+    """Name and units of a variable, narrow enough for the height of its panel."""
+    if units == NO_UNIT:
+        return f"{name} ({units})"
+    return "\n".join([*textwrap.wrap(_readable(name), 18)[:3], f"({units})"])

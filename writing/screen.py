@@ -5,14 +5,14 @@ import textwrap
 WIDTH = 100
 
 
-def show(words, indent=""):
+def show(text, indent=""):
     """Print a sentence, behind an empty line if it begins with a line end; further lines begin with `indent`.
 
     What has no blank in it, such as a path, stays in one piece.
     """
-    print(end="\n" * words.startswith("\n"))
+    print(end="\n" * text.startswith("\n"))
     options = {"subsequent_indent": indent, "break_long_words": False, "break_on_hyphens": False}
-    print(textwrap.fill(words.lstrip("\n"), WIDTH, **options))
+    print(textwrap.fill(text.lstrip("\n"), WIDTH, **options))
 
 
 def show_table(table, **options):
