@@ -11,11 +11,11 @@ presets below: edit them, or give any setting as an option.
 
 import sys
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Annotated
 
 import tyro
 
-from running.settings import checked_settings, read_settings, refuse_other_settings, run_folder, stored_settings
+from running import settings as options
 from writing.messages import InputError, cli
 
 
@@ -48,52 +48,41 @@ class Settings:
     """Days kept for LSTM_test.py; nothing here looks at their streamflow and concepts."""
 
     # Model
-    hidden_size: int = 128
+    hidden_size: Annotated[int, options.ABOVE_0] = 128
     """Number of cell states."""
-    dropout: float = 0.4
+    dropout: Annotated[float, options.BELOW_1] = 0.4
     """Share of hidden states dropped before the runoff layer; the probe always sees every cell state."""
-
-    forcing_noise: float = 0.0
-    """Standard deviation of Gaussian noise on the normalised forcing while training."""
-    attribute_noise: float = 0.0
+    attribute_noise: Annotated[float, options.FROM_0_TO_1] = 0.0
     """Standard deviation of Gaussian noise on the normalised catchment attributes while training, drawn once a window:
     for basins unlike those trained on."""
-    weight_dropout: float = 0.0
+    weight_dropout: Annotated[float, options.BELOW_1] = 0.0
     """Share of the LSTM's recurrent weights dropped while training, drawn once a step."""
 
     # Training
-    epochs: int = 30
+    epochs: Annotated[int, options.ABOVE_0] = 30
     """Passes over all training days."""
-    batch_size: int = 64
+    batch_size: Annotated[int, options.ABOVE_0] = 64
     """Windows per step."""
-    window: int = 365
+    window: Annotated[int, options.ABOVE_0] = 365
     """Days per window."""
-    warmup_days: int = 270
+    warmup_days: Annotated[int, options.FROM_0] = 270
     """Days simulated before each window, not scored and without gradient, so that its first days have a past too: deep
     soil water needs most of a year."""
-    learning_rate: float = 0.01
+    learning_rate: Annotated[float, options.ABOVE_0] = 0.01
     """Adam's largest learning rate: a rise over the first twentieth of the steps, then half a cosine down to zero."""
-    streamflow_weight: float = 0.7
-    """Weight of streamflow in the loss."""
-    concept_weight: float = 0.3
-    """Weight of the concepts in the loss, shared equally between them."""
-    root_flow_share: float = 0.5
+    streamflow_weight: Annotated[float, options.FROM_0_TO_1] = 0.7
+    """Weight of streamflow in the loss; the concepts share the rest equally."""
+    root_flow_share: Annotated[float, options.FROM_0_TO_1] = 0.5
     """Share of the streamflow's loss that is taken of the square root of the flow, to which low flows matter more."""
-    probe_penalty: float = 0.0
+    probe_penalty: Annotated[float, options.FROM_0] = 0.0
     """Strength (alpha) of the elastic net on the probe's weights, which makes it use few cell states."""
-    clip_norm: float = 1.0
-    """Largest norm of the gradient of one step, over all weights together."""
-    patience: int = 15
-    """Stop after this many epochs without a better validation score."""
-    validate_every: int = 1
-    """Epochs from one look at the validation period to the next, which costs time; the last epoch is always looked at.
-    The best weights are those of an epoch that was looked at: with --validate-every as large as --epochs, the last."""
+    validate_every: Annotated[int, options.ABOVE_0] = 1
+    """Validate every N epochs, and after the last. Validation takes about as long as an epoch. The best weights are of
+    an epoch that was validated: with --validate-every as large as --epochs, the last."""
     start_from: str | None = None
-    """Run directory whose settings, weights and statistics this run begins with, but for --train-only, --folds and
-    --validate-every. A concept that it does not know gets a new column of the probe."""
-    train_only: Literal["all", "heads", "probe"] = "all"
-    """What is trained: all weights, the probe and the runoff layer, or the probe; the rest stays as it is."""
-    folds: int = 0
+    """Run directory whose settings, weights and statistics this run begins with, but for --folds and --validate-every.
+    Inputs, attributes, concepts and their units have to be the same."""
+    folds: Annotated[int, options.FROM_0] = 0
     """Number of parts that the basins are divided into: one run for each part, without its basins, so that LSTM_test.py
     can score every basin as ungauged. 0: one run with all basins."""
     seed: tuple[int, ...] = (1,)
@@ -130,7 +119,6 @@ PRESETS = {  # what they do not name is as above
         concepts=("swe=swe/{number}.csv:uaz_swe[mm]",),
         weight_dropout=0.1,
         epochs=40,
-        patience=40,
         validate_every=20,
     ),
     "caravan": Settings(
@@ -152,7 +140,6 @@ PRESETS = {  # what they do not name is as above
         weight_dropout=0.1,
         batch_size=16,
         epochs=150,
-        patience=60,
     ),
 }
 
@@ -166,22 +153,24 @@ def from_command_line(words):
     named = words[0] if words and words[0] in PRESETS else ""
     preset, words = named or "demo", words[bool(named) :]
     described = {"description": __doc__, "prog": f"LSTM_train.py {preset}", "args": words}
-    default = checked_settings(Settings, vars(PRESETS[preset]), f"Preset {preset} in LSTM_train.py")
+    default = options.checked_settings(Settings, vars(PRESETS[preset]), f"Preset {preset} in LSTM_train.py")
     chosen = tyro.cli(Settings, default=default, **described)
     if named and chosen.start_from:
         raise InputError(f"With --start-from the settings of {chosen.start_from} hold: leave out the preset {named}.")
     if not (chosen.resume or chosen.start_from) or named:  # with --resume they are compared with those of the run
         return chosen
-    stored = stored_settings(chosen.run_dir, Settings) if chosen.resume else None
+    stored = options.stored_settings(chosen.run_dir, Settings) if chosen.resume else None
     if stored is None and chosen.start_from:
-        read_settings(run_folder(chosen.start_from))
-        stored = stored_settings(chosen.start_from, Settings)
-        stored.train_only, stored.folds, stored.validate_every = "all", 0, 1
+        options.run_folders(chosen.start_from)
+        options.read_settings(chosen.start_from)
+        stored = replace(options.stored_settings(chosen.start_from, Settings), folds=0, validate_every=1)
     if stored is None:
         how = ("run_dir", "seed", "data_dir", "resume", "distribute")
         if all(value == vars(default)[name] for name, value in vars(chosen).items() if name not in how):
-            words = f"There is no run in {chosen.run_dir} to go on with: name another --run-dir"
-            raise InputError(f"{words}, or begin it with a preset or the options that say what is trained.")
+            raise InputError(
+                f"There is no run in {chosen.run_dir} to go on with: name another --run-dir, or begin it with a preset "
+                "or the options that say what is trained."
+            )
         return chosen
     stored.run_dir = chosen.run_dir  # it may have been moved
     return tyro.cli(Settings, default=stored, **described)
@@ -205,20 +194,20 @@ from tqdm import tqdm
 import cn_loss
 import hydrodata_tf as hydrodata
 from libs_tf import keras
-from reading import prepared, windows
+from reading import windows
 from reading.demo_data import make_demo
+from reading.prepared import parse_period
 from running import parallel, runs
-from running.learned import learned_days, learned_words
-from running.simulation import scored_basins, simulate
+from running.validation import EPSILON, scale_streamflow, validate, validation_score, volume_factor
 from writing import plots
 from writing.files import write_csv
 from writing.messages import basin_count, command, note, some
 
-EPSILON = 0.1  # of the loss: this share of a target's overall standard deviation is added to every basin's own
+CLIP_NORM = 1.0  # largest norm of the gradient of one step, over all weights together
 
 
 def main(settings: Settings):
-    settings = checked_settings(Settings, vars(settings), "Settings")
+    settings = options.checked_settings(Settings, vars(settings), "Settings")
     check(settings)
     team = parallel.join(settings.distribute)
     with parallel.working(team):
@@ -228,29 +217,48 @@ def main(settings: Settings):
             raise KeyboardInterrupt(f"Stopped. {way_on(settings)}") from None
 
 
+def check(settings):
+    """Refuse settings that do not fit together, before anything is read."""
+    seeds = settings.seed
+    if settings.streamflow_weight == 0 and not settings.concepts:
+        raise InputError("Nothing would be learned: --streamflow-weight 0 needs --concepts.")
+    if settings.folds == 1:
+        raise InputError("--folds must be 0 or at least 2, not 1.")
+    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed <= runs.MOST_SEED for seed in seeds):
+        shown = " ".join(map(str, seeds))
+        raise InputError(f"--seed takes different whole numbers from 0 to {runs.MOST_SEED}, not {shown}.")
+    names = ("train_period", "valid_period", "test_period")
+    periods = sorted((*parse_period(*vars(settings)[name]), f"--{name.replace('_', '-')}") for name in names)
+    for (first, last, option), (begin, end, later) in itertools.pairwise(periods):
+        if begin <= last:
+            raise InputError(f"{option} ({first} to {last}) and {later} ({begin} to {end}) share days.")
+    for path in (Path(settings.run_dir), Path(settings.run_dir) / "fold_1") if settings.resume else ():
+        if (path / "settings.json").exists():
+            options.refuse_other_settings(path, vars(settings))
+
+
 def way_on(settings):
     """What to type after a stop."""
-    if stored_settings(settings.run_dir, Settings):
+    if options.stored_settings(settings.run_dir, Settings):
         return f"Go on with: {command('LSTM_train.py', '--resume', '--run-dir', settings.run_dir)}"
-    typed = sys.argv[1:] if Path(sys.argv[0]).name == "LSTM_train.py" else ["…"]
-    return f"The run was not yet begun; begin it again with: {command('LSTM_train.py', *typed)}"
+    return "The run was not yet begun: begin it again with the same command."
 
 
 def train(settings, team):
     """Read the data, begin the run directory and train every member."""
     if settings.batch_size % team.devices:
         raise InputError(f"--batch-size {settings.batch_size} cannot be divided by {team.devices} devices.")
-    if settings.data_dir == PRESETS["demo"].data_dir and team.first:
+    base = load_base(settings) if settings.start_from else None
+    if settings.data_dir == PRESETS["demo"].data_dir:
         print(f"Synthetic demo catchments in {make_demo(settings.data_dir)}/")
-    team.wait()
     data = hydrodata.open_data(
         settings.data_dir,
-        forcing=settings.forcing,
-        basins=basins_of(settings),
-        attributes=settings.attributes,
-        concepts=settings.concepts,
-        climate_period=settings.train_period,
-        used_in=settings.train_period,
+        settings.forcing,
+        basins_to_read(settings),
+        settings.attributes,
+        settings.concepts,
+        train_period=settings.train_period,
+        required=("streamflow",) if base else None,
     )
     for period in (settings.train_period, settings.valid_period, settings.test_period):
         data.dates(*period)
@@ -258,164 +266,131 @@ def train(settings, team):
     for reason, number in collections.Counter(data.left_out.values()).items():
         print(f"{basin_count(number)} left out. {reason} (left_out.csv in the run directory names them).")
     check_validation(data, settings.valid_period)
-    base = begun_with(settings, data)
-    if settings.folds > len(data.basins):
-        raise InputError(f"--folds {settings.folds} needs as many basins, not {len(data.basins)}.")
-    if settings.folds and (Path(settings.run_dir) / "settings.json").exists():
-        words = f"{settings.run_dir} holds a run of its own, which is not divided into folds"
-        raise InputError(f"{words}: name the folder of the folds, or another, with --run-dir.")
+    if base:
+        data = base.matched(data)
+        note_overlap(settings, base, data.basins)
     if not settings.folds:
         train_run(settings, team, data, base)
-    for fold, kept in enumerate(kept_in_folds(settings.folds, len(data.basins)), start=1):
-        print(f"Fold {fold} of {settings.folds}: {basin_count(len(kept))}")
-        of_fold = replace(settings, run_dir=str(Path(settings.run_dir) / f"fold_{fold}"))
-        train_run(of_fold, team, data.select(kept), base)
+    else:
+        train_folds(settings, team, data, base)
     print(f"Next: {command('LSTM_test.py', '--run-dir', settings.run_dir)}")
 
 
-def basins_of(settings):
+def basins_to_read(settings):
     """The basins to be read, sorted, so that the order of a list changes no number; None: all that can be used.
 
     A run that goes on keeps its own, whatever its list or the data folder hold by now.
     """
-    if settings.resume and (Path(settings.run_dir) / "settings.json").exists() and not settings.folds:
-        return sorted(runs.load_basins(Path(settings.run_dir), []).index)
+    path = Path(settings.run_dir) / ("fold_1" if settings.folds else "")
+    if settings.resume and (path / "settings.json").exists():
+        basins = list(runs.load_basins(path, []).index)
+        return sorted(basins + (hydrodata.read_basins(path / "held_out.csv") if settings.folds else []))
     return sorted(hydrodata.read_basins(settings.basins)) if settings.basins else None
 
 
 def check_validation(data, period):
     """Refuse a validation period in which nothing can be scored, before an epoch is trained for it."""
-    dates, what = data.dates(*period), "a score"
+    dates, missing = data.dates(*period), "a score"
     if not data.has_forcing(*period):
-        what = "all forcing on any day"
+        missing = "all forcing on any day"
     # It stops at the first basin that has two different values of a target.
     elif any(pd.DataFrame(data.read([b], dates)[1][0]).nunique().gt(1).any() for b in range(len(data.basins))):
         return
-    raise InputError(f"No basin has {what} from {' to '.join(period)}: choose another --valid-period.")
+    raise InputError(f"No basin has {missing} from {' to '.join(period)}: choose another --valid-period.")
 
 
-def begun_with(settings, data):
-    """The run that a training starts from, or None: what it learned from is said, basins of folds it may not know."""
-    if not settings.start_from:
-        return None
+def load_base(settings):
+    """The run that a training starts from; another size or other concepts are refused."""
     if not Path(settings.start_from).exists():
-        words = f"There is no run directory {settings.start_from}, with which {settings.run_dir} begins"
-        raise InputError(f"{words}: put it back, or name another with --start-from.")
+        problem = f"There is no run directory {settings.start_from}, with which {settings.run_dir} begins"
+        raise InputError(f"{problem}: put it back, or name another with --start-from.")
     base = runs.load_run(settings.start_from)
-    base.check_inputs(data)
-    base.note_changes(data, settings.concepts)
-    known = learned_days(base.lessons, data.basins)
-    if settings.folds and known.any():
-        which = f"{(known > 0).sum()} of the {len(known)} basins ({some(known.index[known > 0])})"
-        raise InputError(f"{base.path} learned from {which}, which no fold could score as ungauged: leave out "
-                         "--start-from, or name other --basins.")  # fmt: skip
-    for option in ("valid_period", "test_period"):
-        if words := learned_words(base.lessons, data.basins, *getattr(settings, option)):
-            note(f"--{option.replace('_', '-')}: {words}")
+    if (number := base.settings["hidden_size"]) != settings.hidden_size:
+        raise InputError(f"{base.path} has {number} cell states, --hidden-size must be the same.")
+    base.refuse_other_concepts(settings.concepts)
     return base
 
 
-def kept_in_folds(folds, basins):
-    """Positions of the basins that each fold's run is trained on; every basin is missing in one of them."""
-    order = np.random.default_rng(folds).permutation(basins)
-    return [sorted(set(range(basins)) - set(order[fold::folds])) for fold in range(folds)]
+def note_overlap(settings, base, basins):
+    """Say what a base learned from in the validation and test period; basins of folds it may not know at all."""
+    known = {basin for training in base.learned_from for basin in training["basins"].split()}
+    if settings.folds and (known := [basin for basin in basins if basin in known]):
+        raise InputError(
+            f"{base.path} learned from {len(known)} of the {len(basins)} basins ({some(known)}), which no fold could "
+            "score as ungauged: leave out --start-from, or name other --basins."
+        )
+    for option in ("valid_period", "test_period"):
+        if sentence := runs.overlap(base, basins, getattr(settings, option)):
+            note(f"--{option.replace('_', '-')}: {sentence}")
 
 
-def train_run(settings, team, data, base):
+def train_folds(settings, team, data, base):
+    """Train one run for each part of the basins, without its basins, which held_out.csv names."""
+    number = len(data.basins)
+    if settings.folds > number:
+        raise InputError(f"--folds {settings.folds} needs as many basins, not {number}.")
+    if (Path(settings.run_dir) / "settings.json").exists():
+        raise InputError(f"{settings.run_dir} holds a run of its own: name the folder of the folds with --run-dir.")
+    order = np.random.default_rng(settings.folds).permutation(number)
+    for fold in range(settings.folds):
+        held_out = sorted(order[fold :: settings.folds])
+        kept = sorted(set(range(number)) - set(held_out))
+        print(f"Fold {fold + 1} of {settings.folds}: {basin_count(len(kept))}")
+        chosen = replace(settings, run_dir=str(Path(settings.run_dir) / f"fold_{fold + 1}"))
+        train_run(chosen, team, data.select(kept), base, [data.basins[position] for position in held_out])
+
+
+def train_run(settings, team, data, base, held_out=()):
     """Begin or resume one run directory and train its members."""
-    training = windows.training_set(data, *settings.train_period, settings.warmup_days)
-    if base:
-        shared = base.shared_concepts(settings.concepts)
-        training = replace(training, normalisation=base.statistics_with(training.normalisation, shared))
-    valid = data.select(range(len(data.basins))[team.index :: team.count])
+    statistics = base.normalisation if base else None
+    training = windows.training_set(data, *settings.train_period, settings.warmup_days, statistics)
     apart = ("resume", "distribute")  # these change how a run is made, not what comes out
-    options = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items() if k not in apart}
+    chosen = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items() if k not in apart}
     if team.first:
-        runs.create_run(settings.run_dir, options, training, settings.resume, base.lessons if base else ())
-    team.wait()
+        learned_from = base.learned_from if base else ()
+        runs.create_run(settings.run_dir, chosen, training, settings.resume, learned_from, held_out)
     for seed in settings.seed:
         with runs.only_training(settings.run_dir, seed) if team.first else contextlib.nullcontext():
-            train_member(settings, team, seed, training, valid, base)
+            train_member(settings, team, seed, data, training, base)
 
 
-def check(settings):
-    """Refuse settings that cannot work, before anything is read."""
-
-    option = {name: f"--{name.replace('_', '-')}" for name in vars(settings)}
-    given = vars(settings)
-    above = ("hidden_size", "epochs", "batch_size", "window", "learning_rate", "clip_norm", "patience",
-             "validate_every")  # fmt: skip
-    least = ("warmup_days", "streamflow_weight", "concept_weight", "probe_penalty")
-    up_to_one, below_one = ("forcing_noise", "attribute_noise", "root_flow_share"), ("dropout", "weight_dropout")
-    seeds = " ".join(map(str, settings.seed))
-    rules = [
-        *((given[name] > 0, f"{option[name]} must be above 0, not {given[name]}.") for name in above),
-        *((given[name] >= 0, f"{option[name]} must not be below 0, not {given[name]}.") for name in least),
-        (settings.streamflow_weight or (settings.concepts and settings.concept_weight),
-         "Nothing would be learned: give --streamflow-weight or --concept-weight a value above 0."),
-        *((0 <= given[name] <= 1, f"{option[name]} must be from 0 to 1, not {given[name]}.") for name in up_to_one),
-        *((0 <= given[name] < 1, f"{option[name]} must be at least 0 and below 1, not {given[name]}.")
-          for name in below_one),
-        (settings.patience >= min(settings.validate_every, settings.epochs),
-         f"--patience {settings.patience} would stop before --validate-every {settings.validate_every} has looked."),
-        (settings.folds == 0 or settings.folds > 1, f"--folds must be 0 or at least 2, not {settings.folds}."),
-        (settings.concepts or settings.train_only != "probe", "--train-only probe needs --concepts."),
-        (settings.seed and len(set(settings.seed)) == len(settings.seed)
-         and all(0 <= seed <= runs.MOST_SEED for seed in settings.seed),
-         f"--seed takes different whole numbers from 0 to {runs.MOST_SEED}, not {seeds}."),
-    ]  # fmt: skip
-    names = ("train_period", "valid_period", "test_period")
-    periods = sorted((*prepared.parse_period(*given[name], option[name]), option[name]) for name in names)
-    for (first, last, one), (later, end, other) in itertools.pairwise(periods):
-        rules.append((last < later, f"{one} ({first} to {last}) and {other} ({later} to {end}) share days."))
-    for holds, sentence in rules:
-        if not holds:
-            raise InputError(sentence)
-    if settings.resume:
-        refuse_other_settings(settings.run_dir, given)
-
-
-def train_member(settings, team, seed, training, valid, base):
+def train_member(settings, team, seed, data, training, base):
     """Train the member of one seed, from its last checkpoint if it has one, and leave its best weights in the run."""
     folder = Path(settings.run_dir) / f"seed_{seed}"
     build_model = functools.partial(runs.build_model, asdict(settings), training.normalisation, seed)
-    weights = dict.fromkeys(valid.targets, settings.concept_weight / max(1, len(valid.targets) - 1))
+    weights = dict.fromkeys(data.targets, (1 - settings.streamflow_weight) / max(1, len(data.targets) - 1))
     weights["streamflow"] = settings.streamflow_weight
     done, history, best = 0, [], {"score": -np.inf, "epoch": 0}
     with team.training():
         model = build_model()
-        begin_with_constants(model, training)
         if base:
-            base.give_weights(model, seed, base.shared_concepts(settings.concepts))
-        model.lstm.trainable, model.runoff.trainable = settings.train_only == "all", settings.train_only != "probe"
+            model.set_weights(base.model(seed if seed in base.seeds else base.seeds[0]).get_weights())
+        else:
+            begin_with_constants(model, training)
         compile_model(settings, model, training.normalisation, weights)
         if (folder / "checkpoint.npz").exists():
             done, extra = runs.read_checkpoint(folder / "checkpoint.npz", model)
             history, best = extra["history"], extra["best"]
     judged = build_model()  # the epoch's weights, streamflow scaled or not; the training goes on as it learned
     number = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    print(f"Seed {seed}: {settings.hidden_size} cell states, {number:,} weights to train" +
-          (f", going on after epoch {done}" if done else ""))  # fmt: skip
-
+    going_on = f", going on after epoch {done}" if done else ""
+    print(f"Seed {seed}: {settings.hidden_size} cell states, {number:,} weights to train{going_on}")
     print(f"{'epoch':>5} {'seconds':>8} {'loss':>8}  validation NSE, median over basins")
     for epoch in range(done + 1, settings.epochs + 1):
-        if epoch - 1 - best["epoch"] >= settings.patience:
-            print(f"No better validation score for {settings.patience} epochs.")
-            break
         began = time.perf_counter()
         losses = train_epoch(settings, team, model, training, seed, epoch)
-        scores, score, factor = dict.fromkeys(valid.targets, np.nan), -np.inf, np.nan
+        scores, score, factor = dict.fromkeys(data.targets, np.nan), -np.inf, np.nan
         if epoch % settings.validate_every == 0 or epoch == settings.epochs:
             judged.set_weights(model.get_weights())
-            scores = median_nse(judged, team, valid, settings.valid_period, training.basins)
-            if settings.streamflow_weight and settings.train_only != "probe":
-                factor, scores = scale_where_better(judged, team, valid, training, settings.valid_period, scores)
+            factor = volume_factor(judged, data, training) if settings.streamflow_weight else 1.0
+            scores, factor = validate(judged, data, settings.valid_period, training.basins, factor)
+            scale_streamflow(judged, factor, training.normalisation)
             score = validation_score(scores, weights, settings.valid_period)
         seconds, rate = time.perf_counter() - began, float(model.optimizer.learning_rate)
-        row = {"epoch": epoch, **losses, **{f"val_NSE_{name}": v for name, v in scores.items()}}
+        row = {"epoch": epoch, **losses, **{f"val_NSE_{name}": value for name, value in scores.items()}}
         history.append(row | {"streamflow_factor": factor, "learning_rate": rate, "seconds": seconds})
-        print(f"{epoch:5d} {seconds:8.1f} {losses['loss']:8.4f}  " +
-              "  ".join(f"{name} {v:.3f}" for name, v in scores.items() if np.isfinite(score)), flush=True)  # fmt: skip
+        shown = [f"{name} {value:.3f}" for name, value in scores.items() if np.isfinite(score)]
+        print(f"{epoch:5d} {seconds:8.1f} {losses['loss']:8.4f}  {'  '.join(shown)}", flush=True)
         better = score > best["score"]
         best = {"score": score, "epoch": epoch} if better else best
         if team.first:
@@ -429,13 +404,6 @@ def train_member(settings, team, seed, training, valid, base):
     print(f"Seed {seed}: best weights from epoch {best['epoch']}, in {folder / 'model.keras'}")
 
 
-def validation_score(scores, weights, period):
-    """One number of the NSE of all targets, weighted as in the loss; a target below -1 counts as -1."""
-    if not np.isfinite(list(scores.values())).any():
-        raise InputError(f"No basin has a score from {' to '.join(period)}: choose another --valid-period.")
-    return sum(weights[name] * max(value, -1.0) for name, value in scores.items() if np.isfinite(value))
-
-
 def begin_with_constants(model, training):
     """Let a new model predict the constant of each target that its loss is smallest for, whatever the states are.
 
@@ -447,64 +415,39 @@ def begin_with_constants(model, training):
         means, spread = training.basins[f"mean_{name}"], training.basins[f"std_{name}"] + EPSILON * std
         known = means.notna()
         constants.append((np.average(means[known], weights=spread[known] ** -2) - mean) / std)
-    for layer, of in ((model.runoff, constants[:1]), (model.probe, constants[1:])):
+    for layer, values in ((model.runoff, constants[:1]), (model.probe, constants[1:])):
         if layer:
-            layer.set_weights([np.zeros((model.units, len(of))), np.array(of)])
+            layer.set_weights([np.zeros((model.units, len(values))), np.array(values)])
 
 
-def scale_where_better(model, team, data, training, period, as_learned):
-    """Scale a model's streamflow, unless the validation period scores better with it as it was learned.
+def compile_model(settings, model, normalisation, weights):
+    """Give a model its loss, a part for each target, and Adam with clipped gradients."""
 
-    Where less runs off than in the training years, from the same precipitation, the lower volume may be the better one.
+    def loss(targets, predictions, basin_std):
+        parts = {}  # targets and predictions (batch, time, target) in mm/day and the concepts' units
+        for k, name in enumerate(model.targets):
+            series = targets[..., k : k + 1], predictions[..., k : k + 1], basin_std[:, k : k + 1]
+            epsilon = EPSILON * normalisation["targets"][name][1]
+            if name == "streamflow":
+                share, roots = settings.root_flow_share, cn_loss.root_nse_loss(*series, epsilon=epsilon)
+                parts[name] = (1 - share) * cn_loss.nse_loss(*series, epsilon=epsilon) + share * roots
+            elif settings.probe_penalty == 0:
+                parts[name] = cn_loss.nse_loss(*series, epsilon=epsilon)
+            else:
+                probe = model.probe.kernel[:, k - 1]
+                parts[name] = cn_loss.elastic_nse_loss(*series, probe, alpha=settings.probe_penalty, epsilon=epsilon)
+        return {name: weights[name] * part for name, part in parts.items()}
 
-    Parameters
-    ----------
-    period : tuple of str
-        The validation period.
-    as_learned : dict
-        Median NSE of each target in it, from `median_nse`.
-
-    Returns
-    -------
-    factor : float
-        What streamflow was multiplied by; 1 if it stayed as it was learned.
-    scores : dict
-        Median NSE of each target with it.
-    """
-    learned = model.get_weights()
-    factor = scale_streamflow(model, team, data, training)
-    scaled = median_nse(model, team, data, period, training.basins)
-    if as_learned["streamflow"] >= scaled["streamflow"]:
-        model.set_weights(learned)
-        return 1.0, as_learned
-    return factor, scaled
-
-
-def scale_streamflow(model, team, data, training):
-    """Multiply simulated streamflow by one factor, so that over all training days it is as much as was observed.
-
-    What is learned of the root of the flow, and with weights dropped, comes out 3 to 5 % too low there. Basins count as
-    in the loss. Each process simulates its own, those of `data`. Returns that factor.
-    """
-    mean, std = training.normalisation["targets"]["streamflow"]
-    spread = (training.basins.loc[data.basins, "std_streamflow"] + EPSILON * std).to_numpy()
-    sums = np.zeros((1, 2))  # of observed and simulated streamflow (mm/day), weighted
-    for part in simulate(model, data, *training.normalisation["period"]):
-        observed, simulated = part.observed[..., 0], part.prediction[..., 0]
-        both = np.where(np.isnan(observed), np.nan, [observed, simulated])
-        sums += np.nansum(both / spread[part.basins, None] ** 2, axis=(1, 2))
-    observed, simulated = team.gather(sums).sum(axis=0)
-    factor = observed / simulated if simulated else 1.0
-    kernel, bias = model.runoff.get_weights()
-    model.runoff.set_weights([factor * kernel, factor * bias + (factor - 1) * mean / std])
-    return float(factor)
+    adam = keras.optimizers.Adam(settings.learning_rate, global_clipnorm=CLIP_NORM)
+    model.compile(optimizer=adam, loss=loss)
+    model.optimizer.build(model.trainable_variables)
 
 
 def train_epoch(settings, team, model, training, seed, epoch):
     """One pass over all training days; the mean loss and its parts, by name."""
     rng = np.random.default_rng([seed, epoch])  # an epoch that is done again after a stop sees the same windows
-    draw = settings.window, settings.batch_size, settings.warmup_days, rng
-    batches = windows.training_windows(training, *draw, share=(team.index, team.count))
+    sizes = settings.window, settings.batch_size, settings.warmup_days
+    batches = windows.training_windows(training, *sizes, rng, share=(team.index, team.count))
     steps = math.ceil(training.scored / settings.window / settings.batch_size)
     hidden = None if team.first else True  # the bar
     logs = []
@@ -515,51 +458,13 @@ def train_epoch(settings, team, model, training, seed, epoch):
             logs.append(model.train_on_batch(x, y, return_dict=True))
     losses = pd.DataFrame(logs).astype(float).mean()
     if not all(np.isfinite(values).all() for values in (losses["loss"], *model.get_weights())):
-        raise InputError(f"The loss is not a number in epoch {epoch}: lower --learning-rate or --clip-norm.")
+        raise InputError(f"The loss is not a number in epoch {epoch}: lower --learning-rate.")
     return losses
 
 
 def schedule(progress):
     """Share of the learning rate at a share of the training: a linear rise over its first 5 %, then half a cosine."""
     return progress / 0.05 if progress < 0.05 else (1 + math.cos(math.pi * (progress - 0.05) / 0.95)) / 2
-
-
-def compile_model(settings, model, normalisation, weights):
-    """Give a model its loss, a part for each target, and Adam with clipped gradients."""
-
-    def loss(targets, predictions, basin_std):
-        parts = {}  # targets and predictions (batch, time, target) in mm/day and the concepts' units
-        for k, name in enumerate(model.targets):
-            one = targets[..., k : k + 1], predictions[..., k : k + 1], basin_std[:, k : k + 1]
-            epsilon = EPSILON * normalisation["targets"][name][1]
-            if name == "streamflow":
-                share, roots = settings.root_flow_share, cn_loss.root_nse_loss(*one, epsilon=epsilon)
-                parts[name] = (1 - share) * cn_loss.nse_loss(*one, epsilon=epsilon) + share * roots
-            elif settings.probe_penalty == 0:
-                parts[name] = cn_loss.nse_loss(*one, epsilon=epsilon)
-            else:
-                probe = model.probe.kernel[:, k - 1]
-                parts[name] = cn_loss.elastic_nse_loss(*one, probe, alpha=settings.probe_penalty, epsilon=epsilon)
-        return {name: weights[name] * part for name, part in parts.items()}
-
-    adam = keras.optimizers.Adam(settings.learning_rate, global_clipnorm=settings.clip_norm)
-    model.compile(optimizer=adam, loss=loss)
-    model.optimizer.build(model.trainable_variables)
-
-
-def median_nse(model, team, data, period, table):
-    """Median NSE over basins of each target in a period; NaN where no basin has a score.
-
-    Each process simulates its own basins. `table` holds each basin's training-period means.
-    """
-    counted = scored_basins(table, data)
-    rows = [np.empty((0, len(model.targets)))]
-    for part in simulate(model, data, *period):
-        rows.append(np.full((len(part.prediction), len(model.targets)), np.nan))
-        for k, name in enumerate(model.targets):
-            nse = cn_loss.score(part.observed[..., k], part.prediction[..., k], ["NSE"])["NSE"]
-            rows[-1][:, k] = nse.where(counted[name][part.basins])
-    return pd.DataFrame(team.gather(np.concatenate(rows)), columns=model.targets).median().to_dict()
 
 
 if __name__ == "__main__":

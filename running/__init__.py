@@ -1,1 +1,1 @@
-"""Runs of a model: the run directory, simulation, runs scored together, several processes, states of one day."""
+"""Runs of a model: settings, the run directory, simulation, validation, several processes."""

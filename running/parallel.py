@@ -1,7 +1,8 @@
-"""Several devices and several processes that train one model: who computes what, who writes, how all of them end.
+"""Several devices and several processes that train one model: Keras' data-parallel distribution on the JAX backend.
 
-Keras' data-parallel distribution on the JAX backend. Every process runs the same script; each draws its own part of
-every batch, the first one writes. `LSTM_train.py --distribute` uses it; docs/scaling.md has the commands.
+Every process runs the same script on the same data. Each draws every batch whole and trains on its own part of it; each
+validates by itself, which costs no time and gives all of them the same numbers. The first one prints and writes.
+`LSTM_train.py --distribute` uses it; docs/scaling.md has the commands.
 """
 
 import contextlib
@@ -11,17 +12,13 @@ import sys
 import traceback
 from dataclasses import dataclass
 
-import numpy as np
-
 from libs_tf import keras
-from writing.messages import InputError
+from writing.messages import InputError, reason
 
 HEARTBEAT_SECONDS = 30  # a process that is silent for longer is given up, and all others end
 JOIN_SECONDS = 300  # all processes have to be there within this time
 # Number of processes, by launcher: Keras' own variable, SLURM's srun, Open MPI's mpirun.
 PROCESS_COUNTS = ("KERAS_DISTRIBUTION_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-# Words in the errors of the libraries that join processes: of Gloo (CPU), NCCL (GPU) and JAX's own service.
-LOST = ("Gloo", "NCCL", "coordination", "heartbeat")
 
 
 @dataclass
@@ -42,44 +39,19 @@ class Team:
         """Context in which the shared model is built and trained."""
         return self.distribution.scope() if self.distribution else contextlib.nullcontext()
 
-    def gather(self, rows):
-        """The rows of all processes, one process after the other, as one array (row, column)."""
-        if self.count == 1:
-            return rows
-        from jax.experimental.multihost_utils import process_allgather
-
-        sizes = process_allgather(np.int32(len(rows)))
-        padded = np.zeros((sizes.max(), rows.shape[1]))
-        padded[: len(rows)] = rows
-        parts = process_allgather(padded)
-        return np.concatenate([part[:size] for part, size in zip(parts, sizes, strict=True)])
-
-    def wait(self):
-        """Wait until every process is here."""
-        self.gather(np.zeros((1, 1)))
-
 
 def join(distribute):
-    """The team that this process belongs to.
-
-    Parameters
-    ----------
-    distribute : bool
-        Divide every batch between all devices of this host and of all processes that srun or mpirun started, or that
-        were started one by one with the environment variables KERAS_DISTRIBUTION_JOB_ADDRESSES (host:port of the
-        first), KERAS_DISTRIBUTION_NUM_PROCESSES and KERAS_DISTRIBUTION_PROCESS_ID.
-    """
+    """The team that this process belongs to: all devices of this host and of all processes that srun or mpirun started,
+    or that were started one by one with the environment variables KERAS_DISTRIBUTION_JOB_ADDRESSES (host:port of the
+    first), KERAS_DISTRIBUTION_NUM_PROCESSES and KERAS_DISTRIBUTION_PROCESS_ID."""
     if not distribute:
         return Team()
     if keras.backend.backend() != "jax":
         raise InputError("--distribute needs the JAX backend: set the environment variable KERAS_BACKEND=jax.")
     import jax
 
-    counts = {name: os.environ.get(name) or "1" for name in PROCESS_COUNTS}
-    if odd := [f"{name} is {text!r}" for name, text in counts.items() if not text.isdecimal()]:
-        raise InputError(f"{odd[0]}, which is no number of processes.")
-    count = max(map(int, counts.values()))
-    if count > 1 and not jax.distributed.is_initialized():
+    count = max(int(os.environ.get(name) or 1) for name in PROCESS_COUNTS)
+    if count > 1:
         options = {"heartbeat_timeout_seconds": HEARTBEAT_SECONDS, "initialization_timeout": JOIN_SECONDS}
         if "KERAS_DISTRIBUTION_NUM_PROCESSES" in os.environ:
             try:
@@ -92,8 +64,7 @@ def join(distribute):
         try:
             jax.distributed.initialize(**options)
         except (RuntimeError, ValueError) as problem:
-            reason = str(problem).splitlines()[0]
-            raise InputError(f"The {count} processes did not come together ({reason}).") from None
+            raise InputError(f"The {count} processes did not come together ({reason(problem)}).") from None
     distribution = keras.distribution.DataParallel(devices=keras.distribution.list_devices(), auto_shard_dataset=False)
     return Team(distribution, jax.process_count(), jax.process_index(), jax.device_count())
 
@@ -109,13 +80,8 @@ def working(team):
             yield
     except BaseException as problem:
         message = str(problem)
-        if any(word in message for word in LOST):
-            reason = message.splitlines()[0][:200]
-            message = f"another process ended, so this one ends too; see its message and go on with --resume ({reason})"
-        elif isinstance(problem, SystemExit):
-            message = "asked to end"
-        elif not isinstance(problem, InputError | OSError | KeyboardInterrupt):
-            message = traceback.format_exc()
+        if not isinstance(problem, InputError | OSError | KeyboardInterrupt):
+            message = f"{traceback.format_exc()}If another process ended first, see its message; go on with --resume."
         print(f"Process {team.index + 1} of {team.count}: {message}", file=sys.stderr, flush=True)
         sys.stdout.flush()
         os._exit(130 if isinstance(problem, KeyboardInterrupt) else 2)  # an orderly end would wait for the others

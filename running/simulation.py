@@ -1,15 +1,15 @@
-"""A model run over every basin's whole sequence, in batches, and which basins a target is scored in."""
+"""A model run over every basin's whole sequence, in batches of basins, and which basins a target is scored in."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 from tqdm import tqdm
 
 from libs_tf import StateModel
 from reading.concepts import is_snow, millimetres
-from reading.prepared import parse_day, parse_period
-from running.outside import RUNAWAY
+from reading.prepared import parse_day
 from writing.messages import basin_count, some
 
 SPINUP_DAYS = 365  # simulated before a period and not scored, so that the states forget their zero start
@@ -17,19 +17,78 @@ BATCH_BYTES = 96 * 2**20  # what the states and gates of one batch of basins may
 SNOW_MM = 5.0  # a basin with less mean snow than this has no snow score
 
 
+def simulate(model, data, period, states="", begin=None, label=None):
+    """Run a model over every basin's whole sequence from zero states or given ones, in batches of basins.
+
+    Up to SPINUP_DAYS days before the `period` (start, end) of `data` (Prepared) are simulated too and cut off. `states`
+    are the letters of the states to give: h and c, the gates i, f, g and o. `begin` has h and c (basin, cell_state) at
+    the end of the day before the period, for all basins; there is no spin-up then. `label` is that of a progress bar.
+
+    Yields
+    ------
+    xarray.Dataset
+        forcing (basin, date, input); observed and simulated (basin, date, target) in the field's units, NaN where an
+        input is missing; complete (basin, date), whether every input is there; spinup_days (basin) simulated with every
+        input before the period; the states (basin, date, cell_state), no unit. The coordinate position (basin) is the
+        basin's place in `data`.
+    """
+    dates = data.dates(*period, SPINUP_DAYS if begin is None else 0)
+    before = int((dates < parse_day(period[0])).sum())
+    attributes = data.attributes.to_numpy(np.float32)
+    with_states = bool(states) or begin is not None
+    runner = StateModel(model, gates=bool(set(states) & set("ifgo"))) if with_states else model
+    h, c = np.zeros((2, len(data.basins), model.units), np.float32)
+    if begin is not None:
+        h, c = (begin[name].sel(basin=data.basins).values for name in "hc")
+    size = basins_at_once(model, data, dates)
+    for first in tqdm(range(0, len(data.basins), size), label, disable=None if label else True, unit="batch"):
+        positions = np.arange(first, min(first + size, len(data.basins)))
+        forcing, observed = data.read(positions, dates)
+        inputs = {"forcing": forcing, "attributes": attributes[positions]}
+        if with_states:
+            inputs |= {"h0": h[positions], "c0": c[positions]}
+            output = {name: np.array(values) for name, values in runner.predict_on_batch(inputs).items()}
+        else:
+            output = {"prediction": np.array(model.predict_on_batch(inputs))}
+        complete = np.isfinite(forcing).all(axis=2)
+        simulated = np.full_like(observed, np.nan)  # of targets that the model did not learn, as probes look for, too
+        for k, name in enumerate(data.targets):
+            if name in model.targets:
+                predicted = output["prediction"][..., model.targets.index(name)]
+                simulated[..., k] = np.where(complete, predicted, np.nan)
+        series = {
+            "forcing": (("basin", "date", "input"), forcing[:, before:]),
+            "observed": (("basin", "date", "target"), observed[:, before:]),
+            "simulated": (("basin", "date", "target"), simulated[:, before:]),
+            "complete": (("basin", "date"), complete[:, before:]),
+            "spinup_days": ("basin", complete[:, :before].sum(axis=1)),
+        }
+        series |= {name: (("basin", "date", "cell_state"), output[name][:, before:]) for name in states}
+        coordinates = {
+            "basin": [data.basins[position] for position in positions],
+            "date": dates[before:].astype("datetime64[ns]"),
+            "input": data.inputs,
+            "target": data.targets,
+            "position": ("basin", positions),
+        }
+        coordinates |= {"cell_state": np.arange(1, model.units + 1)} if states else {}
+        yield xr.Dataset(series, coordinates)
+
+
+def basins_at_once(model, data, dates):
+    """How many basins are processed in one batch; without states the LSTM still holds its states and gates."""
+    size = max(1, math.floor(BATCH_BYTES / (len(dates) * model.units * 4 * 8)))
+    return math.ceil(len(data.basins) / math.ceil(len(data.basins) / size))
+
+
 def scored_basins(table, data):
     """Which basins each target is scored in: snow where its training-period mean exceeds 5 mm, all else everywhere.
 
-    `table` is the run's basins.csv; a basin that is not in it is judged by its mean over its whole record.
-
-    Returns
-    -------
-    dict of array (basin,) of bool
-        One for each target, in the order of the basins of `data`.
+    `table` is the run's basins.csv; a basin that is not in it is judged by its mean over its whole record. A DataFrame
+    (basin, target) of bool.
     """
-    scored = {}
+    scored = pd.DataFrame(True, index=data.basins, columns=data.targets)
     for k, name in enumerate(data.targets):
-        scored[name] = np.ones(len(data.basins), bool)
         if is_snow(data.about[name]):
             mean = table[f"mean_{name}"].reindex(data.basins).to_numpy(float, copy=True)
             for b in np.flatnonzero(np.isnan(mean)):
@@ -39,92 +98,18 @@ def scored_basins(table, data):
     return scored
 
 
-@dataclass
-class Simulated:
-    """What a model gave for some basins over a period, without the spin-up days; in the field's units."""
-
-    basins: slice  # of the data
-    dates: np.ndarray  # (day,) of datetime64[D]
-    forcing: np.ndarray  # (basin, day, input), NaN where missing
-    observed: np.ndarray  # (basin, day, target), NaN where missing and where an input is
-    valid: np.ndarray  # (basin, day) of bool: whether every input is there
-    spinup: np.ndarray  # (basin,): number of days before the period that were simulated with every input
-    prediction: np.ndarray  # (basin, day, target), NaN where not valid
-    states: dict  # of arrays (basin, day, cell state): h and c, with gates also i, f, g, o; empty if not asked for
-    runaway: np.ndarray | None = None  # (basin,) of bool: whether a cell state ran away; None if it was not watched
-
-
-class ForcingDays:
-    """On how many days from `start` to `end` the basins have all forcing, counted while they are simulated."""
-
-    def __init__(self, basins, start, end):
-        self.basins, self.start, self.end = basins, start, end
-        self.days, self.spinup = np.zeros((2, len(basins)), int)
-
-    def count(self, part, positions):
-        """Count what was simulated of the basins at these positions; a second time it changes nothing."""
-        self.days[positions], self.spinup[positions] = part.valid.sum(axis=1), part.spinup
-
-    def report(self, spinup_days=SPINUP_DAYS):
-        """The number of days in words, and the basins whose spin-up is not whole."""
-        first, last = parse_period(self.start, self.end)
-        asked = len(self.basins) * (int((last - first).astype(int)) + 1)
-        words = f"{self.start} to {self.end}: all forcing on {self.days.sum():,} of {asked:,} basin-days"
-        if short := [basin for basin, days in zip(self.basins, self.spinup, strict=True) if days < spinup_days]:
-            words += f"; less than {spinup_days} days of spin-up before it in {basin_count(len(short))}: {some(short)}"
-        return words
-
-
-def basins_at_once(model, data, dates):
-    """How many basins are processed in one batch; without states the LSTM still holds its states and gates."""
-    size = max(1, math.floor(BATCH_BYTES / (len(dates) * model.units * 4 * 8)))
-    return math.ceil(len(data.basins) / math.ceil(len(data.basins) / size))
-
-
-def simulate(model, data, start, end, states=False, gates=False, progress=None, begin=None, at_once=None, watch=False):
-    """Run a model over every basin's whole sequence from zero states or given ones, in batches of basins.
-
-    Parameters
-    ----------
-    model : ConceptLSTM
-    data : prepared.Prepared
-    start, end : str or datetime64[D]
-        First and last day of the period. Up to SPINUP_DAYS days before it are simulated too and cut off.
-    states, gates : bool
-        Give hidden and cell states, and the four gates, as well.
-    progress : str, optional
-        Label of a progress bar.
-    begin : array (2, basin, cell state), optional
-        h and c at the end of the day before `start`, from `state_files.read_state`; there is no spin-up then.
-    at_once : int, optional
-        Number of basins in a batch; if not given, as many as BATCH_BYTES allow.
-    watch : bool
-        Tell whether cell states run away, as is always told with `states`.
-
-    Yields
-    ------
-    Simulated
-    """
-    dates = data.dates(start, end, SPINUP_DAYS if begin is None else 0)
-    before = int((dates < parse_day(start)).sum())
-    attributes = data.attributes.to_numpy(np.float32)
-    shown = states or gates or begin is not None
-    runner = StateModel(model, gates=gates, states=shown) if shown or watch else model
-    basins, size = len(data.basins), at_once or basins_at_once(model, data, dates)
-    h, c = np.zeros((2, basins, model.units), np.float32) if begin is None else begin
-    for first in tqdm(range(0, basins, size), desc=progress, disable=None if progress else True, unit="batch"):
-        part = slice(first, min(first + size, basins))
-        forcing, observed = data.read(part, dates)
-        inputs = {"forcing": forcing, "attributes": attributes[part]}
-        if runner is model:
-            out = {"prediction": np.array(model.predict_on_batch(inputs))}
-        else:
-            inputs |= {"h0": h[part], "c0": c[part]}
-            out = {k: np.array(v) for k, v in runner.predict_on_batch(inputs).items()}
-        runaway = None if runner is model else out.pop("largest") > RUNAWAY
-        valid = np.isfinite(forcing).all(axis=2)
-        out["prediction"][~valid] = np.nan
-        spinup, kept = valid[:, :before].sum(axis=1), slice(before, None)
-        forcing, observed, valid = forcing[:, kept], observed[:, kept], valid[:, kept]
-        out = {name: values[:, kept] for name, values in out.items()}
-        yield Simulated(part, dates[kept], forcing, observed, valid, spinup, out.pop("prediction"), out, runaway)
+def forcing_report(data, period, spinup=True):
+    """On how many days of a period the basins have all forcing, and in which the days of spin-up are not whole."""
+    dates = data.dates(*period, SPINUP_DAYS if spinup else 0)
+    inside = dates >= parse_day(period[0])
+    days, short = 0, []
+    for position, basin in enumerate(data.basins):
+        complete = np.isfinite(data.read([position], dates)[0][0]).all(axis=1)
+        days += complete[inside].sum()
+        if spinup and complete[~inside].sum() < SPINUP_DAYS:
+            short.append(basin)
+    asked = len(data.basins) * len(pd.date_range(*period))
+    report = f"{period[0]} to {period[1]}: all forcing on {days:,} of {asked:,} basin-days"
+    if short:
+        report += f"; less than {SPINUP_DAYS} days of spin-up before it in {basin_count(len(short))}: {some(short)}"
+    return report

@@ -41,11 +41,22 @@ def settings(demo):
 
     def quick(run_dir, **changes):
         chosen = dict(
-            run_dir=str(run_dir), data_dir=str(demo), concepts=CONCEPTS, train_period=("2002-10-01", "2005-09-30"),
-            valid_period=("2005-10-01", "2006-09-30"), test_period=("2006-10-01", "2007-09-30"), hidden_size=6,
-            epochs=3, batch_size=4, window=200, warmup_days=30, weight_dropout=0.1, attribute_noise=0.1,
-            learning_rate=0.01, seed=(1, 2),
-        )  # fmt: skip
+            run_dir=str(run_dir),
+            data_dir=str(demo),
+            concepts=CONCEPTS,
+            train_period=("2002-10-01", "2005-09-30"),
+            valid_period=("2005-10-01", "2006-09-30"),
+            test_period=("2006-10-01", "2007-09-30"),
+            hidden_size=6,
+            epochs=3,
+            batch_size=4,
+            window=200,
+            warmup_days=30,
+            weight_dropout=0.1,
+            attribute_noise=0.1,
+            learning_rate=0.01,
+            seed=(1, 2),
+        )
         return Settings(**{**chosen, **changes})
 
     return quick

@@ -21,12 +21,10 @@ SCRIPTS = ("LSTM_train", "LSTM_test", "LSTM_output_Cn", "LSTM_probe")
 # From top to bottom: a file imports what stands in its own room or in one below it.
 FLOORS = [SCRIPTS, ["probing"], ["running"], ["hydrodata_tf"], ["reading"], ["libs_tf", "cn_loss"], ["writing"]]
 ROOMS = ("reading", "running", "probing", "writing")
-FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path
-         for folder in (".", *ROOMS) for path in (ROOT / folder).glob("*.py")}  # fmt: skip
+PATHS = [path for folder in (".", *ROOMS) for path in (ROOT / folder).glob("*.py")]
+FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in PATHS}
 PERIOD = ("2005-10-01", "2007-09-30")
 RESULTS = "2005-10-01_2007-09-30"
-
-
 TEXTS = {name: path.read_text(encoding="utf-8") for name, path in FILES.items()}
 
 
@@ -65,7 +63,7 @@ def test_arrows_go_down_without_a_circle_and_nobody_imports_a_script():
 
 def test_every_file_is_short_says_what_it_is_and_leaves_text_and_notes_to_one_place():
     for name, text in TEXTS.items():
-        assert len(text.splitlines()) <= 600, name
+        assert len(text.splitlines()) <= 500, name
         assert len(ast.get_docstring(ast.parse(text)).splitlines()[0]) > 30, name
         assert "warnings.warn" not in text, name
         if name.startswith(("hydrodata_tf", "reading.")):
@@ -75,8 +73,8 @@ def test_every_file_is_short_says_what_it_is_and_leaves_text_and_notes_to_one_pl
 
 def test_headline_numbers_are_the_same_on_every_page():
     """Every number that README prints bold is bold in results.md, and promises.md repeats those of the benchmark."""
-    readme, results, promises = ((ROOT / name).read_text(encoding="utf-8")
-                                 for name in ("README.md", "docs/results.md", "docs/promises.md"))  # fmt: skip
+    pages = ("README.md", "docs/results.md", "docs/promises.md")
+    readme, results, promises = ((ROOT / name).read_text(encoding="utf-8") for name in pages)
     table = readme[readme.index("## How good it is") : readme.index("## Words")]
     bold = re.findall(r"\*\*([0-9.]+)\*\*", table)
     assert len(bold) >= 6 and set(bold) <= set(re.findall(r"\*\*([0-9.]+)\*\*", results))
@@ -115,11 +113,13 @@ def test_both_environments_pin_the_same():
 
 
 def run(*words, cwd=ROOT, **more):
-    """What a command prints as a user starts it; nothing may come on the error stream, no note of a package."""
+    """What a command prints as a user starts it; TensorFlow's own lines alone may come on the error stream."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")} | more
-    done = subprocess.run([sys.executable, *map(str, words)], cwd=cwd, env=environment, capture_output=True,
-                          text=True, encoding="utf-8", timeout=600)  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    options = {"cwd": cwd, "env": environment, "capture_output": True, "text": True, "encoding": "utf-8"}
+    done = subprocess.run([sys.executable, *map(str, words)], timeout=600, **options)
+    own = ("I0000", "WARNING: All log messages before absl")
+    error = [line for line in done.stderr.splitlines() if not line.startswith(own)]
+    assert (done.returncode, error) == (0, []), done.stderr
     return done.stdout
 
 
@@ -140,7 +140,7 @@ def commands(demo, tmp_path_factory):
     printed.append(run("LSTM_test.py", "--run-dir", path, "--metrics", "NSE", "KGE"))
     printed.append(run("LSTM_output_Cn.py", "--run-dir", path))
     printed.append(run("LSTM_output_Cn.py", "--run-dir", path, "--format", "netcdf", "--gates"))
-    printed.append(run("LSTM_probe.py", "--run-dir", path, "--random-directions", 2, "--intervention-basins", 2))
+    printed.append(run("LSTM_probe.py", "--run-dir", path, "--intervention-basins", 2))
     return path, printed
 
 
@@ -160,8 +160,7 @@ import runpy, sys
 for words, code in ((["test"], 0), (["output_Cn"], 0), (["probe"], 0), (["train"], 0), (["train", "camels"], 0),
                     (["train", "caravan"], 0), (["train", "--start-from", "misspelt"], 2),
                     (["train", "--resume", "--run-dir", "misspelt"], 2), (["test", "--run-dir", "misspelt"], 2),
-                    (["output_Cn", "--run-dir", "misspelt"], 2), (["probe", "--run-dir", "misspelt"], 2),
-                    (["probe", "--compare", "misspelt"], 2)):
+                    (["output_Cn", "--run-dir", "misspelt"], 2), (["probe", "--run-dir", "misspelt"], 2)):
     script, *words = words
     sys.argv = [f"LSTM_{script}.py", *words, *([] if code else ["--help"])]
     sys.stderr = sys.stdout
@@ -214,24 +213,9 @@ def test_a_run_that_is_not_there_is_begun_by_resume_if_the_words_say_what(settin
     assert (camels.warmup_days, camels.seed, camels.resume) == (270, (2,), True)
 
 
-@pytest.mark.parametrize(
-    "typed, environment, next_one",
-    [
-        (["python3", "-u", "LSTM_train.py", "camels"], {}, "python3 -u LSTM_test.py --run-dir 'my run'"),
-        (["py", "../code/LSTM_train.py"], {}, "py ../code/LSTM_test.py --run-dir 'my run'"),
-        (["x/python", "LSTM_train.py"], {"UV_RUN_RECURSION_DEPTH": "1"}, "uv run LSTM_test.py --run-dir 'my run'"),
-        (["python3", "-m", "jupyter"], {}, "python LSTM_test.py --run-dir 'my run'"),
-    ],
-)
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other quotes")
-def test_a_command_to_type_next_begins_as_the_script_was_started(monkeypatch, typed, environment, next_one):
-    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    script = next((k for k, word in enumerate(typed) if word.endswith(".py")), 2)
-    monkeypatch.setattr(sys, "orig_argv", typed)
-    monkeypatch.setattr(sys, "argv", typed[script:])
-    assert messages.command("LSTM_test.py", "--run-dir", "my run") == next_one
+def test_a_command_to_type_next_is_quoted_for_the_shell():
+    assert messages.command("LSTM_test.py", "--run-dir", "my run") == "LSTM_test.py --run-dir 'my run'"
 
 
 @pytest.mark.parametrize("first", ["2006", "2006-10", "20061001", "2006-10-01T12:00", "2006-10-1", "2006-02-30"])
@@ -258,7 +242,7 @@ def test_the_lines_of_the_readme_open_states_and_model(commands, demo, tmp_path,
     (opened, alone), found = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL), {}
     exec(opened, found)
     states = found["states"]
-    assert len(states) == 730 and found["dataset"]["c"].dims == ("basin", "date", "unit")
+    assert len(states) == 730 and found["dataset"]["c"].dims == ("basin", "date", "cell_state")
     # The cell states are set against what was observed, not against what the probe reads in them.
     printed = dict(line.split() for line in capsys.readouterr().out.splitlines()[:3])
     observed = found["observed"].loc[states.index]

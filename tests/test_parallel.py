@@ -1,5 +1,6 @@
 """Several processes that train one model, and several members side by side: the same numbers as one after the other."""
 
+import json
 import os
 import socket
 import subprocess
@@ -60,7 +61,10 @@ def same_training(one, other):
     np.testing.assert_allclose(again, kept, rtol=1e-5, atol=1e-5)
     for a, b in zip(*(runs.load_run(run).model(1).get_weights() for run in (one, other)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
-    assert (one / "settings.json").read_text().replace(str(one), str(other)) == (other / "settings.json").read_text()
+    before, after = (json.loads((run / "settings.json").read_text(encoding="utf-8")) for run in (one, other))
+    for content in (before, after):
+        content["settings"]["run_dir"] = content["learned_from"][0]["run"] = "the same"
+    assert before == after
 
 
 @pytest.mark.parametrize("count, launcher", [(2, "keras"), (3, "slurm")])
@@ -85,7 +89,7 @@ def write(out, *run_dirs):
     """Test and dump runs."""
     for run in run_dirs:
         LSTM_output_Cn.main(LSTM_output_Cn.Settings(run, format="netcdf", out_dir=f"{out}/{Path(run).name}"))
-        LSTM_test.main(LSTM_test.Settings(run, out_dir=f"{out}/{Path(run).name}"))
+        LSTM_test.main(LSTM_test.Settings(run_dir=run, out_dir=f"{out}/{Path(run).name}"))
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the other backend is started as a process")
@@ -101,14 +105,14 @@ def test_both_backends_give_the_same_outputs(alone, run_dir, tmp_path):
         one, other = (xr.open_dataset(tmp_path / folder / file) for folder in ("jax", "here"))
         tolerance = {"series.nc": 2e-5, "Cn.nc": 5e-5}[file.name]  # rounding adds up over two years
         assert set(one.data_vars) == set(other.data_vars)
-        for name in one.data_vars:
+        for name in set(one.data_vars) - {"note"}:
             atol = tolerance * float(np.abs(one[name]).max())
             np.testing.assert_allclose(one[name], other[name], rtol=0, atol=atol, err_msg=f"{file} {name}")
 
 
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_process_that_dies_ends_the_other_and_the_run_goes_on(settings, tmp_path, killed):
-    chosen = settings(tmp_path / "run", **CHOSEN | {"epochs": 500}, patience=500, distribute=True)
+    chosen = settings(tmp_path / "run", **CHOSEN | {"epochs": 500}, distribute=True)
     processes = team(chosen, 2)
     next(line for line in processes[0].stdout if line.split()[:1] == ["2"])  # the second epoch is done
     processes[killed].kill()
@@ -116,7 +120,7 @@ def test_a_process_that_dies_ends_the_other_and_the_run_goes_on(settings, tmp_pa
     left = processes[1 - killed]
     error = left.communicate(timeout=120)[1]
     assert left.returncode not in (0, None)
-    assert "another process ended" in error or "another task died" in error  # ours, or of JAX's own watch
+    assert "If another process ended first" in error or "another task died" in error  # ours, or of JAX's own watch
     assert runs.load_run(tmp_path / "run").seeds == [1]
 
 
@@ -149,4 +153,3 @@ def test_processes_that_cannot_come_together(monkeypatch):
     refused("KERAS_DISTRIBUTION_NUM_PROCESSES is 2, but 'KERAS_DISTRIBUTION_JOB_ADDR", NUM_PROCESSES="2")
     variables = {"PROCESS_ID": "1", "JOB_ADDRESSES": "127.0.0.1:1"}
     refused(r"^The 2 processes did not come together \(Connect failed.\).$", **variables)
-    refused("KERAS_DISTRIBUTION_NUM_PROCESSES is 'two', which is no number", NUM_PROCESSES="two")

@@ -29,8 +29,7 @@ HELD = {
 
 def made_up(run):
     """Forcing (1, 730, 5) and attributes (1, 27) of a basin with the means of the training basins and a cold winter."""
-    mean, std = (np.array([run.normalisation["inputs"][name][k] for name in ("prcp", "tmin", "tmax", "srad", "vp")])
-                 for k in (0, 1))  # fmt: skip
+    mean, std = np.transpose([run.normalisation["inputs"][name] for name in ("prcp", "tmin", "tmax", "srad", "vp")])
     day = np.arange(730)[:, None]
     season = np.sin(2 * np.pi * (day - 110) / 365) * [0, 1.3, 1.3, 1.2, 1.1]
     rain = np.where(day % 6 == 0, 5.0, -0.4) * [1, 0, 0, 0, 0]
