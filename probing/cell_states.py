@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
+import xarray as xr
 
 # The memory of a cell state, as every table and the page say it.
 MEMORY = "days until a state has decayed to 1/e by its forget gate, days weighted by what is stored"
@@ -20,44 +20,38 @@ class CellStateStatistics:
 
 
 def cell_state_statistics(parts, targets, basins):
-    """`CellStateStatistics` from simulated parts (simulation.Simulated) with cell states and gates.
+    """`CellStateStatistics` of what `simulation.simulate` yields with the states c and f.
 
     `targets` are the names of what was observed, `basins` is the number of basins in all parts.
     """
     r = {}
     for part in parts:
-        states, forget = part.states["c"], part.states["f"]
-        number = states.shape[2]
+        states, forget = part["c"], part["f"].values
+        number = part.sizes["cell_state"]
         if not r:
             # Sums over days: 1, c, c2, |c|, |c| log f of each state; and products of the states within basins.
             sums, products = np.zeros((5, number)), np.zeros((number, number))
             r = {name: np.full((basins, number), np.nan) for name in targets}
         loss = np.log(np.maximum(forget, 1e-6))
-        for b, days in enumerate(part.valid):
-            c, log_f = states[b, days].astype(np.float64), loss[b, days]
+        for b, days in enumerate(part["complete"].values):
+            c, log_f = states.values[b, days].astype(np.float64), loss[b, days]
             sums += np.stack([v.sum(0) for v in (np.ones_like(c), c, c**2, abs(c), abs(c) * log_f)])
             c -= c.mean(0) if len(c) else 0
             products += c.T @ c
-        for k, name in enumerate(targets):
-            r[name][part.basins] = correlations(states, part.observed[..., k])
+        for name in targets:
+            r[name][part["position"]] = correlations(states, part["observed"].sel(target=name))
     days, total, squares, stored, stored_loss = sums
     deviation = np.sqrt(np.maximum(squares / days - (total / days) ** 2, 0))
-    held = memory_days(stored_loss / np.maximum(stored, 1e-9))
-    return CellStateStatistics(r, deviation, held, products / days[0])
+    memory = memory_days(stored_loss / np.maximum(stored, 1e-9))
+    return CellStateStatistics(r, deviation, memory, products / days[0])
 
 
 def correlations(states, target):
-    """Pearson r of each cell state with the target, per basin; NaN where either never changes.
+    """Pearson r (basin, cell_state) of each cell state with a target when observed; NaN where one is constant.
 
-    From arrays (basin, day, cell state) and (basin, day), NaN where missing, to an array (basin, cell state).
+    From DataArrays (basin, date, cell_state) and (basin, date).
     """
-    found = np.full((states.shape[0], states.shape[2]), np.nan)
-    for b, (x, y) in enumerate(zip(states, target, strict=True)):
-        known = np.isfinite(y)
-        if known.sum() > 1:
-            table = pd.DataFrame(x[known].astype(np.float64))
-            found[b] = table.corrwith(pd.Series(y[known].astype(np.float64)))
-    return found
+    return xr.corr(states.astype(np.float64), target.astype(np.float64), dim="date").transpose("basin", "cell_state")
 
 
 def memory_days(mean_log_forget):

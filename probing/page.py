@@ -9,6 +9,7 @@ import datetime
 import json
 import secrets
 import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,8 @@ from plotly.offline import get_plotlyjs
 
 import cn_loss
 from probing.cell_states import MEMORY, cell_state_statistics
+from writing import plots
 from writing.files import replacing
-from writing.plots import STATES as STATE_COLOURS
-from writing.plots import target_colours
 
 TEMPLATE = Path(__file__).with_name("page.html")
 METRICS = ("NSE", "KGE", "r", "alpha-NSE", "beta-NSE")
@@ -28,86 +28,85 @@ MOST_VALUES = 4_000_000  # values of cell states up to which all are written wit
 MISSING = 65535  # code of a missing value
 
 
-def write_page(path, data, simulate, probes, counted, header, every=False, gates=False, notes=None):
+@dataclass
+class Options:
+    """What a page may hold besides."""
+
+    every: bool = False  # every cell state of every basin, however many
+    gates: bool = False  # the forget gates of the cell states
+    notes: dict = field(default_factory=dict)  # basin -> short sentences, shown when it is chosen; the list marks it
+
+
+def write_page(path, data, simulate, probes, counted, header, options):
     """Write the page, and give the number of cell states whose series are in it.
 
-    Parameters
-    ----------
-    path : path of the ``.html``
-    data : prepared.Prepared
-    simulate : function (str) -> iterable of simulation.Simulated
-        Runs the model with states and gates; called twice, with the label of its progress bar. The first round tells
-        which cell states carry the concepts, the second writes them, so that memory does not grow with the basins.
-    probes : dict concept -> probes.Probe
-        The layer that was trained with the model; empty for a run of runoff alone.
-    counted : dict target -> array (basin,) of bool
-        Where a target is scored.
-    header : dict str -> str
-        What the page says of the run: name, period, member and the like; ``comment`` stands out.
-    every : bool, default False
-        Write every cell state of every basin, however many.
-    gates : bool, default False
-        Write the forget gates of these cell states too.
-    notes : dict basin -> list of str, optional
-        Short sentences on single basins, shown when they are chosen; the list marks these basins.
+    `simulate` (label=…) yields the Datasets of the model with the states c and f. It is called twice: the first round
+    tells which cell states carry the concepts, the second writes them, so that memory does not grow with the basins.
+    `probes` are the `joint_probes` of the model, `counted` says where a target is scored (basin, target), `header` what
+    the page says of the run: name, period, member and the like, of which ``comment`` stands out.
     """
-    statistics = cell_state_statistics(simulate("cell states"), data.targets, len(data.basins))
+    statistics = cell_state_statistics(simulate(label="cell states"), data.targets, len(data.basins))
     carried = {name: probes[name].weights * statistics.deviation for name in data.targets if name in probes}
     medians = {name: pd.DataFrame(statistics.r[name][counted[name]]).median().to_numpy() for name in data.targets}
     # Without a probe those that follow runoff, and where that is not observed those that change most.
     followed = np.nan_to_num(medians["streamflow"])
     order = in_turn(list(carried.values()) or [followed if followed.any() else statistics.deviation])
-    colours, basins, observed_in = target_colours(data.targets), [], dict.fromkeys(data.targets, 0)
+    basins, observed_in = [], 0
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         template = TEMPLATE.read_text(encoding="utf-8").replace("@NONCE@", secrets.token_hex(8))
         before, rest = template.split("@PLOTLY@")
         between, after = rest.split("@DATA@")
         file.write(before + get_plotlyjs() + between)
-        for part in simulate("page"):
-            few = len(data.basins) * len(order) * len(part.dates) <= MOST_VALUES
-            shown = order if every or few else order[:STATES]
-            scores = {}  # a table for each target, NaN where it is not scored
-            for k, name in enumerate(data.targets):
-                observed, predicted = part.observed[..., k], part.prediction[..., k]
-                observed_in[name] += int(np.isfinite(observed).any(axis=1).sum())
-                scores[name] = cn_loss.score(observed, predicted, METRICS, data.basins[part.basins])
-                scores[name].loc[~counted[name][part.basins]] = np.nan
-            for b, basin in enumerate(data.basins[part.basins]):
-                text, scales = pack(series_of(part, b, shown, gates))
+        for part in simulate(label="page"):
+            few = len(data.basins) * len(order) * part.sizes["date"] <= MOST_VALUES
+            shown = order if options.every or few else order[:STATES]
+            scores = scores_of(part, counted)
+            for basin in part["basin"].values:
+                series = part.sel(basin=basin)
+                text, scales = pack(packed_series(series, shown, options.gates))
                 r_text, r_scales = pack([statistics.r[name][len(basins)] for name in data.targets])
                 file.write(f'<script type="text/plain" id="pack-{len(basins)}">{text} {r_text}</script>\n')
-                entry = {"id": basin, "scales": scales, "r_scales": r_scales, "notes": (notes or {}).get(basin, [])}
+                entry = {"id": basin, "scales": scales, "r_scales": r_scales, "notes": options.notes.get(basin, [])}
                 entry["attributes"] = numbers(data.attributes.loc[basin].to_numpy(float))
                 entry["scores"] = {name: numbers(table.loc[basin]) for name, table in scores.items()}
                 basins.append(entry | dict(zip(("lat", "lon", "area"), numbers(data.place.loc[basin]), strict=True)))
-        if min(observed_in.values()) < len(basins):
-            header |= {"observed": ", ".join(f"{name} in {number}" for name, number in observed_in.items())
-                       + f" of {len(basins)} basins"}  # fmt: skip
-        content = {
-            "header": header | {"written": f"{datetime.date.today()}"},
-            "first_day": str(part.dates[0]), "days": len(part.dates),
-            "precipitation": {"name": data.inputs[0], **data.about[data.inputs[0]]},
-            "targets": [{"name": name, "colour": colours[name], **data.about[name]} for name in data.targets],
-            "state_colours": STATE_COLOURS, "remembered": MEMORY,
-            "metrics": METRICS, "attributes": list(data.attributes.columns), "basins": basins,
-            "order": [k + 1 for k in order], "states": [k + 1 for k in shown], "gates": gates,
-            "weights": {name: numbers(values) for name, values in carried.items()},
-            "median_r": {name: numbers(values) for name, values in medians.items()},
-            "memory": numbers(statistics.memory_stored_days),
-        }  # fmt: skip
+            observed_in += part["observed"].notnull().any("date").sum("basin")
+        if observed_in.min() < len(basins):
+            counts = ", ".join(f"{name} in {observed_in.sel(target=name).item()}" for name in data.targets)
+            header = header | {"observed": f"{counts} of {len(basins)} basins"}
+        colours, rain = plots.target_colours(data.targets), data.inputs[0]
+        content = {"header": header | {"written": f"{datetime.date.today()}"}, "metrics": METRICS, "basins": basins}
+        content |= {"first_day": str(part["date"].values[0])[:10], "days": part.sizes["date"]}
+        content["precipitation"] = {"name": rain, **data.about[rain]}
+        content["targets"] = [{"name": name, "colour": colours[name], **data.about[name]} for name in data.targets]
+        content |= {"state_colours": plots.STATES, "remembered": MEMORY, "attributes": list(data.attributes.columns)}
+        content |= {"order": [k + 1 for k in order], "states": [k + 1 for k in shown], "gates": options.gates}
+        content["weights"] = {name: numbers(values) for name, values in carried.items()}
+        content["median_r"] = {name: numbers(values) for name, values in medians.items()}
+        content["memory"] = numbers(statistics.memory_stored_days)
         # No text in it can end the script element or open another.
         text = json.dumps(content, allow_nan=False).replace("<", "\\u003c")
         file.write(f'<script type="application/json" id="content">{text}</script>\n{after}')
     return len(shown)
 
 
-def series_of(part, b, shown, gates):
+def scores_of(part, counted):
+    """For each target a table (basin, metric) of the basins of a part, NaN where the target is not counted."""
+    scores = {}
+    for name in part["target"].values:
+        series, rows = part.sel(target=name), counted.loc[part["basin"].values, name]
+        table = cn_loss.score(series["observed"], series["simulated"], METRICS, rows.index)
+        scores[name] = table[rows].reindex(rows.index)
+    return scores
+
+
+def packed_series(series, shown, gates):
     """Series (series, day) of a basin: precipitation, each target observed and simulated, cell states, forget gates."""
-    columns = [part.forcing[b, :, :1]]
-    for k in range(part.observed.shape[2]):
-        columns += [part.observed[b, :, k : k + 1], part.prediction[b, :, k : k + 1]]
-    columns += [part.states[name][b][:, shown] for name in ("cf" if gates else "c")]
-    return np.concatenate(columns, axis=1).T
+    rows = [series["forcing"].values[:, 0]]
+    for k in range(series.sizes["target"]):
+        rows += [series[kind].values[:, k] for kind in ("observed", "simulated")]
+    rows += [series[letter].values[:, k] for letter in ("cf" if gates else "c") for k in shown]
+    return np.stack(rows)
 
 
 def in_turn(importance):
@@ -117,14 +116,7 @@ def in_turn(importance):
 
 
 def pack(series):
-    """Series (series, value), NaN where missing, as text: codes of 16 bits, compressed, in base64.
-
-    Returns
-    -------
-    text : str
-    scales : list of [offset, step]
-        value = offset + step * code; code 65535 is missing.
-    """
+    """Series (series, value) as text, codes of 16 bits compressed in base64, and the [offset, step] of each series."""
     series = np.asarray(series, np.float64)
     low = np.where(np.isnan(series), np.inf, series).min(axis=1)
     high = np.where(np.isnan(series), -np.inf, series).max(axis=1)

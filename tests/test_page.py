@@ -59,7 +59,7 @@ def test_packed_numbers_are_those_of_the_files_to_half_a_step(made, files, demo)
     assert [basin["id"] for basin in content["basins"]] == list(series.basin.values) and len(packs) == 4
     assert (content["first_day"], content["days"], content["states"]) == (PERIOD[0], 365, content["order"])
     for basin, (text, _) in zip(content["basins"], packs, strict=True):
-        here, inside = series.sel(basin=basin["id"]), states.sel(basin=basin["id"], unit=content["states"])
+        here, inside = series.sel(basin=basin["id"]), states.sel(basin=basin["id"], cell_state=content["states"])
         wanted = [hydrodata.load_forcing(demo, basin["id"])["prcp"][slice(*PERIOD)].to_numpy(float)]
         for name in ("streamflow", "soil1", "swe"):
             wanted += [here[f"{name}_observed"].values, inside[name].values]
@@ -118,8 +118,9 @@ def test_the_states_that_carry_the_concepts_unless_basins_are_named(run_dir, tmp
     content, _ = content_of(tmp_path / "Cn.html")
     assert content["states"] == content["order"][:2] and len(content["order"]) == 6 and not content["gates"]
     assert len(content["basins"][0]["scales"]) == 1 + 3 * 2 + 2
-    LSTM_output_Cn.main(replace(settings, basins=(content["basins"][2]["id"],)))
-    one, _ = content_of(tmp_path / "Cn.html")
+    chosen = (content["basins"][2]["id"],)
+    LSTM_output_Cn.main(replace(settings, basins=chosen, out_dir=str(tmp_path / "of one basin")))
+    one, _ = content_of(tmp_path / "of one basin" / "Cn.html")
     assert one["states"] == one["order"] and [b["id"] for b in one["basins"]] == [content["basins"][2]["id"]]
 
 
@@ -133,35 +134,41 @@ def test_a_run_of_runoff_alone_has_a_page(settings, tmp_path):
     assert content["order"][0] == np.argmax(np.abs(content["median_r"]["streamflow"])) + 1
 
 
+def page_of(run, data, path, header, notes=()):
+    """A page of data that no folder holds, made as the script makes it."""
+    model = run.model(1)
+    counted, options = simulation.scored_basins(run.basins, data), page.Options(notes=dict(notes))
+
+    def simulate(label):
+        return simulation.simulate(model, data, PERIOD, "cf")
+
+    page.write_page(path, data, simulate, joint_probes(model), counted, header, options)
+    return path
+
+
 @pytest.fixture(scope="module")
 def hostile(run_dir, tmp_path_factory):
     """A page of data whose units, labels, attributes and run carry markup, and whose basins have no longitude."""
     run = runs.load_run(run_dir)
-    data, model = run.data(*PERIOD), run.model(1)
-    about = {name: {**words, "units": HOSTILE, "long_name": HOSTILE} for name, words in data.about.items()}
+    data = run.data(PERIOD)
+    about = {name: {**about, "units": HOSTILE, "long_name": HOSTILE} for name, about in data.about.items()}
     attributes = data.attributes.rename(columns={data.attributes.columns[0]: HOSTILE})
     data = replace(data, about=about, attributes=attributes, place=data.place.assign(lon=np.nan))
     path = tmp_path_factory.mktemp("hostile") / "Cn.html"
-    counted, header = simulation.scored_basins(run.basins, data), {"run": HOSTILE, "comment": HOSTILE}
-    page.write_page(path, data, lambda label: simulation.simulate(model, data, *PERIOD, gates=True),
-                    joint_probes(model), counted, header)  # fmt: skip
-    return path
+    return page_of(run, data, path, {"run": HOSTILE, "comment": HOSTILE})
 
 
 @pytest.fixture(scope="module")
 def unobserved(run_dir, tmp_path_factory):
-    """A page of four basins: nothing is observed in the first, no snow in any; the second has two notes. Its data."""
+    """A page of four basins: nothing is observed in the first, no snow in any; the second has two notes."""
     run = runs.load_run(run_dir)
-    data, model = run.data(*PERIOD), run.model(1)
+    data = run.data(PERIOD)
     data = data.in_memory(data.dates("2005-10-01", "2007-09-30"))
     data.arrays[0][:, len(data.inputs) :] = np.nan
     for array in data.arrays:
         array[:, -1] = np.nan
-    path = tmp_path_factory.mktemp("unobserved") / "Cn.html"
-    counted, notes = simulation.scored_basins(run.basins, data), {data.basins[1]: ["too <large>", "runs away"]}
-    page.write_page(path, data, lambda label: simulation.simulate(model, data, *PERIOD, gates=True),
-                    joint_probes(model), counted, {"run": "r"}, notes=notes)  # fmt: skip
-    return path
+    path, notes = tmp_path_factory.mktemp("unobserved") / "Cn.html", {data.basins[1]: ["too <large>", "dry"]}
+    return page_of(run, data, path, {"run": "r"}, notes)
 
 
 @pytest.fixture(scope="module")
@@ -237,13 +244,13 @@ def test_the_numbers_under_the_cursor_are_those_of_the_files(made, files, visit,
         tab.mouse.move(mouse, box["y"] + 200)
         date, values = readout(tab)
         # Plotly's own axis says which day stands under this pixel.
-        day = tab.evaluate("x => { const a = document.getElementById('panels')._fullLayout.xaxis;"
-                           " return a.p2d(x - a._offset) }", x)  # fmt: skip
+        axis = "document.getElementById('panels')._fullLayout.xaxis"
+        day = tab.evaluate(f"x => {axis}.p2d(x - {axis}._offset)", x)
         assert abs(np.datetime64(day.replace(" ", "T")) - np.datetime64(date)) <= np.timedelta64(13, "h")
         wanted = [rain[date]]
         for name in ("streamflow", "soil1", "swe"):
             wanted += [here[f"{name}_observed"].sel(date=date), inside[name].sel(date=date)]
-        wanted += [inside[gate].sel(date=date, unit=one) for gate in "cf" for one in ticked]
+        wanted += [inside[gate].sel(date=date, cell_state=k) for gate in "cf" for k in ticked]
         np.testing.assert_allclose(values, np.array(wanted, float), rtol=6e-4, atol=1e-3)
 
 
@@ -321,10 +328,10 @@ def test_what_is_not_observed_is_simulated_and_has_no_score(unobserved, made, vi
     assert content["header"]["observed"] == "streamflow in 3, soil1 in 3, swe in 0 of 4 basins"
     first, *others = content["basins"]
     assert first["scores"] == {name: [None] * 5 for name in ("streamflow", "soil1", "swe")}
-    whole, there = content_of(made / "Cn.html")
+    whole, whole_packs = content_of(made / "Cn.html")
     assert "observed" not in whole["header"] and others[0]["scores"]["soil1"] == whole["basins"][1]["scores"]["soil1"]
-    (values, _), (wanted, half) = (unpack(text[0][0], page["basins"][0]["scales"]) for text, page in
-                                   ((packs, content), (there, whole)))  # fmt: skip
+    values, _ = unpack(packs[0][0], first["scales"])
+    wanted, half = unpack(whole_packs[0][0], whole["basins"][0]["scales"])
     assert np.isnan(values[1:7:2]).all()  # observed; what is simulated is what it is in the page of observed basins
     np.testing.assert_allclose(values[2:7:2], wanted[2:7:2], atol=2 * half.max())
     assert content["median_r"]["swe"] == [None] * 6 and None not in content["median_r"]["soil1"]
@@ -347,18 +354,17 @@ def test_what_is_not_observed_is_simulated_and_has_no_score(unobserved, made, vi
 def test_notes_stand_in_the_header_and_mark_the_list(unobserved, visit):
     tab = visit(unobserved)
     marks = [text.endswith(" !") for text in tab.locator("#list option").all_inner_texts()]
-    assert marks == [False, True, False, False] and "!: has notes" in tab.locator("#found").inner_text()
+    assert marks == [False, True, False, False] and "!: has notes" in tab.locator("#matches").inner_text()
     assert tab.locator("#notes li").count() == 0
     tab.keyboard.press("ArrowDown")
     drawn(tab, 2)
-    assert tab.locator("#notes li").all_inner_texts() == ["too <large>", "runs away"]
+    assert tab.locator("#notes li").all_inner_texts() == ["too <large>", "dry"]
 
 
 def test_what_is_not_there_is_answered_and_the_scatter_follows_the_concept(made, files, visit):
     first, *_ = files[0].basin.values
-    for fragment, name in (("#nonsense", "nonsense"), ("#12345678", "12345678"), ("#%C3%A9%zz", "%C3%A9%zz"),
-                           ("#gr%C3%BCn", "grün")):  # fmt: skip
-        tab = visit(made / "Cn.html", fragment)
+    for fragment, name in (("12345678", "12345678"), ("%C3%A9%zz", "%C3%A9%zz"), ("gr%C3%BCn", "grün")):
+        tab = visit(made / "Cn.html", f"#{fragment}")
         assert tab.locator("#answer").inner_text() == f"There is no basin {name} in this file."
         assert tab.locator("#basin").inner_text() == first
     tab.keyboard.press("ArrowDown")
@@ -366,10 +372,10 @@ def test_what_is_not_there_is_answered_and_the_scatter_follows_the_concept(made,
     assert tab.locator("#answer").inner_text() == ""
     tab.fill("#number", "99")
     tab.press("#number", "Enter")
-    assert tab.locator("#asked").inner_text() == "There is no cell state 99: they are 1 to 6."
+    assert tab.locator("#cell_answer").inner_text() == "There is no cell state 99: they are 1 to 6."
     tab.fill("#number", "5")
     tab.press("#number", "Enter")
-    assert tab.locator("#asked").inner_text() == "" and "against cn_5" in tab.locator("#against").inner_text()
+    assert tab.locator("#cell_answer").inner_text() == "" and "against cn_5" in tab.locator("#against").inner_text()
     content, _ = content_of(made / "Cn.html")
     for name in ("swe", "soil1"):
         tab.select_option("#concept", name)

@@ -3,7 +3,7 @@
 import re
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,16 +15,16 @@ import hydrodata_tf as hydrodata
 import LSTM_probe
 import LSTM_train
 from libs_tf import ConceptLSTM, StateModel
-from probing import cell_states, independent_data, interventions, observed, probes, report
-from probing.probes import BASINS, JOINT, PERIOD, REAL, SEASON, SHIFTED, SPARSE, UNTRAINED, WEATHER, Batch
+from probing import cell_states, interventions, observed, probes, readings, report
+from probing.probes import BASINS, JOINT, PERIOD, REAL, SEASON, SHIFTED, UNTRAINED, WEATHER, Probe
 from reading import prepared, windows
-from reading.concepts import parse_concept
 from reading.demo_data import make_demo
 from running import runs, simulation
-from writing.messages import InputError, cli
+from writing import netcdf
+from writing.messages import cli
 
 BASIN_COUNT, STATES = 10, 6
-STORE = probes.Probe(np.array([4.0, 0.0]), 10.0, 0.0)  # reads the first of the two leaky buckets
+STORE = Probe(np.array([4.0, 0.0]), 10.0)  # reads the first of the two leaky buckets
 *_, SOIL4, SWE = LSTM_train.PRESETS["demo"].concepts
 
 
@@ -36,41 +36,59 @@ def red_noise(rng, days, number, memory=0.9):
     return series.astype(np.float32)
 
 
-def scored(make, seed):
+def data_of(arrays, first_day, targets):
+    """Prepared data of basins whose arrays (day, variable) hold rain and the targets."""
+    number, about = len(arrays), {name: {"units": "mm", "long_name": name} for name in targets}
+    names = [f"{b:08d}" for b in range(number)]
+    place, none = pd.DataFrame({"lat": 45.0, "lon": 0.0}, names), pd.DataFrame(index=names)
+    record = np.full(number, np.datetime64(first_day)), np.full(number, len(arrays[0]))
+    arrays = [array.astype("float32") for array in arrays]
+    return prepared.Prepared(names, ["rain"], targets, about, place, none, arrays, *record)
+
+
+def parts_of(data, features, period):
+    """Datasets of features (period -> array) and what is observed, in two batches of basins."""
+    for position in (np.arange(4), np.arange(4, BASIN_COUNT)):
+        _, series = data.read(position, data.dates(*period))
+        dimensions = ("basin", "date", "feature"), ("basin", "date", "target"), ("basin", "date")
+        values = features[period][position], series, series[..., 0] == 0
+        part = dict(zip(("features", "observed", "complete"), zip(dimensions, values, strict=True), strict=True))
+        yield xr.Dataset(part, {"position": ("basin", position), "target": data.targets})
+
+
+def scored(make, seed, tmp_path):
     """Fits, medians by (split, reader) and scores of the concept and states that `make(states, forcing, rng)` gives."""
-    rng, parts, concepts = np.random.default_rng(seed), [], []
-    spans = [pd.date_range("2001-01-01", "2004-12-31"), pd.date_range("2005-01-01", "2006-12-31")]
-    for dates in spans:
-        states, other = red_noise(rng, len(dates), STATES), red_noise(rng, len(dates), STATES)
-        forcing = red_noise(rng, len(dates), 3, memory=0.3)
-        concept, states = make(states, forcing, rng)
-        means = probes.trailing_means(forcing, LSTM_probe.WINDOWS)
-        features = {REAL: states, UNTRAINED: other, WEATHER: np.concatenate([forcing, means], axis=2)}
-        concepts.append(concept)
-        parts.append({name: [Batch(b, v[b], concept[b][..., None], np.ones(concept[b].shape, bool))
-                             for b in (slice(0, 4), slice(4, None))] for name, v in features.items()})  # fmt: skip
-    names, readings = np.array([f"{b:08d}" for b in range(BASIN_COUNT)]), {}
-
-    def keep(reader, concept, basins, reading):
-        readings.setdefault(reader, np.full((BASIN_COUNT, len(spans[1])), np.nan))[basins] = reading
-
-    readers, fold = [REAL, SPARSE, UNTRAINED, WEATHER, SHIFTED, SEASON], probes.fold_of_basins(names, 0)
-    table = probes.Readings(["store"], readers, fold, *spans, keep)
-    for reader, extra in ((REAL, (SPARSE, SHIFTED)), (UNTRAINED, ()), (WEATHER, ())):
-        table.add(reader, parts[0][reader], parts[1][reader], extra=extra)
-    table.add_season(parts[1][REAL])
-    scores = table.scores(names, {"store": np.ones(BASIN_COUNT, bool)}, "too little")
-    known = scores[(scores["split"] == PERIOD) & (scores["reader"] == REAL)].set_index("basin")
-    error = ((readings[REAL] - concepts[1]) ** 2).sum(axis=1)
-    spread = ((concepts[1] - concepts[1].mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
-    np.testing.assert_allclose(known.loc[names, "NSE"], 1 - error / spread, rtol=1e-4, atol=1e-6)
-    return table, scores.groupby(["split", "reader"])[list(probes.SCORES)].median(), scores
+    rng, features, concepts = np.random.default_rng(seed), {REAL: {}, UNTRAINED: {}, WEATHER: {}}, {}
+    periods = ("2001-01-01", "2004-12-31"), ("2005-01-01", "2006-12-31")
+    for period in periods:
+        days = len(pd.date_range(*period))
+        states, features[UNTRAINED][period] = red_noise(rng, days, STATES), red_noise(rng, days, STATES)
+        forcing = red_noise(rng, days, 3, memory=0.3)
+        concepts[period], features[REAL][period] = make(states, forcing, rng)
+        means = [readings.trailing_means(forcing, window) for window in LSTM_probe.WINDOWS]
+        features[WEATHER][period] = np.concatenate([forcing, *means], axis=2)
+    both = np.concatenate(list(concepts.values()), axis=1)
+    data = data_of([np.stack([0 * c, 0 * c, c], axis=1) for c in both], "2001-01-01", ["streamflow", "store"])
+    sources = {reader: partial(parts_of, data, series) for reader, series in features.items()}
+    about = pd.DataFrame({"days_store": 10_000, "store": True}, data.basins)  # half of the days are drawn
+    with netcdf.create(tmp_path / "readings.nc", data, data.dates(*periods[1]), {}) as file:
+        fits = LSTM_probe.fit_and_read(file, data, sources, {}, periods, about, about[["store"]])
+    drawn = probes.draw_days(sources[REAL](periods[0]), np.zeros(10, int), {"store": 0.5}, data.dates(*periods[0]))
+    assert 0.48 < len(drawn[2]) / concepts[periods[0]].size < 0.52
+    with xr.open_dataset(tmp_path / "readings.nc") as file:
+        scores, reading = readings.score_readings(file), file["store_reading"].sel(split=PERIOD, reader=REAL).values
+    known, concept = scores[(scores["split"] == PERIOD) & (scores["reader"] == REAL)], concepts[periods[1]]
+    nse = 1 - ((reading - concept) ** 2).sum(1) / ((concept - concept.mean(1, keepdims=True)) ** 2).sum(1)
+    np.testing.assert_allclose(known["NSE"], nse, rtol=1e-3, atol=1e-5)
+    return fits, scores.groupby(["split", "reader"])[list(probes.SCORES)].median(), scores
 
 
-def test_a_planted_concept_is_recovered_and_no_control_scores():
+def test_a_planted_concept_is_recovered_and_no_control_scores(tmp_path):
     weights = np.array([3.0, 0, -2, 0, 0, 1])
-    table, median, scores = scored(lambda c, x, rng: (c @ weights + 50 + 0.1 * rng.standard_normal(c.shape[:2]), c), 1)
-    found = table.fits["store", REAL].every
+    fits, median, scores = scored(
+        lambda c, x, rng: (c @ weights + 50 + 0.1 * rng.standard_normal(c.shape[:2]), c), 1, tmp_path
+    )
+    found = fits["store", REAL][0]
     np.testing.assert_allclose(found.weights, weights, atol=0.02)
     assert found.intercept == pytest.approx(50, abs=0.02)
     for split in (PERIOD, BASINS):
@@ -78,24 +96,24 @@ def test_a_planted_concept_is_recovered_and_no_control_scores():
         for control in (UNTRAINED, WEATHER, SHIFTED, SEASON):
             row = median.loc[split, control]
             assert abs(row["r"]) < 0.15 and (row[["NSE", "NSE anomaly", "NSE deseasonalised"]] < 0.05).all(), control
-    summary = report.summary_table(scores, draw=0)
+    summary = report.summary_table(scores)
     gain = summary[summary["metric"].eq("NSE") & summary["reader"].isin([UNTRAINED, WEATHER, SHIFTED, SEASON])]
     assert (gain["selectivity"] > 0.95).all() and (gain["selectivity_low"] > 0.9).all()
 
 
-def test_a_concept_of_the_weather_alone_is_caught_by_the_inputs():
+def test_a_concept_of_the_weather_alone_is_caught_by_the_inputs(tmp_path):
     def wet(c, x, rng):
-        means = probes.trailing_means(x, (30,))[..., :1]
+        means = readings.trailing_means(x, 30)[..., :1]
         return 10 * means[..., 0], np.concatenate([means + 0.01 * rng.standard_normal(means.shape), c[..., 1:]], axis=2)
 
-    _, median, _ = scored(wet, 2)
+    _, median, _ = scored(wet, 2, tmp_path)
     for split in (PERIOD, BASINS):
         assert median.loc[(split, REAL), "NSE"] > 0.95
         assert median.loc[(split, WEATHER), "NSE"] > median.loc[(split, REAL), "NSE"]
         assert median.loc[(split, UNTRAINED), "NSE"] < 0.05
 
 
-def test_other_basins_are_scored_without_having_been_seen():
+def test_other_basins_are_scored_without_having_been_seen(tmp_path):
     """A level that only its own basin's record tells is read in that basin's group, and lost when it is left out."""
     level = np.arange(BASIN_COUNT) ** 2.0
 
@@ -103,55 +121,38 @@ def test_other_basins_are_scored_without_having_been_seen():
         tags = np.repeat(np.eye(BASIN_COUNT)[:, None], c.shape[1], axis=1)
         return c[..., 0] + level[:, None], np.concatenate([c[..., :1], tags], axis=2).astype(np.float32)
 
-    _, median, _ = scored(offset, 4)
+    _, median, _ = scored(offset, 4, tmp_path)
     assert median.loc[(PERIOD, REAL), "NSE"] > 0.95
     assert median.loc[(BASINS, REAL), "NSE"] < -1 and median.loc[(BASINS, REAL), "NSE anomaly"] > 0.95
 
 
-def test_ridge_is_scikit_learns():
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((3, 200, 5)) * [1, 10, 0.1, 1, 0] + [0, 5, 0, -3, 7]  # the last never changes
-    y = x @ [1, 0.2, -3, 0, 0] + rng.standard_normal((3, 200))
-    y[0, :50] = np.nan
-    gram = sum(probes.moments(x[[b]], y[[b]]) for b in range(3))
-    known = np.isfinite(y)
-    rows, target = x[known], y[known]
-    scale = np.append(rows[:, :4].std(0), 1)
-    expected = Ridge(alpha=0.03 * known.sum(), tol=1e-12).fit((rows - rows.mean(0)) / scale, target)
-    found = probes.ridge(gram, 0.03)
-    np.testing.assert_allclose(found.weights, np.append(expected.coef_[:4] / scale[:4], 0), rtol=1e-8)
-    np.testing.assert_allclose(rows @ found.weights + found.intercept, expected.predict((rows - rows.mean(0)) / scale))
-    none = probes.moments(x, np.full(y.shape, np.nan))
-    assert np.isnan(probes.fit(np.stack([none, none])).weights).all()
-
-
-def test_skill_is_that_of_groups_left_out_and_chooses_the_penalty():
+def test_the_penalty_is_chosen_in_folds_that_are_left_out():
     rng = np.random.default_rng(1)
-    x, y = rng.standard_normal((4, 12, 10)), rng.standard_normal((4, 12))
-    grams = np.stack([probes.moments(x[[b]], y[[b]]) for b in range(4)])
-    error = 0
-    for b in range(4):
-        rest = [k for k in range(4) if k != b]
-        probe = probes.ridge(probes.moments(x[rest], y[rest]), 0.1)
-        error += ((y[b] - x[b] @ probe.weights - probe.intercept) ** 2).sum()
-    assert probes.explained(grams, 0.1) == pytest.approx(1 - error / ((y - y.mean()) ** 2).sum())
-    assert probes.fit(grams).alpha == 1.0  # nothing to be found in so few days: the strongest penalty
-    strong = np.stack([probes.moments(x[[b]], x[[b]] @ np.arange(10.0)) for b in range(4)])
-    assert probes.fit(strong).alpha == 1e-6
+    x, noise, fold = rng.standard_normal((48, 10)) * [1, 10, *[1] * 8], rng.standard_normal(48), np.arange(48) % 4
+    for target, penalty in ((noise, 1.0), (x @ np.arange(10.0), 1e-6)):  # nothing to be found in so few days
+        full, *without = probes.fit_folds(x, np.append(target[:-1], np.nan), fold, 4)[0]
+        for left_out, probe in zip((-1, *range(4)), (full, *without), strict=True):
+            rows = (fold != left_out) & (np.arange(48) < 47)
+            scaled = (x[rows] - x[rows].mean(0)) / x[rows].std(0)
+            expected = Ridge(alpha=penalty * rows.sum()).fit(scaled, target[rows])
+            np.testing.assert_allclose(x[rows] @ probe.weights + probe.intercept, expected.predict(scaled), rtol=1e-6)
+    # Fold 0 is read best by the strongest penalty, the others by the weakest: it has no say in the probe without it.
+    probe = probes.fit_folds(x[:, :1], x[:, 0] * np.where(fold == 0, -1.2, 1), fold, 4)[0][1]
+    assert probe.weights[0] == pytest.approx(1, abs=1e-3)
+    none, _ = probes.fit_folds(x, np.full(48, np.nan), fold, 4)
+    assert all(np.isnan(probe.weights).all() for probe in none)
 
 
 def test_the_sparse_probe_finds_the_cell_states_and_their_signs():
     rng = np.random.default_rng(5)
-    x = rng.standard_normal((6, 400, 20))
-    y = x[..., 3] * 2 - x[..., 11] * 3 + x[..., 17] * 1.5 + 0.2 * x[..., 5] + 4 + 0.1 * rng.standard_normal((6, 400))
-    grams = np.stack([probes.moments(x[[b]], y[[b]]) for b in range(6)])
-    alpha = probes.fit(grams).alpha
-    found = probes.fit_sparse(grams, alpha)
-    assert np.flatnonzero(found.weights).tolist() == [3, 11, 17]
-    np.testing.assert_allclose(found.weights[[3, 11, 17]], [2, -3, 1.5], atol=0.03)
-    assert found.intercept == pytest.approx(4, abs=0.03)
-    noise = np.stack([probes.moments(x[[b]], rng.standard_normal((1, 400))) for b in range(6)])
-    assert not probes.fit_sparse(noise, 1.0).weights.any()
+    x, fold = rng.standard_normal((2400, 20)), np.arange(2400) % 6
+    y = x[:, 3] * 2 - x[:, 11] * 3 + x[:, 17] * 1.5 + 0.2 * x[:, 5] + 4 + 0.1 * rng.standard_normal(2400)
+    for found in probes.fit_folds(x, y, fold, 6, few=True)[1]:
+        assert np.flatnonzero(found.weights).tolist() == [3, 11, 17]
+        np.testing.assert_allclose(found.weights[[3, 11, 17]], [2, -3, 1.5], atol=0.03)
+        assert found.intercept == pytest.approx(4, abs=0.03)
+    none = probes.fit_few(x, y, fold, probes.PENALTIES[[0]], error=((y - y.mean()) ** 2).sum())  # all have no skill
+    assert not none.weights.any() and none.intercept == pytest.approx(y.mean())
 
 
 def test_scores_by_hand():
@@ -188,15 +189,6 @@ def test_shifted_targets_keep_the_season_and_lose_the_year():
     assert np.isnan(probes.shift_years(days[:, :700])).all()
 
 
-def test_trailing_means_are_pandas():
-    rng = np.random.default_rng(2)
-    forcing = rng.standard_normal((2, 50, 3)).astype(np.float32)
-    found = probes.trailing_means(forcing, (7, 30))
-    for b in range(2):
-        rolled = [pd.DataFrame(forcing[b]).rolling(n, min_periods=1).mean() for n in (7, 30)]
-        np.testing.assert_allclose(found[b], np.hstack(rolled), atol=1e-6)
-
-
 def test_medians_and_their_intervals():
     values = np.append(np.random.default_rng(0).standard_normal(400) + 2, np.nan)
     median, low, high, number = probes.median_interval(values)
@@ -219,16 +211,16 @@ def test_changes_of_the_states():
     np.testing.assert_allclose([change @ weights, together @ weights], 2.5)
     assert np.linalg.norm(change) < np.linalg.norm(together)
     # Any other change of the same rise is longer by Mahalanobis' distance.
-    other = together + interventions.random_changes(weights, 0.3, 1)[0]
+    other = together + interventions.random_changes(weights, 0.3, 1, 0)[0]
     distance = [c @ np.linalg.solve(covariance, c) for c in (together, other)]
     assert other @ weights == pytest.approx(2.5) and distance[0] < distance[1]
     for kind in (None, covariance):
         random = interventions.random_changes(weights, 0.7, 20, seed=1, covariance=kind)
         np.testing.assert_allclose(random @ weights, 0, atol=1e-9)
         np.testing.assert_allclose(np.linalg.norm(random, axis=1), 0.7)
-    assert not interventions.random_changes(np.array([2.0]), 1.0, 3).any()  # of one cell state none is left
+    assert not interventions.random_changes(np.array([2.0]), 1.0, 3, 0).any()  # of one cell state none is left
     # With states that move in one direction only beside the reading, random changes are that direction.
-    line = interventions.random_changes(np.eye(8)[1], 1.0, 5, covariance=np.diag([1, *[1e-12] * 7]))
+    line = interventions.random_changes(np.eye(8)[1], 1.0, 5, 0, covariance=np.diag([1, *[1e-12] * 7]))
     np.testing.assert_allclose(abs(line[:, 0]), 1, atol=1e-4)
 
 
@@ -238,13 +230,16 @@ def test_statistics_of_cell_states_by_hand():
     c, f = np.array([[[1.0], [3.0], [9.0]], [[2.0], [4.0], [9.0]]]), np.array([[[0.9], [0.5], [1]]] * 2)
     valid = np.array([[True, True, False]] * 2)  # the third day lacks an input
     observed = c * np.where(valid, 2, np.nan)[..., None]
-    part = SimpleNamespace(basins=slice(0, 2), states={"c": c, "f": f}, observed=observed, valid=valid)
+    dimensions, place = ("basin", "date", "cell_state"), {"position": ("basin", [0, 1]), "target": ["store"]}
+    series = {"c": (dimensions, c), "f": (dimensions, f), "complete": (dimensions[:2], valid)}
+    part = xr.Dataset(series | {"observed": (("basin", "date", "target"), observed)}, place)
     found = cell_states.cell_state_statistics([part], ["store"], 2)
     assert found.deviation == pytest.approx(np.std([1, 3, 2, 4])) and found.r["store"] == pytest.approx(1)
     assert found.covariance == pytest.approx(1)  # each basin's states lie 1 from their mean
     assert found.memory_stored_days == pytest.approx(-10 / (3 * np.log(0.9) + 7 * np.log(0.5)))
     changing, constant = np.arange(8.0).reshape(2, 4), np.ones((2, 4))
-    r = cell_states.correlations(np.stack([changing, constant], axis=2), changing)
+    states = xr.DataArray(np.stack([changing, constant], axis=2), dims=dimensions)
+    r = cell_states.correlations(states, xr.DataArray(changing, dims=dimensions[:2]))
     np.testing.assert_allclose(r, [[1, np.nan]] * 2)
 
 
@@ -257,7 +252,7 @@ def test_late_winter_is_half_a_year_later_in_the_south():
 @pytest.fixture(scope="module")
 def bucket():
     """An LSTM of two leaky buckets: forget gates 0.9 and 0.5, input and output gates open, tanh of rain as inflow."""
-    model = ConceptLSTM(2, ["streamflow", "store"], ["rain"], [], dropout=0.0)
+    model = ConceptLSTM(2, ["streamflow", "store"], ["rain"], [])
     model.build()
     statistics = {"streamflow": (5.0, 2.0), "store": (0.0, 1.0)}
     model.set_statistics({"inputs": {"rain": (0.0, 1.0)}, "attributes": {}, "targets": statistics})
@@ -273,11 +268,13 @@ def bucket():
 
 def test_a_leaky_bucket_answers_a_change_as_its_closed_form_does(bucket):
     forcing = 0.1 * abs(np.random.default_rng(0).standard_normal((3, 20, 1))).astype("float32")
+    joint = probes.joint_probes(bucket)["store"]
+    assert joint.weights.tolist() == STORE.weights.tolist() and joint.intercept == STORE.intercept
     inflow, after, change = np.tanh(forcing[..., 0]), np.arange(1, 21), interventions.smallest_change(STORE.weights, 2)
     np.testing.assert_allclose(change, [0.5, 0])
-    run_on = interventions.runner_from(StateModel(bucket), forcing, np.zeros((3, 0), "float32"), {"store": STORE})
-    h, c = np.zeros((3, 2), "float32"), np.full((3, 2), 0.6, "float32")
-    found = interventions.responses(run_on, h, c, change[None])
+    states = {"h0": np.zeros((3, 2), "float32"), "c0": np.full((3, 2), 0.6, "float32")}
+    inputs = {"forcing": forcing, "attributes": np.zeros((3, 0), "float32"), **states}
+    found = interventions.responses(StateModel(bucket), inputs, {"store": STORE}, change[None])
     store = np.stack([0.6 * 0.9**k + inflow[:, :k] @ 0.9 ** np.arange(k)[::-1] for k in after], axis=1)
     np.testing.assert_allclose(found["store"][0], np.tile(2.0 * 0.9**after, (3, 1)), atol=1e-4)
     expected = 2.0 * (np.tanh(store + 0.5 * 0.9**after) - np.tanh(store))  # 2 mm/day per unit of runoff
@@ -291,26 +288,27 @@ def catchments(bucket):
     dates = np.arange(np.datetime64("2000-01-01"), np.datetime64("2006-01-01"))
     wet = 0.06 + 0.05 * np.sin(np.arange(len(dates)) / 58) + 0.04 * red_noise(rng, len(dates), 1, 0.98)[:basins, :, 0]
     told = wet + 0.03 * red_noise(rng, len(dates), 1, 0.95)[:basins, :, 0]
-    none, zeros = np.zeros((basins, 0), "float32"), np.zeros((basins, 2), "float32")
-    truth = interventions.runner_from(StateModel(bucket), wet[..., None], none, {"store": STORE})(zeros, zeros)
-    series = zip(told, truth["streamflow"], truth["store"], strict=True)
-    arrays, names = [np.stack(one, axis=1).astype("float32") for one in series], [f"{b:08d}" for b in range(basins)]
-    about = {name: {"units": "mm"} for name in ("streamflow", "store")}
-    return prepared.Prepared(
-        names, ["rain"], list(about), about, pd.DataFrame({"lat": 45.0, "lon": 0.0}, names),
-        pd.DataFrame(index=names), arrays, np.full(basins, dates[0]), np.full(basins, len(dates)),
-    )  # fmt: skip
+    inputs = {"forcing": wet[..., None].astype("float32"), "attributes": np.zeros((basins, 0), "float32")}
+    output = StateModel(bucket).predict_on_batch(inputs | dict.fromkeys(("h0", "c0"), np.zeros((basins, 2), "float32")))
+    flow, store = np.asarray(output["prediction"])[..., 0], 4 * np.asarray(output["c"])[..., 0] + 10
+    arrays = [np.stack(series, axis=1) for series in zip(told, flow, store, strict=True)]
+    return data_of(arrays, "2000-01-01", ["streamflow", "store"])
 
 
-def test_readings_are_raised_in_the_basins_that_count_and_averaged_over_days(bucket, catchments):
-    period, counted, found = ("2002-01-01", "2003-12-31"), {"store": np.arange(6) != 2}, []
+def test_readings_are_raised_in_the_basins_that_count_and_averaged_over_days(bucket, catchments, monkeypatch):
+    data, counted = catchments.select(np.arange(1, 4)), pd.DataFrame({"store": [True, False, True]})
+    period, found = ("2002-01-01", "2003-12-31"), []
+    assert interventions.start_days(data.dates(*period))[:3].tolist() == [0, 31, 59]
     for days in ([10, 200], [10], [200]):
-        found.append(interventions.raise_readings(bucket, catchments, np.arange(1, 4), period, np.array(days),
-                     {"store": STORE}, {"store": 2.0}, np.eye(2), counted, 3, 0))  # fmt: skip
+        monkeypatch.setattr(interventions, "start_days", lambda dates, days=days: np.array(days))
+        moved = {"store": STORE}, {"store": 2.0}, np.array([[1, 0.5], [0.5, 1]]), counted
+        found.append(interventions.raise_readings(bucket, data, period, *moved))
     assert [curve.kind for curve in found[0]] == [interventions.SHORTEST, interventions.TOGETHER]
+    shortest, together = (curve.responses["streamflow"][0, :, 0].mean() for curve in found[0])
+    assert together > 1.1 * shortest  # the second bucket is filled too
     for both, one, other in zip(*found, strict=True):
         store = both.responses["store"]
-        assert both.basins.tolist() == [1, 3] and store.shape == (4, 2, 90)
+        assert store.shape == (1 + interventions.RANDOM_CHANGES, 2, 90)
         np.testing.assert_allclose(store[0, :, :20], [2 * 0.9 ** np.arange(1, 21)] * 2, atol=1e-4)
         np.testing.assert_allclose(store[1:], 0, atol=1e-4)  # random changes leave the reading
         flow = [curve.responses["streamflow"] for curve in (both, one, other)]
@@ -318,81 +316,21 @@ def test_readings_are_raised_in_the_basins_that_count_and_averaged_over_days(buc
         assert abs(flow[1] - flow[2]).max() > 1e-4
 
 
-def test_exchanged_states_carry_the_flow_of_a_leaky_bucket(bucket):
-    rng, none, after = np.random.default_rng(2), np.zeros((3, 0), "float32"), np.arange(1, 21)
-    forcing = 0.1 * abs(rng.standard_normal((2, 3, 20, 1))).astype("float32")
-    h = rng.standard_normal((2, 3, 2)).astype("float32")  # it does nothing here: the recurrent kernel is zero
-    c = np.array([[[0.9, 0.5]] * 3, [[0.2, 0.1]] * 3], "float32")  # the wet and the dry year
-    run_on = [interventions.runner_from(StateModel(bucket), rain, none, {"store": STORE}) for rain in forcing]
-    found = interventions.effects_of_exchange(run_on, h, c, STORE, np.diag([1.0, 4.0]), 2, 0)
-
-    def flow(rain, states):
-        total = 0
-        for state, keep, most in zip(states, (0.9, 0.5), (2.0, 1.0), strict=True):  # most: mm/day
-            inflow = np.tanh(rain[..., 0])
-            filled = np.stack([inflow[:, :k] @ keep ** np.arange(k)[::-1] for k in after], axis=1)
-            total = total + most * np.tanh(state * keep**after + filled)
-        return total
-
-    parts = {interventions.WHOLE: (0.7, 0.4)}
-    for kind in (interventions.SHORTEST, interventions.TOGETHER):
-        parts |= {f"probe's part, {kind}": (0.7, 0), f"the rest, {kind}": (0, 0.4)}
-    assert set(found) == {interventions.YEARS, *parts}
-    years = flow(forcing[0], (0.9, 0.5)) - flow(forcing[1], (0.2, 0.1))
-    np.testing.assert_allclose(found[interventions.YEARS]["streamflow"][0], years, atol=1e-4)
-    for way, (one, two) in parts.items():
-        in_wet = flow(forcing[0], (0.9, 0.5)) - flow(forcing[0], (0.9 - one, 0.5 - two))
-        in_dry = flow(forcing[1], (0.2 + one, 0.1 + two)) - flow(forcing[1], (0.2, 0.1))
-        np.testing.assert_allclose(found[way]["streamflow"][0], (in_wet + in_dry) / 2, atol=1e-4)
-        np.testing.assert_allclose(found[way]["store"][0], np.tile(4 * one * 0.9**after, (3, 1)), atol=1e-4)
-        np.testing.assert_allclose(found[way]["store"][1:], 0, atol=1e-4)  # random changes leave the reading
-
-
-def test_years_that_exchange_states_are_the_wettest_and_the_driest(bucket, catchments):
-    days = interventions.exchange_days("store", "04-01", ["store"], catchments.dates("2002-01-01", "2005-12-31"))
-    assert list(days.astype(str)) == [f"{year}-04-01" for year in (2002, 2003, 2004, 2005)]
-    curves = interventions.exchange_years(bucket, catchments, np.arange(1, 6), "store", STORE, np.eye(2), 3, 0, days)
-    whole = {curve.kind: curve.responses for curve in curves}[interventions.WHOLE]
-    state = np.stack([interventions.states_at(bucket, catchments, day)[1, :, 0] for day in days])
-    store, basin = np.stack([array[(days - np.datetime64("2000-01-01")).astype(int), 2]
-                             for array in catchments.arrays], axis=1), np.arange(1, 6)  # fmt: skip
-    apart = state[store.argmax(0)[basin], basin] - state[store.argmin(0)[basin], basin]
-    np.testing.assert_allclose(whole["store"][0, :, 9], 4 * apart * 0.9**10, atol=1e-4)
-    assert (apart > 0).all() and (whole["streamflow"][0].mean(axis=1) > 0).all()
-
-
-def test_independent_data_of_noise_show_nothing_and_those_that_see_the_store_do():
-    rng, dates = np.random.default_rng(7), pd.date_range("2001-01-01", "2004-12-31")
-    truth, *errors = (red_noise(rng, len(dates), 1)[..., 0] for _ in range(4))
-    days = probes.days_of_year(dates)
-    read, learned, independent = (3 * truth + error for error in errors)
-    independent[0, :100] = np.nan
-    found = independent_data.nearness(read, learned, independent, days)
-    rmse = np.sqrt(np.nanmean((read - independent) ** 2, axis=1))
-    np.testing.assert_allclose(found["RMSE reading-independent"], rmse, rtol=1e-6)
-    assert (found["r deseasonalised reading-independent"] > 0.8).all() and (found["partial r"] > 0.2).all()
-    told = independent_data.nearness(learned + 0.3 * errors[0], learned, independent, days)  # knows what it was told
-    assert (told["r deseasonalised reading-independent"] > 0.8).all() and abs(told["partial r"].median()) < 0.1
-    noise = independent_data.nearness(read, learned, 3 * errors[2], days)
-    assert (abs(noise[["r reading-independent", "partial r"]].median()) < 0.1).all()
-    assert (noise["RMSE reading-independent"] > noise["RMSE reading-learned"]).all()
-
-
 def test_the_verdict_needs_more_runoff_than_chance():
     def rows(low, mean, random):
         row = {"response_of": "streamflow", "horizon_days": 90, "low": low, "mean": mean, "random_mean": random}
         return pd.DataFrame([row | {"horizon_days": 1, "low": -9}, row])
 
-    answers = [interventions.verdict(rows(*r))[1] for r in
-               ((0.1, 0.3, 0.2), (0.1, 0.3, 0.4), (-0.1, 0.3, 0.2), (np.nan, 0.3, 0.2))]  # fmt: skip
+    cases = (0.1, 0.3, 0.2), (0.1, 0.3, 0.4), (-0.1, 0.3, 0.2), (np.nan, 0.3, 0.2)
+    answers = [interventions.verdict(rows(*case))[1] for case in cases]
     assert answers == ["yes", "weakly", "no", "–"]  # one basin has no interval, hence no verdict
 
 
 def test_folds_do_not_depend_on_the_order_of_the_basins():
     basins = np.array([f"{b:08d}" for b in range(23)])
-    fold, order = probes.fold_of_basins(basins, 7), np.random.default_rng(0).permutation(23)
-    np.testing.assert_array_equal(probes.fold_of_basins(basins[order], 7), fold[order])
-    assert sorted(np.bincount(fold)) == [4, 4, 5, 5, 5] and probes.fold_of_basins(basins[:2], 7).max() == 1
+    fold, order = probes.fold_of_basins(basins), np.random.default_rng(0).permutation(23)
+    np.testing.assert_array_equal(probes.fold_of_basins(basins[order]), fold[order])
+    assert sorted(np.bincount(fold)) == [4, 4, 5, 5, 5] and probes.fold_of_basins(basins[:2]).max() == 1
 
 
 @pytest.fixture(scope="module")
@@ -400,107 +338,61 @@ def run_dir(tmp_path_factory):
     """A run directory on few demo catchments, its LSTM made to hold nothing yet; and one of runoff alone."""
     root = tmp_path_factory.mktemp("probe")
     data = make_demo(root / "demo", basins=4, years=6)
-    periods = {"train_period": ["2002-01-01", "2003-12-31"], "test_period": ["2004-01-01", "2005-12-31"],
-               "valid_period": ["2006-01-01", "2006-12-31"]}  # fmt: skip
+    periods = {"train_period": ["2002-01-01", "2003-12-31"], "test_period": ["2004-01-01", "2005-12-31"]}
+    periods["valid_period"] = ["2006-01-01", "2006-12-31"]
     for name, concepts in (("joint", [SOIL4, SWE]), ("alone", [])):
-        settings = {"data_dir": str(data), "forcing": "daymet", "attributes": "auto", "concepts": concepts,
-                    "hidden_size": 5, "dropout": 0.2, "forcing_noise": 0.0, "attribute_noise": 0.0,
-                    "weight_dropout": 0.0, "seed": [3], **periods}  # fmt: skip
-        data_set = hydrodata.open_data(data, concepts=concepts, cache_dir=root / "cache")
+        settings = {"data_dir": str(data), "forcing": "daymet", "attributes": "auto", "concepts": concepts, "seed": [3]}
+        settings |= {"hidden_size": 5, "dropout": 0.2, "attribute_noise": 0.0, "weight_dropout": 0.0, "folds": 0}
+        data_set = hydrodata.open_data(data, concepts=concepts)
         training = windows.training_set(data_set, *periods["train_period"])
-        runs.create_run(root / name, settings, training, resume=False)
+        runs.create_run(root / name, settings | periods, training, resume=False)
         (root / name / "seed_3").mkdir()
         runs.write_model(root / name / "seed_3" / "model.keras", runs.build_model(settings, training.normalisation, 3))
     return root
 
 
-@pytest.fixture(scope="module")
-def simulated(run_dir):
-    """Streamflow, soil4 and swe as the run simulates them in its test period."""
-    run, period = runs.load_run(run_dir / "joint"), ("2004-01-01", "2005-12-31")
-    return next(simulation.simulate(run.model(3), run.data(*period), *period))
-
-
-def test_the_script_writes_tables_series_and_figures(run_dir, simulated, capsys):
-    joint, alone = str(run_dir / "joint"), str(run_dir / "alone")
-    more = {"exchange_states": "swe", "independent_data": SWE}
-    LSTM_probe.main(LSTM_probe.Settings(run_dir=joint, compare=alone, random_directions=2, **more))
+def test_the_script_writes_readings_tables_and_figures(run_dir, capsys):
+    joint, period = str(run_dir / "joint"), ("2004-01-01", "2005-12-31")
+    LSTM_probe.main(LSTM_probe.Settings(run_dir=joint))
     out = run_dir / "joint" / "probe_2004-01-01_2005-12-31"
-    figures = ("controls_other_period", "controls_other_basins", "skill_anomaly", "skill_deseasonalised", "series",
-               "interventions", "interventions_together", "independent_data", "exchange")  # fmt: skip
-    for name in figures:
+    for name in ("controls_other_period", "series", "interventions", "interventions_together"):
         assert (out / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
     printed = capsys.readouterr().out
     assert "soil4 in mm, median of 4 basins" in printed and "untrained LSTM" in printed and "more runoff" in printed
     assert max(map(len, printed.splitlines()[:-1])) <= 100 and "learned from" not in printed  # the last holds a path
-
-    same = pd.read_csv(out / "independent_data.csv", index_col="reader").loc[REAL]  # here what was learned
-    assert same["r learned-independent"] == pytest.approx(1) and same["RMSE learned-independent"] == 0
-    assert same["RMSE reading-independent"] == same["RMSE reading-learned"] > 0 == same["nearer to learned"]
-    exchanged = pd.read_csv(out / "exchange.csv")
-    assert set(exchanged["start_days"]) == {"04-01"} and set(exchanged["response_of"]) == {"streamflow", "swe"}
+    states = pd.read_csv(out / "cell_states.csv").groupby("concept")["cell_state"].max()
+    assert states.to_dict() == {"soil4": 5, "swe": 5} and (out / "summary.csv").exists()
+    assert set(pd.read_csv(out / "interventions.csv")["response_of"]) == {"streamflow", "soil4", "swe"}
 
     scores = pd.read_csv(out / "scores.csv", dtype={"basin": str}, keep_default_na=False, na_values={"NSE": [""]})
     chosen = scores[scores["split"].eq(PERIOD) & scores["concept"].eq("soil4") & scores["reader"].eq(REAL)]
-    with xr.open_dataset(out / "probe.nc") as file:
-        assert file["soil4_observed"].attrs["units"] == "mm"
-        observed, reading = file["soil4_observed"].values, file["soil4_reading"].sel(reader=REAL).values
+    assert set(scores.loc[scores["reader"] == JOINT, "split"]) == {PERIOD}
+    run = runs.load_run(joint)
+    data = run.data(period)
+    simulated = next(simulation.simulate(run.model(3), data, period)).sel(target="soil4")
+    with xr.open_dataset(out / "readings.nc") as file:
+        assert file["soil4_reading"].attrs["units"] == file["soil4_season"].attrs["units"] == "mm"
+        table = file.sel(split=PERIOD)
+        seen, reading = table["soil4_observed"].values, table["soil4_reading"].sel(reader=REAL).values
         # These weights are the initial ones, so this "trained" LSTM and the untrained one are the same.
-        np.testing.assert_array_equal(reading, file["soil4_reading"].sel(reader=UNTRAINED).values)
-        joint = file["soil4_reading"].sel(reader=JOINT).values
-        assert file["response_soil4_streamflow_together"].dims == ("basin", "day_after")
-        assert file.sizes["day_after"] == 90 and file.sizes["unit"] == 5
-    nse = 1 - np.nansum((reading - observed) ** 2, 1) / np.nansum((observed - np.nanmean(observed, 1)[:, None]) ** 2, 1)
+        np.testing.assert_array_equal(reading, table["soil4_reading"].sel(reader=UNTRAINED).values)
+        np.testing.assert_allclose(table["soil4_reading"].sel(reader=JOINT), simulated["simulated"], rtol=1e-4)
+        np.testing.assert_allclose(seen, simulated["observed"], rtol=1e-6)
+        # The mean year of the fitting period, of which the control is made in the scored days.
+        dates = data.dates("2002-01-01", "2003-12-31")
+        year = probes.climatology(data.read(slice(None), dates)[1], probes.days_of_year(dates))[..., 1]
+        np.testing.assert_allclose(table["soil4_observed_season"], year, rtol=1e-6)
+        others = file["soil4_season"].sel(split=BASINS, reader=SEASON)  # each of the four basins is a fold of its own
+        np.testing.assert_allclose(others, (year.sum(axis=0) - year) / 3, rtol=1e-6)
+        date = table["soil4_reading"].sel(reader=SEASON).values
+        np.testing.assert_allclose(date, year[:, probes.days_of_year(file["date"].values)], rtol=1e-6)
+    nse = 1 - np.nansum((reading - seen) ** 2, 1) / np.nansum((seen - np.nanmean(seen, 1)[:, None]) ** 2, 1)
     np.testing.assert_allclose(chosen["NSE"], nse, rtol=1e-4)
-
-    np.testing.assert_allclose(joint, simulated.prediction[..., 1], rtol=1e-4)
-
-
-def test_joint_probe_and_independent_data_are_converted_to_the_units_that_are_probed(run_dir, simulated):
-    """A run trained on swe in mm, probed for swe in m, beside the same snow in mm as independent data."""
-    out, metres = run_dir / "metres", SWE.replace("[mm]", "*0.001[m]")
-    LSTM_probe.main(LSTM_probe.Settings(run_dir=str(run_dir / "joint"), concepts=(metres,), independent_data=SWE,
-                                        intervention_basins=0, out_dir=str(out)))  # fmt: skip
-    assert not (out / "interventions.csv").exists()
-    with xr.open_dataset(out / "probe.nc") as file:
-        assert file["swe_reading"].attrs["units"] == "m"
-        snow, joint = file["swe_observed"].values, file["swe_reading"].sel(reader=JOINT).values
-    np.testing.assert_allclose(snow, simulated.observed[..., 2] / 1000, rtol=1e-6)
-    np.testing.assert_allclose(joint, simulated.prediction[..., 2] / 1000, rtol=1e-4, atol=1e-6)
-    near = pd.read_csv(out / "independent_data.csv", index_col="reader").loc[JOINT]
-    assert near["RMSE learned-independent"] < 1e-6 < near["RMSE reading-independent"] < 1
-
-
-def test_a_joint_probe_is_of_the_column_and_the_units_it_learned(bucket, capsys):
-    joint = probes.joint_probes(bucket)
-    assert joint["store"].weights.tolist() == [4, 0] and joint["store"].intercept == 10
-
-    def read(trained, wanted, name="store"):
-        found = probes.converted(joint, *([parse_concept(f"{name}=a/{{number}}.csv:{c}")] for c in (trained, wanted)))
-        return {name: (probe.weights[0], probe.intercept) for name, probe in found.items()}
-
-    assert read("water*1000[mm]", "water*100[cm]") == {"store": (pytest.approx(0.4), pytest.approx(1))}
-    assert read("water[mm]", "water[kg/m2]") == {"store": (4, 10)} and read("water[mm]", "water[mm]", "swe") == {}
-    assert not capsys.readouterr().out
-    assert read("water[mm]", "snow[mm]") == {}
-    assert "store is snow here, and was water in training: there is no joint probe" in capsys.readouterr().out
-    for trained, wanted in (("water*70[mm]", "water*210[mm]"), ("water[mm]", "water[m]")):
-        with pytest.raises(InputError, match=r"store is water times .* which cannot both be right"):
-            read(trained, wanted)
-    with pytest.raises(InputError, match="store is in m3/m3 here, in mm in training. Values in mm cannot be turned"):
-        read("water[mm]", "water[m3/m3]")
-    # Of units that nobody says the same file's are the same, another file's are not known.
-    assert read("depth", "depth*10") == {"store": (40, 100)} and read("depth", "depth[%]") == {"store": (4, 10)}
-    unsaid = [parse_concept(f"store={folder}/{{number}}.csv:depth") for folder in "ab"]
-    with pytest.raises(InputError, match=r"Values in as in file cannot .*: write the unit of both, such as \[mm\]"):
-        probes.converted(joint, *([one] for one in unsaid))
-    other_file = [parse_concept(f"store={folder}/{{number}}.csv:water{c}") for folder, c in
-                  (("a", "[mm]"), ("b", "*1000[mm]"))]  # fmt: skip
-    assert probes.converted(joint, other_file[:1], other_file[1:])["store"].intercept == 10  # its numbers are in m
 
 
 def test_a_run_of_runoff_alone_is_probed_for_what_is_observed(run_dir, capsys):
-    """No flow in the scored period, no file of one basin, snow of another alone, and a concept without any file."""
+    """No flow in the scored period, no file of one basin, snow of another alone, a concept without any file, and a run
+    that began with one that learned from days that are scored."""
     data = shutil.copytree(run_dir / "demo", run_dir / "dry")
     for file in (data / "camels" / "usgs_streamflow").rglob("*_streamflow_qc.txt"):
         file.write_text(re.sub(r"(200[45] \d\d \d\d) .*", r"\1 -999.00 M", file.read_text()))
@@ -508,17 +400,18 @@ def test_a_run_of_runoff_alone_is_probed_for_what_is_observed(run_dir, capsys):
     dry, *_ = (basin for basin in runs.load_run(run_dir / "alone").basins.index if basin != snowy)
     next(data.rglob(f"camels_{dry}.csv")).unlink()
     next(data.rglob(f"{dry}_streamflow_qc.txt")).unlink()
-    ice = SWE.replace("swe=", "ice=").replace("{basin}", "{basin}_ice")
-    LSTM_probe.main(LSTM_probe.Settings(
-        run_dir=str(run_dir / "alone"), concepts=(ice, SWE), data_dir=str(data), out_dir=str(run_dir / "swe"),
-        period=("2004-06-01", "2005-12-31"), fit_period=("2002-01-01", "2004-05-31"), intervention_basins=2,
-        random_directions=1, intervention_days=("2005-02-01", "2005-03-01"),
-    ))  # fmt: skip
-    said, _, printed = capsys.readouterr().out.partition("swe in mm, median of 1 basin [95 % interval]")
-    assert "observed: streamflow in 3 of 4 basins, ice in 0, swe in 3" in said
-    assert "Note: ice is observed in no basin from 2004-06-01 to 2005-12-31. It is left out." in said
-    assert f"Note: Left out: 1 basin in which nothing to probe is observed, {dry}." in said
-    assert "3 basins; fitted on 2002-01-01 to 2004-05-31, scored on 2004-06-01 to 2005-12-31." in said
+    ice, path = SWE.replace("swe=", "ice=").replace("{basin}", "{basin}_ice"), run_dir / "alone" / "settings.json"
+    base = f'"learned_from": [{{"run": "base", "period": ["2004-03-01", "2005-12-31"], "basins": "{snowy}"}}, '
+    path.write_text(path.read_text(encoding="utf-8").replace('"learned_from": [', base), encoding="utf-8")
+    question = {"concepts": (ice, SWE), "data_dir": str(data), "out_dir": str(run_dir / "swe")}
+    LSTM_probe.main(LSTM_probe.Settings(run_dir=str(run_dir / "alone"), intervention_basins=2, **question))
+    before, _, printed = capsys.readouterr().out.partition("swe in mm, median of 1 basin [95 % interval]")
+    assert "observed: streamflow in 3 of 4 basins, ice in 0, swe in 3" in before
+    assert "Note: ice is observed in no basin from 2002-01-01 to 2003-12-31. It is left out." in before
+    assert f"Note: Left out: 1 basin in which nothing to probe is observed, {dry}." in before
+    assert "3 basins; fitted on 2002-01-01 to 2003-12-31, scored on 2004-01-01 to 2005-12-31." in before
+    with xr.open_dataset(run_dir / "swe" / "readings.nc") as file:
+        assert file.attrs["learned_from"] in before and file.attrs["learned_from"].startswith("base (2004-03-01 to")
     assert "shortest change" in printed and "–" in printed
     assert [word for word in ("[", "nan ", "nan\n", "yes\n", "weakly\n", "joint probe") if word in printed] == []
     scores = pd.read_csv(run_dir / "swe" / "scores.csv", dtype={"basin": str}, keep_default_na=False)
@@ -529,72 +422,51 @@ def test_a_run_of_runoff_alone_is_probed_for_what_is_observed(run_dir, capsys):
 
 
 def test_where_a_concept_counts_and_why_it_cannot_be_probed(catchments):
-    arrays, later = [array.copy() for array in catchments.arrays], catchments.dates("2000-01-01", "2003-12-31").size
-    for array in arrays:
-        array[later:, 2] = np.nan
-    spans = ("2001-01-01", "2003-12-31"), ("2004-01-01", "2005-12-31")
-    fitted, counted, somewhere, reasons = observed.judge(catchments, *spans)
-    spread = [array[366:1461, 2].std(dtype=float) for array in arrays]
+    spans, later = (("2001-01-01", "2003-12-31"), ("2004-01-01", "2005-12-31")), slice(1461, None)
+
+    def judge(*gaps):
+        arrays = [array.copy() for array in catchments.arrays]
+        for basins, days in gaps:
+            for array in arrays[basins]:
+                array[days, 2] = np.nan
+        return observed.judge(replace(catchments, arrays=arrays), *spans)
+
+    fitted, counted, somewhere, reasons = judge()
+    spread = [array[366:1461, 2].std(dtype=float) for array in catchments.arrays]
     np.testing.assert_allclose(fitted["std_store"], spread, rtol=1e-6)
     assert counted["store"].all() and somewhere["store"].all() and reasons == {}
-    _, _, _, reasons = observed.judge(replace(catchments, arrays=arrays), *spans)
+    *_, reasons = judge((slice(None), later))
     assert reasons["store"] == "store is observed in no basin from 2004-01-01 to 2005-12-31."
-    arrays = [array.copy() for array in catchments.arrays]
-    arrays[3][:, 2] = np.nan
-    _, counted, somewhere, reasons = observed.judge(replace(catchments, arrays=arrays), *spans)
+    _, counted, somewhere, _ = judge((slice(3, 4), slice(None)))
     assert np.flatnonzero(~counted["store"]).tolist() == [3] == np.flatnonzero(~somewhere["store"]).tolist()
-    for array in arrays[1:]:
-        array[:later, 2] = np.nan
-    _, _, _, reasons = observed.judge(replace(catchments, arrays=arrays), *spans)
+    *_, reasons = judge((slice(1, None), slice(1461)))
     assert reasons["store"].startswith("Probes need at least two basins: store is observed in one from 2001-01-01")
 
 
-def test_what_the_model_learned_from_is_no_independent_test(run_dir, capsys):
-    """Said on the screen and in probe.nc. What an earlier call with more options left in the folder does not stay."""
-    (run_dir / "learned").mkdir()
-    (run_dir / "learned" / "exchange.csv").touch()
-    spans = {"period": ("2003-10-01", "2004-02-29"), "fit_period": ("2004-03-01", "2005-12-31")}
-    seed = {"out_dir": str(run_dir / "learned"), "concepts": (SOIL4,), "intervention_basins": 0}
-    LSTM_probe.main(LSTM_probe.Settings(run_dir=str(run_dir / "joint"), **spans, **seed))
-    said = ("joint (2002-01-01 to 2003-12-31) learned from 92 of the 152 days from 2003-10-01 to 2004-02-29 in 4 of 4 "
-            "basins, which are no independent test.")  # fmt: skip
-    assert f"Note: {said}" in capsys.readouterr().out.splitlines()
-    with xr.open_dataset(run_dir / "learned" / "probe.nc") as file:
-        assert file.attrs["learned_from"] == said
-    assert not (run_dir / "learned" / "exchange.csv").exists()
+ICE, METRES = SWE.replace("swe=", "ice=").replace("[mm]", "*0.001[mm]"), SWE.replace("[mm]", "*0.001[m]")
+REFUSED = {
+    "trained on runoff alone: say what to look for with --concepts": {"run_dir": "alone"},
+    "here name one of them, such as": {"run_dir": "folds"},
+    "--period 2003-12-31 2004-12-31 and the training period 2002-01-01 to 2003-12-31 share days": {
+        "period": ("2003-12-31", "2004-12-31")
+    },
+    "no member of seed 9": {"seed": 9},
+    "at least two basins": {"basins": ("96000001",)},
+    "The period 1990-01-01 to 1991-12-31 has no day in the data": {"period": ("1990-01-01", "1991-12-31")},
+    "No basin counts for ice from 2002-01-01 to 2003-12-31: none has more than 5 mm of it.": {"concepts": (ICE,)},
+    "mean*0.001[m] here, and was snow_depth_water_equivalent_mean*1[mm] in training": {"concepts": (METRES,)},
+    "intervention_basins must be a whole number not below 0": {"intervention_basins": -1},
+    "2006-01-01 to 2006-03-31 is too short for interventions": {"period": ("2006-01-01", "2006-03-31")},
+    "holds results of other options (concepts): name another folder with --out-dir": {"concepts": (SOIL4,)},
+}
 
 
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"run_dir": "alone"}, "trained on runoff alone: say what to look for with --concepts"),
-        ({"run_dir": "folds"}, "folds"),
-        ({"period": ("2003-06-01", "2004-12-31")}, "share days"),
-        ({"period": ("2003-12-31", "2004-12-31")}, "share days"),
-        ({"seed": 9}, "no member of seed 9"),
-        ({"basins": ("96000001",)}, "at least two basins"),
-        ({"fit_period": ("1990-01-01", "1991-12-31")}, "The period 1990-01-01 to 1991-12-31 has no day in the data"),
-        ({"concepts": (SWE.replace("swe=", "ice=").replace("[mm]", "*0.001[mm]"),)},
-         "No basin counts for ice from 2004-01-01 to 2005-12-31: none has more than 5 mm of it."),
-        ({"concepts": (SWE.replace("[mm]", "*1000[mm]"),)}, "which cannot both be right: write it as in training"),
-        ({"random_directions": 0}, "--random-directions must not be below 1"),
-        ({"draw": -1}, "--draw must not be below 0"),
-        ({"period": ("2006-01-01", "2006-03-31")}, "2006-01-01 to 2006-03-31 is too short for interventions"),
-        ({"intervention_days": ("2005-12-01",)}, "must lie 90 days before the end"),
-        ({"exchange_states": "ice"}, "There is no concept ice for --exchange-states: choose from soil4, swe"),
-        ({"exchange_states": "swe", "exchange_day": "11-30"}, "no two years to exchange states of on 11-30"),
-        ({"independent_data": SWE.replace("swe=", "ice=")},
-         "--independent-data is of ice: give it the name of a concept, soil4, swe"),
-        ({"independent_data": SOIL4.replace("_mean*1890[mm]", "_mean*2")},
-         "--independent-data of soil4: Values in m3/m3 * 2 cannot be turned into mm: give both the same units."),
-        ({"independent_data": SOIL4.replace("[mm]", "[%]")},
-         "--independent-data of soil4: Values in % cannot be turned into mm: give both the same units."),
-    ],
-)  # fmt: skip
-def test_bad_settings_end_in_a_sentence(run_dir, options, sentence, capsys):
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_bad_settings_end_in_a_sentence(run_dir, sentence, capsys):
+    options = REFUSED[sentence]
     shutil.copytree(run_dir / "joint", run_dir / "folds" / "fold_1", dirs_exist_ok=True)
     settings = LSTM_probe.Settings(**options | {"run_dir": str(run_dir / options.get("run_dir", "joint"))})
     with pytest.raises(SystemExit) as stop:
         cli(LSTM_probe.main, settings)
-    said = capsys.readouterr().err.strip()
-    assert stop.value.code == 2 and sentence in said and said.endswith(".") and len(said.splitlines()) == 1
+    error = capsys.readouterr().err.strip()
+    assert stop.value.code == 2 and sentence in error and error.endswith(".") and len(error.splitlines()) == 1
