@@ -3,20 +3,17 @@
     uv run bench/bench_layer.py                                      # CPU; the PyTorch peers are named as missing
     uv run --with torch==2.13.0 bench/bench_layer.py                 # CPU, all peers
     python bench/bench_layer.py --device gpu                         # one GPU, on JAX (needs jax[cuda13] and torch)
-    python bench/bench_layer.py --device gpu --tf32                  # the same, matrix products rounded to TF32
 
 Forward and backward into every weight, forcing and attributes as the trainer has them. Each framework runs in a process
 of its own with the same number of threads; in every round each peer gets the same new inputs, one after the other while
 the rest wait; a ratio is the median over rounds of a peer's time by ours on the same framework (on the first one for
 PyTorch). Processor time, of all cores together, holds on a machine that does other work too. Before that all are held
-to a float64 numpy loop. Peers without states are given the attributes already
-repeated for every day and pass gradients through h alone; those with states pass them through h and c.
+to a float64 numpy loop. Peers without states are given the attributes already repeated for every day and pass gradients
+through h alone; those with states pass them through h and c.
 """
 
 import importlib.util
-import multiprocessing
 import os
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +22,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import tyro
-from machine import machine
+from machine import machine, show, start
 from tqdm import tqdm
 
 
@@ -42,35 +39,23 @@ class Settings:
     rounds: int = 9
     """Timed rounds; the table holds medians."""
     device: Literal["cpu", "gpu"] = "cpu"
-    tf32: bool = False
-    """On a GPU, let matrix products round their inputs to TF32 (10 bits)."""
     threads: int = 2
     """CPU threads of every framework."""
-    out: Path | None = None
-    """CSV of the table; bench/layer_<device>.csv if not given."""
+    out: Path = Path("bench_layer.csv")
+    """CSV of the table."""
 
 
-OURS = "CellStateLSTM"  # the names of every framework's version start with these
-FLOOR = "matrix products alone"
-
-
-def checked(settings):
-    """The windows of a batch that the float64 loop follows: 16 of them."""
-    return slice(None, None, max(settings.batch // 16, 1))
+OURS = "CellStateLSTM"  # the names of both frameworks' versions start with it
+CHECKED = 16  # windows of round 0, whose numbers are held to the float64 loop; round 1 compiles
 
 
 def draw(settings, units, round_number):
     """Inputs of one round: a new forcing, new attributes, both together, and the gradients that reach h and c."""
-    rng = np.random.default_rng([units, round_number])
-    forcing = rng.standard_normal((settings.batch, settings.days, settings.forcings), dtype="float32")
-    attributes = rng.standard_normal((settings.batch, settings.attributes), dtype="float32")
+    rng, batch = np.random.default_rng([units, round_number]), settings.batch if round_number else CHECKED
+    forcing = rng.standard_normal((batch, settings.days, settings.forcings), dtype="float32")
+    attributes = rng.standard_normal((batch, settings.attributes), dtype="float32")
     every_day = np.concatenate([forcing, np.repeat(attributes[:, None], settings.days, axis=1)], axis=-1)
-    pulls = rng.standard_normal((2, settings.batch, settings.days, units), dtype="float32")
-    if round_number == 0:  # the round that is checked: only the checked windows contribute to the gradients
-        kept = np.zeros(settings.batch, "float32")
-        kept[checked(settings)] = 1
-        pulls *= kept[:, None, None]
-    return forcing, attributes, every_day, *pulls
+    return forcing, attributes, every_day, *rng.standard_normal((2, batch, settings.days, units), dtype="float32")
 
 
 def draw_weights(settings, units):
@@ -121,24 +106,7 @@ def tensorflow_peers(settings, units, weights):
 
     ours, theirs = keras_layers(settings, units, weights)
     trained = {ours: ours.trained, theirs: theirs.trained}
-    kernel, recurrent = (tf.constant(w) for w in weights[:2])
-
-    @tf.function(jit_compile=False)
-    def products(forcing, attributes, every_day, pull_h, pull_c):
-        # One part of the batch for each thread, side by side, as our layer has it.
-        return [part(*both) for both in zip(*(tf.split(x, settings.threads) for x in (forcing, pull_h)), strict=True)]
-
-    def part(forcing, pull_h):
-        h = pull_h[:, 0]
-        for _ in tf.range(settings.days):  # scaled, lest the product of 365 products overflows
-            h = 0.1 * tf.matmul(tf.matmul(h, recurrent), recurrent, transpose_b=True)
-        forcing = tf.reshape(forcing, [-1, settings.forcings])
-        z = tf.matmul(forcing, kernel[: settings.forcings])
-        big = [tf.matmul(x, z, transpose_a=True) for x in (forcing, tf.reshape(pull_h, [-1, units]))]
-        return h, big
-
     peers = {f"{OURS}, TensorFlow": step(ours), "keras.layers.LSTM, TensorFlow": step(theirs)}
-    peers[f"{FLOOR}, TensorFlow"] = products
     return peers, tf.constant, lambda outputs: None  # on a CPU a tf.function returns when it is done
 
 
@@ -146,7 +114,7 @@ def jax_peers(settings, units, weights):
     import jax
     import jax.numpy as jnp
 
-    jax.config.update("jax_default_matmul_precision", "high" if settings.tf32 else "highest")
+    jax.config.update("jax_default_matmul_precision", "highest")
 
     def step(states):
         def value(weights, forcing, attributes, every_day, pull_h, pull_c):
@@ -160,16 +128,8 @@ def jax_peers(settings, units, weights):
         compiled = jax.jit(run)
         return lambda *inputs: compiled(states.trained, *inputs)
 
-    @jax.jit
-    def products(forcing, attributes, every_day, pull_h, pull_c):
-        kernel, recurrent = (jnp.asarray(w) for w in weights[:2])
-        h = jax.lax.fori_loop(0, settings.days, lambda _, h: 0.1 * (h @ recurrent) @ recurrent.T, pull_h[:, 0])
-        forcing = forcing.reshape(-1, settings.forcings)
-        z = forcing @ kernel[: settings.forcings]
-        return h, forcing.T @ z, pull_h.reshape(-1, units).T @ z
-
     ours, theirs = keras_layers(settings, units, weights)
-    peers = {f"{OURS}, JAX": step(ours), "keras.layers.LSTM, JAX": step(theirs), f"{FLOOR}, JAX": products}
+    peers = {f"{OURS}, JAX": step(ours), "keras.layers.LSTM, JAX": step(theirs)}
     return peers, jnp.asarray, jax.block_until_ready
 
 
@@ -177,7 +137,6 @@ def keras_layers(settings, units, weights):
     """Our layer and Keras' as functions (forcing, attributes, every_day) -> (h, c or None), with the same weights."""
     import keras
 
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from libs_tf import CellStateLSTM
 
     ours = CellStateLSTM(units)
@@ -206,7 +165,7 @@ def torch_peers(settings, units, weights):
     import torch
 
     torch.set_num_threads(settings.threads)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = settings.tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     device = "cuda" if settings.device == "gpu" else "cpu"
 
     def filled(module):
@@ -277,20 +236,18 @@ def serve(framework, settings, pipe):
             outputs = peers[name](*inputs)
             wait(outputs)
             seconds = np.array([time.perf_counter(), time.process_time()]) - start
-            check = round_number == 0 and not name.startswith(FLOOR)
-            pipe.send((seconds, as_numpy(outputs, checked(settings)) if check else None))
+            pipe.send((seconds, as_numpy(outputs) if round_number == 0 else None))
 
 
-def as_numpy(outputs, windows):
+def as_numpy(outputs):
     h, c, gradients = outputs
     h, c, *gradients = (x.numpy(force=True) if type(x).__module__ == "torch" else x for x in (h, c, *gradients))
-    c = None if c is None else np.asarray(c)[windows]
-    return np.asarray(h)[windows], c, [np.asarray(g) for g in gradients]
+    return np.asarray(h), None if c is None else np.asarray(c), [np.asarray(gradient) for gradient in gradients]
 
 
 def error(settings, units, outputs):
     """Largest difference of the states and of the gradients from the float64 loop, relative to its largest number."""
-    _, _, every_day, pull_h, pull_c = (x[checked(settings)] for x in draw(settings, units, 0))
+    _, _, every_day, pull_h, pull_c = draw(settings, units, 0)
     h, c, gradients = outputs
     pull_c = 0 * pull_c if c is None else pull_c
     expected_h, expected_c, expected_gradients = numpy_lstm(draw_weights(settings, units), every_day, pull_h, pull_c)
@@ -306,53 +263,40 @@ def main(settings):
     for framework in [f for f in frameworks if importlib.util.find_spec(f) is None]:
         frameworks.remove(framework)
         print(f"{framework} is not installed: its peers are missing from the table.")
-    context = multiprocessing.get_context("spawn")
-    pipes = []
-    for framework in frameworks:
-        ours, theirs = context.Pipe()
-        context.Process(target=serve, args=(framework, settings, theirs), daemon=True).start()
-        theirs.close()  # so that a process that died ends the script instead of leaving it waiting
-        pipes.append(ours)
-    tables = []
-    for units in settings.hidden:
-        tables.append(measure(settings, units, pipes))
-        print(tables[-1].round(3).to_string(index=False), "\n")
-    out = settings.out or Path(__file__).with_name(f"layer_{settings.device}.csv")
-    pd.concat(tables).to_csv(out, index=False, float_format="%.4g")
-    print(f"The table is in {out}.")
+    pipes = [start(serve, framework, settings) for framework in frameworks]
+    show(pd.concat([measure(settings, units, pipes) for units in settings.hidden]), settings.out)
 
 
 def measure(settings, units, pipes):
     peers = {name: pipe for pipe in pipes for name in pipe.recv()}
     errors, times = {}, {name: [] for name in peers}
-    for round_number in tqdm(range(settings.rounds + 1), desc=f"hidden {units}", disable=None):
+    for round_number in tqdm(range(settings.rounds + 2), desc=f"hidden {units}", disable=None):
         for name, pipe in peers.items():
             pipe.send((name, round_number))
             try:
                 seconds, outputs = pipe.recv()
             except EOFError:
                 raise SystemExit(f"{name} broke off; its error stands above.") from None
-            if round_number > 0:  # the first round compiles
-                times[name].append(seconds)
-            elif outputs:
+            if round_number == 0:
                 errors[name] = error(settings, units, outputs)
+            elif round_number > 1:
+                times[name].append(seconds)
     for pipe in pipes:
         pipe.send(None)
-    clocks = ["ms", "processor ms"]
-    medians = {name: 1000 * np.median(series, axis=0) for name, series in times.items()}
-    table = pd.DataFrame.from_dict(medians, orient="index", columns=clocks)
-    table.insert(0, "hidden", units)
+    rows = []
     ours = {name.partition(", ")[2]: name for name in peers if name.startswith(OURS)}
     for name, series in times.items():
         own = ours.get(name.partition(", ")[2], next(iter(ours.values())))
-        ratios = np.median(np.divide(series, times[own]), axis=0)
-        table.loc[name, [f"{clock}, peer / ours" for clock in clocks]] = ratios
-    table["error of states"] = [f"{errors[name][0]:.0e}" if name in errors else "" for name in table.index]
-    table["error of gradients"] = [f"{errors[name][1]:.0e}" if name in errors else "" for name in table.index]
-    wrong = [name for name, both in errors.items() if max(both) > (1e-2 if settings.tf32 else 1e-4)]
+        seconds, ratios = np.median(series, axis=0), np.median(np.divide(series, times[own]), axis=0)
+        row = {"layer": name, "hidden": units}
+        for clock, second, ratio in zip(("ms", "processor ms"), seconds, ratios, strict=True):
+            row |= {clock: 1000 * second, f"{clock}, peer / ours": ratio}
+        rows.append(row | {"error of states": errors[name][0], "error of gradients": errors[name][1]})
+    table = pd.DataFrame(rows)
+    wrong = [name for name, both in errors.items() if max(both) > 1e-4]
     if wrong:
         raise SystemExit(f"not the same numbers, so no comparison: {', '.join(wrong)}\n{table.to_string()}")
-    return table.reset_index(names="layer")
+    return table
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@
 
 Forcing and streamflow of all basins, into memory. Cold: our cache is empty and is written, the system's file cache is
 not empty (everything is read once before the clock counts). From the cache: the same again. Each reader has a process
-of its own; in every round one after the other reads while the rest wait. Imports are not counted. With --peer-python
-the numbers of both are compared one by one.
+of its own, one after the other. Imports are not counted. With --peer-python the numbers of both are compared one by
+one.
 """
 
 import json
-import multiprocessing
+import os
 import subprocess
 import tempfile
 import time
@@ -22,14 +22,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tyro
-from machine import DataSettings, machine, make_demo_data, peak_gb
+from machine import machine, peak_gb, show, start
 from tqdm import tqdm
-
-OURS = "hydrodata_tf, cold"
 
 
 @dataclass
-class Settings(DataSettings):
+class Settings:
+    data_dir: str = "demo"
+    """CAMELS-US folder; the demo is made if it is not there."""
+    forcing: str = "daymet"
+    """Forcing product."""
+    basins: tuple[str, ...] = ()
+    """Basin ids, or one file that lists them; all basins of the data folder if empty."""
     peer_python: Path | None = None
     """Python of an environment with neuralhydrology; without it ours is timed alone."""
     rounds: int = 5
@@ -39,20 +43,32 @@ class Settings(DataSettings):
 
 
 def serve(settings, basins, cold, pipe):
-    """Our reader in a process of its own; answers every order with seconds and peak memory (GB)."""
+    """Our reader in a process of its own: the seconds of every timed round and the peak memory (GB)."""
     import hydrodata_tf as hydrodata
 
+    times = []
     with tempfile.TemporaryDirectory() as folder:
-        number = 0
-        while pipe.recv():
-            number += cold
-            place = {"attributes": "none", "cache_dir": Path(folder) / str(number)}
+        for number in tqdm(range(settings.rounds + 1), "cold" if cold else "from the cache", disable=None):
+            os.environ["HYDRODATA_CACHE"] = f"{folder}/{number * cold}"
             began = time.perf_counter()
-            data = hydrodata.open_data(settings.data_dir, settings.forcing, basins, **place)
+            data = hydrodata.open_data(settings.data_dir, settings.forcing, basins, "none")
             arrays = data.read(slice(None), data.dates(data.first_day, data.last_day))
-            seconds = time.perf_counter() - began
-            pipe.send((seconds, peak_gb()))
+            times.append(time.perf_counter() - began)
             del data, arrays
+    pipe.send((times[1:], peak_gb()))
+
+
+def read_by_peer(settings, camels, basins):
+    """The same of NeuralHydrology's loaders, in the process of another environment; its numbers are compared."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "peer.npz"
+        reader = Path(__file__).with_name("neuralhydrology_reader.py")
+        command = [settings.peer_python, reader, camels, settings.forcing, str(settings.rounds + 1), path]
+        done = subprocess.run(command, input="\n".join(basins), stdout=subprocess.PIPE, text=True, check=True)
+        answer = json.loads(done.stdout)
+        print(f"Peer: {answer['versions']}")
+        compare(settings, basins, path)
+    return answer["seconds"][1:], answer["peak"]
 
 
 def compare(settings, basins, path):
@@ -77,76 +93,28 @@ def compare(settings, basins, path):
     print(f"Both read the same {count:,} numbers (largest relative difference {worst:.0e}).")
 
 
-class Peer:
-    """NeuralHydrology's loaders in a process of another environment, asked by lines of text."""
-
-    def __init__(self, settings, camels, basins):
-        reader = Path(__file__).with_name("neuralhydrology_reader.py")
-        command = [settings.peer_python, reader, camels, settings.forcing]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        print(f"Peer: {self.ask(json.dumps(basins))}")
-
-    def ask(self, order):
-        """Send an order, give the answer."""
-        self.process.stdin.write(f"{order}\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
-
-    def read(self):
-        """Seconds and peak memory (GB) of reading everything."""
-        return float(self.ask("read")), float(self.process.stdout.readline()) / 1e9
-
-
-def time_readers(settings, basins, peer):
-    """Seconds of every timed round and the peak memory (GB), by reader."""
-    context, readers = multiprocessing.get_context("spawn"), {}
-    for name, cold in ((OURS, True), ("hydrodata_tf, from the cache", False)):
-        pipe, there = context.Pipe()
-        context.Process(target=serve, args=(settings, basins, cold, there), daemon=True).start()
-        there.close()  # so that a process that died ends the script instead of leaving it waiting
-        readers[name] = pipe
-    times, memory = {name: [] for name in [*readers, *(["NeuralHydrology"] if peer else [])]}, {}
-    for number in tqdm(range(settings.rounds + 1), "rounds", disable=None):
-        for name, series in times.items():
-            if name in readers:
-                readers[name].send(True)
-                seconds, memory[name] = readers[name].recv()
-            else:
-                seconds, memory[name] = peer.read()
-            if number > 0:
-                series.append(seconds)
-    for pipe in readers.values():
-        pipe.send(False)
-    return times, memory
-
-
 def main(settings):
     """Check, time, print and write the table."""
     print(machine("numpy", "pandas"))
-    make_demo_data(settings.data_dir)
     import hydrodata_tf as hydrodata
+    from reading.demo_data import make_demo
 
+    if settings.data_dir == "demo":
+        make_demo(settings.data_dir)
     camels = hydrodata.folder_with("basin_mean_forcing", settings.data_dir)
-    every = [p.name[:8] for p in (camels / "basin_mean_forcing" / settings.forcing).rglob("*_forcing_leap.txt")]
+    every = hydrodata.forcing_files(settings.data_dir, settings.forcing)
     basins = sorted(hydrodata.read_basins(settings.basins) if settings.basins else every)
+    readers = {"hydrodata_tf, cold": start(serve, settings, basins, True).recv()}
+    readers["hydrodata_tf, from the cache"] = start(serve, settings, basins, False).recv()
     if settings.peer_python:
-        peer = Peer(settings, camels, basins)
+        readers["NeuralHydrology"] = read_by_peer(settings, camels, basins)
     else:
-        peer = None
         print("No --peer-python: NeuralHydrology is missing from the table.")
-    times, memory = time_readers(settings, basins, peer)
-    if peer:
-        with tempfile.TemporaryDirectory() as folder:
-            peer.ask(f"save {Path(folder) / 'peer.npz'}")
-            compare(settings, basins, Path(folder) / "peer.npz")
-        peer.process.communicate()
-    table = pd.DataFrame({"seconds": {name: np.median(series) for name, series in times.items()}})
-    table.insert(0, "basins", len(basins))
-    table["peak memory GB"] = pd.Series(memory)
-    table["seconds / ours, cold"] = table["seconds"] / table.loc[OURS, "seconds"]
-    print(table.to_string(float_format="{:.4g}".format))
-    table.to_csv(settings.out, index_label="reader", float_format="%.4g")
-    print(f"The table is in {settings.out}.")
+    table = pd.DataFrame({"reader": list(readers), "basins": len(basins)})
+    table["seconds"] = [np.median(times) for times, _ in readers.values()]
+    table["peak memory GB"] = [memory for _, memory in readers.values()]
+    table["seconds / ours, cold"] = table["seconds"] / table["seconds"][0]
+    show(table, settings.out)
 
 
 if __name__ == "__main__":

@@ -27,14 +27,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tyro
-from machine import ROOT, machine
+from machine import ROOT, machine, show
 from tqdm import tqdm
 
 IN_MEMORY, FROM_FILES = 1e12, 0  # windows.IN_MEMORY_BYTES: a training set below it is held in memory
-CONCEPTS = [
-    f"soil{k}=caravan:volumetric_soil_water_layer_{k}_mean*{mm}" for k, mm in enumerate((70, 210, 720, 1890), 1)
-]
-CONCEPTS.append("swe=caravan:snow_depth_water_equivalent_mean")
+SOIL = [f"soil{k}=caravan:volumetric_soil_water_layer_{k}_mean*{mm}" for k, mm in enumerate((70, 210, 720, 1890), 1)]
+CONCEPTS = [*SOIL, "swe=caravan:snow_depth_water_equivalent_mean"]
 
 
 @dataclass
@@ -42,17 +40,13 @@ class Settings:
     gauges: int = 6800
     """Number of gauges; Caravan had about so many in 2023."""
     years: int = 40
-    """Years of each, the last four for validation and test."""
+    """Years of each, at least 5: the last four are for validation and test."""
     hidden_size: int = 64
     """Number of cell states."""
     batch_size: int = 256
     """Windows per step."""
     few: int = 400
-    """Gauges that are trained from memory, too; all if there are fewer."""
-    rounds: int = 2
-    """Times that these are trained from each; the table holds medians."""
-    folder: Path | None = None
-    """Where the text is made, and kept, and the rest is for a time; a temporary folder if not given."""
+    """Gauges that are trained from memory, too, twice from each; all if there are fewer."""
     out: Path = Path("bench_store.csv")
     """CSV of the table."""
 
@@ -64,13 +58,9 @@ def make_text(settings, folder):
     demo = make_demo(folder / "demo", basins=30, years=settings.years)
     texts = sorted((demo / "caravan" / "timeseries" / "csv" / "camels").glob("*.csv"))
     place = folder / "caravan" / "timeseries" / "csv" / "many"
-    place.mkdir(parents=True, exist_ok=True)
-    if len(list(place.glob("*.csv"))) > settings.gauges:
-        raise SystemExit(f"{place} holds more than {settings.gauges} gauges: give another --folder.")
+    place.mkdir(parents=True)
     for k in range(settings.gauges):
-        path = place / f"many_{k:05d}.csv"
-        if not path.exists():
-            os.link(texts[k % len(texts)], path)
+        os.link(texts[k % len(texts)], place / f"many_{k:05d}.csv")
     return folder / "caravan"
 
 
@@ -94,7 +84,7 @@ def watch(command):
 def prepare(text, period):
     """Read all text into the cache."""
     code = "import sys, hydrodata_tf as h; h.open_data(sys.argv[1], 'caravan', attributes='climate', "
-    code += "concepts=sys.argv[4:], climate_period=sys.argv[2:4], used_in=sys.argv[2:4], progress=False)"
+    code += "concepts=sys.argv[4:], train_period=sys.argv[2:4])"
     return watch([sys.executable, "-c", code, text, *period, *CONCEPTS])
 
 
@@ -121,44 +111,37 @@ def same_weights(one, other):
 
 def main(settings):
     """Prepare, train, compare, print the table and write it."""
-    if settings.years < 5:
-        raise SystemExit(f"--years must be at least 5, not {settings.years}: the last four are not trained on.")
-    settings.few = min(settings.few, settings.gauges)
     print(machine("keras", "tensorflow", "numpy"))
     os.environ["PYTHONPATH"] = str(ROOT)
-    period = "2001-10-01", f"{2001 + settings.years - 4}-09-30"
-    days = len(pd.date_range(*period))
-    columns = ["what", "gauges", "basin-days", "seconds", "own memory GB", "mapped files GB"]
-    if settings.folder:
-        settings.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=settings.folder) as temporary:
-        folder = Path(temporary)  # a new one each time: an empty cache
+    period, gauges = ("2001-10-01", f"{2001 + settings.years - 4}-09-30"), settings.gauges
+    few, days = [f"many_{k:05d}" for k in range(min(settings.few, gauges))], len(pd.date_range(*period))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         os.environ["HYDRODATA_CACHE"] = str(folder / "cache")
-        text = make_text(settings, settings.folder or folder)
-        whole = settings.gauges * round(settings.years * 365.25)
-        rows = [["preparing", settings.gauges, whole, *prepare(text, period)]]
-        size = sum(p.stat().st_size for p in (folder / "cache").rglob("*.npy")) / 1e9
-        text_size = sum(p.stat().st_size for p in (text / "timeseries" / "csv" / "many").iterdir()) / 1e9
-        measured = train(settings, text, folder / "all", 1, FROM_FILES)
-        rows.append(["first epoch from files", settings.gauges, settings.gauges * days, *measured])
-        few, measured = [f"many_{k:05d}" for k in range(settings.few)], {"memory": [], "files": []}
-        for number in tqdm(range(settings.rounds), "rounds", disable=None):
+        text = make_text(settings, folder)
+        rows = [["preparing", gauges, gauges * round(settings.years * 365.25), *prepare(text, period)]]
+        size, text_size = (
+            sum(path.stat().st_size for path in place.rglob(form)) / 1e9
+            for place, form in ((folder / "cache", "*.npy"), (text, "many_*.csv"))
+        )
+        rows.append(
+            ["first epoch from files", gauges, gauges * days, *train(settings, text, folder / "all", 1, FROM_FILES)]
+        )
+        measured = {"memory": [], "files": []}
+        for number in tqdm(range(2), "rounds", disable=None):
             for name, in_memory_bytes in (("memory", IN_MEMORY), ("files", FROM_FILES)):
                 measured[name].append(train(settings, text, folder / f"{name} {number}", 2, in_memory_bytes, few))
         if not same_weights(folder / "memory 0", folder / "files 0"):
             raise SystemExit("Not the same weights from memory and from files, so no comparison.")
         print("From memory and from files come the same weights, bit for bit.")
         for name, each in measured.items():
-            rows.append([f"second epoch from {name}", settings.few, settings.few * days, *np.median(each, axis=0)])
+            rows.append([f"second epoch from {name}", len(few), len(few) * days, *np.median(each, axis=0)])
+    columns = ["what", "gauges", "basin-days", "seconds", "own memory GB", "mapped files GB"]
     table = pd.DataFrame(rows, columns=columns)
     table.insert(4, "basin-days per s", table["basin-days"] / table["seconds"])
-    print(table.to_string(index=False, float_format="{:.4g}".format))
+    show(table, settings.out)
     ratio = table["basin-days per s"].iloc[-1] / table["basin-days per s"].iloc[-2]
     print(f"Speed from files / from memory: {ratio:.3f}. Text {text_size:.3g} GB, prepared numbers {size:.3g} GB.")
-    if table["own memory GB"].isna().all():
-        print("Memory is not measured on this system.")
-    table.to_csv(settings.out, index=False, float_format="%.4g")
-    print(f"The table is in {settings.out}.")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ import contextlib
 import importlib.util
 import io
 import itertools
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -32,7 +31,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tyro
-from machine import machine, peak_gb
+from machine import machine, peak_gb, show, start
 from tqdm import tqdm
 
 import LSTM_train
@@ -53,10 +52,6 @@ class Settings(LSTM_train.Settings):
     """Timed batches of each trainer."""
     peers: bool = True
     """Time the PyTorch trainers too."""
-    peer_batch: int = 256
-    """A second batch size for one target day per sample: 256 in Kratzert et al. 2019."""
-    threads: int = os.cpu_count() or 1
-    """CPU threads of PyTorch; TensorFlow takes all."""
     out: Path = Path("bench_training.csv")
     """CSV of the table."""
 
@@ -66,21 +61,15 @@ def normalised(settings, statistics, basins):
     import hydrodata_tf as hydrodata
     from reading import windows
 
-    data = hydrodata.open_data(
-        settings.data_dir,
-        settings.forcing,
-        basins,
-        attributes=settings.attributes,
-        concepts=settings.concepts,
-        climate_period=settings.train_period,
-    )
+    options = {"concepts": settings.concepts, "train_period": settings.train_period}
+    data = hydrodata.open_data(settings.data_dir, settings.forcing, basins, settings.attributes, **options)
     training = windows.training_set(data, *settings.train_period, settings.warmup_days)
     if training.normalisation != statistics:
         raise SystemExit("Not the training period of LSTM_train.py, so no comparison.")
     forcing, targets = data.read(slice(None), data.dates(*statistics["period"]))
     arrays = {"attributes": data.attributes.to_numpy(np.float32)}
-    for name, values, kind in (("forcing", forcing, "inputs"), ("attributes", arrays["attributes"], "attributes"),
-                               ("targets", targets, "targets")):  # fmt: skip
+    kinds = (("forcing", forcing, "inputs"), ("attributes", arrays["attributes"], "attributes"))
+    for name, values, kind in (*kinds, ("targets", targets, "targets")):
         mean, std = np.float32(list(statistics[kind].values())).reshape(-1, 2).T
         arrays[name] = (values - mean) / std
     arrays["forcing"] = np.where(np.isfinite(forcing).all(axis=2, keepdims=True), arrays["forcing"], 0)
@@ -99,7 +88,7 @@ def serve_ours(settings, pipe):
 
     def build(*arguments):
         models.append(build_model(*arguments))
-        return models[0]
+        return models[-1]
 
     def served(training, window, batch_size, warmup_days, rng, **share):
         x, y = next(draw_windows(training, window, batch_size, warmup_days, np.random.default_rng(0)))
@@ -121,11 +110,11 @@ def serve_ours(settings, pipe):
     options = {f.name: getattr(settings, f.name) for f in fields(LSTM_train.Settings)}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         run_dir = Path(folder) / "run"
-        LSTM_train.main(LSTM_train.Settings(**{**options, "run_dir": str(run_dir), "patience": 1}))
+        LSTM_train.main(LSTM_train.Settings(**options | {"run_dir": str(run_dir)}))
     pipe.send(peak_gb())
 
 
-def serve_peer(settings, kind, batch_size, pipe):
+def serve_peer(settings, kind, pipe):
     """A PyTorch trainer in a process of its own."""
     import torch
     from torch.utils.data import DataLoader, Dataset
@@ -162,18 +151,18 @@ def serve_peer(settings, kind, batch_size, pipe):
             h = self.lstm(torch.cat([forcing, every_day], dim=2))[0]
             return self.head(self.dropout(h[:, -1:] if last_only else h))[..., 0]
 
-    torch.set_num_threads(settings.threads)
+    torch.set_num_threads(os.cpu_count())
     model = Model()
     kernel, recurrent, bias, head, head_bias = weights
-    for parameter, value in zip(
-        model.parameters(), (kernel.T, recurrent.T, bias, 0 * bias, head.T, head_bias), strict=True
-    ):
+    values = (kernel.T, recurrent.T, bias, 0 * bias, head.T, head_bias)
+    for parameter, value in zip(model.parameters(), values, strict=True):
         parameter.data = torch.tensor(value)
     with torch.no_grad():
         pipe.send(model.eval()(torch.from_numpy(x["forcing"]), torch.from_numpy(x["attributes"])).numpy())
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), settings.learning_rate)
-    loader = DataLoader(Samples(), batch_size, shuffle=True, drop_last=len(samples) >= batch_size)
+    size = settings.batch_size
+    loader = DataLoader(Samples(), size, shuffle=True, drop_last=len(samples) >= size)
     drawn = itertools.chain.from_iterable(itertools.repeat(loader))
     while pipe.recv():
         began = time.perf_counter()
@@ -185,7 +174,7 @@ def serve_peer(settings, kind, batch_size, pipe):
         loss = (error[there] ** 2).mean()
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), LSTM_train.CLIP_NORM)
         optimizer.step()
         loss.item()
         pipe.send((ready - began, time.perf_counter() - ready, int(there.sum())))
@@ -194,67 +183,48 @@ def serve_peer(settings, kind, batch_size, pipe):
 
 def main(settings):
     """Check, time, print and write the table."""
-    context = multiprocessing.get_context("spawn")
     print(machine("keras", os.environ.get("KERAS_BACKEND", "tensorflow"), "torch", "numpy"))
     peers = settings.peers and importlib.util.find_spec("torch") is not None
     if settings.peers and not peers:
         print("torch is not installed: its trainers are missing from the table.")
-
-    with contextlib.ExitStack() as stack:
-
-        def start(target, *arguments):
-            here, there = context.Pipe()
-            stack.callback(here.close)
-            context.Process(target=target, args=(*arguments, there)).start()
-            there.close()  # so that a process that died ends the script instead of leaving it waiting
-            return here
-
-        pipes = {("LSTM_train.py", settings.batch_size): start(serve_ours, settings)}
-        (statistics, basins, whole), x, weights, expected = pipes["LSTM_train.py", settings.batch_size].recv()
-        if peers:
-            # Made here, so that they are not in the memory that ours is said to take.
-            arrays = normalised(settings, statistics, basins)
-            mean, std = statistics["targets"]["streamflow"]
-            expected = (expected - mean) / std
-            kinds = dict.fromkeys([(ONE_DAY, settings.batch_size), (ONE_DAY, settings.peer_batch)])
-            for kind, size in [*kinds, (ALL_DAYS, settings.batch_size)]:
-                pipes[kind, size] = pipe = start(serve_peer, settings, kind, size)
-                pipe.send((arrays, x, weights))
-                got = pipe.recv()
-                floor = -mean / std  # our runoff is not below zero
-                difference = np.abs(np.maximum(got, floor) - expected[:, -got.shape[1] :]).max()
-                print(f"{kind}, batch {size}: with our weights the predictions differ by {difference:.0e} at most")
-                if not difference < 1e-4:
-                    raise SystemExit("Not the same predictions, so no comparison.")
-        times = {trainer: [] for trainer in pipes}
-        for number in tqdm(range(FIRST + settings.batches), "batches", disable=None):
-            for trainer, pipe in pipes.items():
-                pipe.send(True)
-                measured = pipe.recv()
-                if number >= FIRST:
-                    times[trainer].append(measured)
-        rows = []
-        for (trainer, size), pipe in pipes.items():
-            pipe.send(False)
-            memory = pipe.recv()
-            draw, step, days = np.array(times[trainer, size]).T
-            per_day = np.median((draw + step) / days)
-            rows.append({
-                "trainer": trainer, "hidden": settings.hidden_size, "batch": size, "basins": len(basins),
-                "basin-days": whole, "batches": settings.batches, "s per batch": np.median(draw + step),
-                "s per epoch": per_day * whole, "basin-days per s": 1 / per_day,
-                "waits for data %": 100 * np.median(draw / (draw + step)), "peak memory GB": memory,
-            })  # fmt: skip
+    pipes = {"LSTM_train.py": start(serve_ours, settings)}
+    (statistics, basins, whole), x, weights, expected = pipes["LSTM_train.py"].recv()
+    if peers:
+        # Made here, so that they are not in the memory that ours is said to take.
+        arrays = normalised(settings, statistics, basins)
+        mean, std = statistics["targets"]["streamflow"]
+        expected = (expected - mean) / std
+        for kind in (ONE_DAY, ALL_DAYS):
+            pipes[kind] = pipe = start(serve_peer, settings, kind)
+            pipe.send((arrays, x, weights))
+            simulated = np.maximum(pipe.recv(), -mean / std)  # our runoff is not below zero
+            difference = np.abs(simulated - expected[:, -simulated.shape[1] :]).max()
+            print(f"{kind}: with our weights the predictions differ by {difference:.0e} at most")
+            if not difference < 1e-4:
+                raise SystemExit("Not the same predictions, so no comparison.")
+    times = {trainer: [] for trainer in pipes}
+    for number in tqdm(range(FIRST + settings.batches), "batches", disable=None):
+        for trainer, pipe in pipes.items():
+            pipe.send(True)
+            measured = pipe.recv()
+            if number >= FIRST:
+                times[trainer].append(measured)
+    rows = []
+    for trainer, pipe in pipes.items():
+        pipe.send(False)
+        draw, step, days = np.array(times[trainer]).T
+        per_day = np.median((draw + step) / days)
+        row = {"trainer": trainer, "hidden": settings.hidden_size, "batch": settings.batch_size, "basins": len(basins)}
+        row |= {"basin-days": whole, "batches": settings.batches, "s per batch": np.median(draw + step)}
+        row |= {"s per epoch": per_day * whole, "basin-days per s": 1 / per_day}
+        row |= {"waits for data %": 100 * np.median(draw / (draw + step)), "peak memory GB": pipe.recv()}
+        rows.append(row)
     table = pd.DataFrame(rows)
     table["epoch / ours"] = table["s per epoch"] / table["s per epoch"][0]
-    print(table.to_string(index=False, float_format="{:.4g}".format))
-    table.to_csv(settings.out, index=False, float_format="%.4g")
-    print(f"The table is in {settings.out}.")
+    show(table, settings.out)
 
 
 if __name__ == "__main__":
     named = any(word.startswith(("--data-dir", "--data_dir")) for word in sys.argv)
-    default = (
-        {} if named else {f.name: getattr(LSTM_train.PRESETS["demo"], f.name) for f in fields(LSTM_train.Settings)}
-    )
-    main(tyro.cli(Settings, description=__doc__, default=Settings(**{**default, "run_dir": "", "epochs": 1})))
+    default = {} if named else vars(LSTM_train.PRESETS["demo"])
+    main(tyro.cli(Settings, description=__doc__, default=Settings(**default | {"run_dir": "", "epochs": 1})))

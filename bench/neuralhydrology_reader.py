@@ -1,8 +1,7 @@
 """NeuralHydrology's own loaders, for bench_reading.py, which runs this file in an environment that has them.
 
-The first line on standard input is the list of basins (JSON), answered with the versions in use. Then orders, a line
-each: `read` is answered with two lines, the seconds it took and the peak memory (bytes; nan on Windows), `save FILE`
-with one when the numbers are in that .npz.
+Arguments: folder, product, number of times to read, .npz for the numbers; standard input: a basin a line. Prints JSON:
+versions, seconds of every time, peak memory (GB).
 """
 
 import importlib.metadata
@@ -14,6 +13,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from machine import peak_gb
 
 warnings.simplefilter("ignore")
 from neuralhydrology.datasetzoo.camelsus import load_camels_us_discharge, load_camels_us_forcings  # noqa: E402
@@ -39,27 +39,17 @@ def save(path, loaded):
 
 
 def main():
-    folder, product, basins = Path(sys.argv[1]), sys.argv[2], json.loads(sys.stdin.readline())
-    versions = [f"{p} {importlib.metadata.version(p)}" for p in ("neuralhydrology", "pandas")]
-    print(", ".join([*versions, f"python {platform.python_version()}"]), flush=True)
-    loaded = {}
-    for order in sys.stdin:
-        if order.startswith("save"):
-            save(order.strip().partition(" ")[2], loaded)
-            print("saved", flush=True)
-        else:
-            began = time.perf_counter()
-            loaded = read(folder, product, basins)
-            print(time.perf_counter() - began, flush=True)
-            print(peak_bytes(), flush=True)
-
-
-def peak_bytes():
-    try:
-        import resource
-    except ImportError:  # Windows
-        return float("nan")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    folder, product, rounds, path = sys.argv[1:]
+    basins, seconds = sys.stdin.read().split(), []
+    for _ in range(int(rounds)):
+        began = time.perf_counter()
+        loaded = read(Path(folder), product, basins)
+        seconds.append(time.perf_counter() - began)
+    memory = peak_gb()
+    save(path, loaded)
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("neuralhydrology", "pandas")]
+    versions = ", ".join([*versions, f"python {platform.python_version()}"])
+    print(json.dumps({"versions": versions, "seconds": seconds, "peak": memory}))
 
 
 if __name__ == "__main__":
