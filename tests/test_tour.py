@@ -27,6 +27,9 @@ import nbclient, nbformat, sys
 notebook = nbformat.read(sys.argv[1], 4)
 docs = {"metadata": {"path": "docs"}}
 nbclient.NotebookClient(notebook, record_timing=False, coalesce_streams=True, resources=docs).execute()
+for cell in notebook.cells:  # TensorFlow's lines on the machine; an error has ended the run before
+    if "outputs" in cell:
+        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
 nbformat.write(notebook, sys.argv[1])
 """
 
@@ -62,7 +65,7 @@ def test_the_tour_runs_from_top_to_bottom_and_finds_what_it_says(tmp_path):
     summary = pd.read_csv(run / "probe_2011-10-01_2013-09-30" / "summary.csv")
     summary = summary[(summary["split"] == "other period") & (summary["metric"] == "NSE anomaly")]
     table = summary.pivot(index="concept", columns="reader", values="median")
-    assert (table["cell states, joint probe"] > table["untrained LSTM"] + 0.3).all()
+    assert (table["joint probe"] > table["untrained LSTM"] + 0.3).all()
     # Without the snow's cell state the melt of the snowy basins fails.
     none, same = (
         np.mean([pd.read_csv(path)["streamflow simulated (mm/day)"].sum() for path in (run / name).glob("Cn_98*.csv")])
@@ -136,7 +139,7 @@ def test_the_page_for_own_basins_does_what_it_says(own, demo, run_dir, tmp_path,
         mine, known = (Path(folder) / f"Cn_{one}.csv" for folder, one in (("my_basins/states", name), ("known", basin)))
         assert mine.read_bytes() == known.read_bytes()
     assert len(found["states"]) == len(found["flow"]) == 1826
-    assert "so nothing is scored. The simulated series of 2 members and their mean are in" in mean
+    assert "so nothing is scored.\nThe simulated series of 1 basin are in" in mean
     first = found["states"]["streamflow simulated (mm/day)"]
     assert 0.5 < found["flow"].corr(first) < 0.9999  # of two members whose first is that of the table
     # The gauge alone is scored, then learned from.
@@ -154,7 +157,7 @@ def test_the_page_for_own_basins_does_what_it_says(own, demo, run_dir, tmp_path,
 
 
 def test_a_run_is_simulated_with_another_product_and_table_of_attributes(data, run_dir, tmp_path, command, refused):
-    """In all three scripts; what is written, and where, says so."""
+    """What is written says so."""
     from hydrodata_tf import load_attributes, load_forcing, open_data
     from running.runs import load_run
 
@@ -170,11 +173,11 @@ def test_a_run_is_simulated_with_another_product_and_table_of_attributes(data, r
     asked = ["--run-dir", run, "--data-dir", data, "--period", "2006-10-01", "2007-09-30"]
     other = [*asked, "--forcing", "gauges", "--attributes", tmp_path / "mine.csv"]
     assert command("LSTM_output_Cn.py", *asked, "--format", "netcdf")[0] == 0
-    code, said, _ = command("LSTM_output_Cn.py", *other, "--format", "netcdf")
+    code, said, _ = command("LSTM_output_Cn.py", *other, "--format", "netcdf", "--out-dir", tmp_path / "new")
     assert code == 0 and "was not trained with the attributes houses: they are left out." in said
-    assert f"The data are not those that {run} learned from, in prcp of basins {basins[1]}." in said
-    results = [run / f"states_2006-10-01_2007-09-30_data_data{end}" / "Cn.nc" for end in ("", "_gauges_mine")]
-    known, new = (xr.load_dataset(path) for path in results)
+    refused("holds results of other options (forcing, attributes)", "LSTM_output_Cn.py", *other)
+    paths = run / "states_2006-10-01_2007-09-30" / "Cn.nc", tmp_path / "new" / "Cn.nc"
+    known, new = (xr.load_dataset(path) for path in paths)
     flows = known["streamflow"], new["streamflow"]
     assert (flows[0] == flows[1]).all("date").values.tolist() == [True, False, True, True]
     # What the weights alone give of this weather, after a spin-up year.
@@ -184,10 +187,7 @@ def test_a_run_is_simulated_with_another_product_and_table_of_attributes(data, r
     np.testing.assert_allclose(flows[1][1], alone, rtol=1e-4, atol=1e-5)
     assert new.attrs["source"] == "LSTM with 6 cell states, forcing gauges"
     code, said, _ = command("LSTM_test.py", *other, "--metrics", "NSE")
-    assert code == 0 and (run / "test_2006-10-01_2007-09-30_data_data_gauges_mine" / "scores.csv").exists()
-    assert "--forcing gauges --attributes" in said.splitlines()[-1]
-    assert command("LSTM_probe.py", *other, "--out-dir", tmp_path / "probe", "--intervention-basins", 0)[0] == 0
-    assert "forcing gauges" in xr.load_dataset(tmp_path / "probe" / "probe.nc").attrs["source"]
+    assert code == 0 and "--forcing gauges --attributes" in said.splitlines()[-1]
 
     table.drop(columns=["aridity", "elev_mean"]).to_csv(tmp_path / "mine.csv")
     said = ["The data lack 2 of the ", "attributes of the run", ": elev_mean, aridity. Give it those of its training."]
