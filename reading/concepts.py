@@ -17,7 +17,7 @@ UNSAID = "as in file"  # the units of a concept if nothing tells them
 NO_AMOUNT = ("%", "1", "-", "K", "degC", "kg/m3", "mm/day", "cm/day", "m/day")
 # Names that stand for something else; the last are states and gates, as LSTM_output_Cn.py writes them.
 TAKEN = {*FORCING, *CARAVAN_FORCING, "streamflow", "attributes", "attribute", "basin", "date", "lat", "lon", "area_km2"}
-TAKEN |= {"unit", "cell_state", *"cifgho"}
+TAKEN |= {"cell_state", *"cifgho"}
 
 
 class Concept(NamedTuple):

@@ -20,6 +20,12 @@ CONCEPTS = (
 )
 
 
+def pytest_collection_modifyitems(items):
+    """The files that take longest begin, so that no worker is left alone with one of them at the end."""
+    longest = ("test_tour", "test_parallel", "test_probes", "test_page")
+    items.sort(key=lambda item: item.path.stem not in longest)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
     """No test reads or writes the user's own cache."""

@@ -1,7 +1,5 @@
 """The synthetic catchments: closed water balance, known physics, exact layouts, nothing half-written."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -86,29 +84,6 @@ def test_soil_moisture_within_bounds_and_slower_with_depth(ds):
         assert (moisture >= ds.wilting - 1e-12).all() and (moisture <= ds.soil_porosity + 1e-12).all()
         speed.append(float((abs(moisture.diff("date")).mean("date") / moisture.std("date")).median()))
     assert speed == sorted(speed, reverse=True) and speed[3] < 0.1 * speed[0]
-
-
-def test_weather_is_possible(ds):
-    assert (ds.tmin < ds.tmax).all() and (ds.prcp >= 0).all()
-    # Magnus' formula, another fit of the same curve: the air holds at most what it can at the day's lowest temperature.
-    full = ds.vp / (611 * 10 ** (7.5 * ds.tmin / (ds.tmin + 237.7)))
-    assert full.min() > 0.5 and full.max() < 1.01 and full[ds.climate == "warm and wet"].median() > 0.93
-    # Day length by Cooper's declination, within 12 minutes.
-    tilt = np.radians(23.45) * np.sin(2 * np.pi * (284 + ds.date.dt.dayofyear) / 365)
-    dayl = np.arccos(-np.tan(np.radians(ds.gauge_lat)) * np.tan(tilt)) / np.pi * 86400
-    assert abs(dayl - ds.dayl).max() < 720
-    assert 0 < ds.srad.min() and ds.srad.max() < 1361
-
-
-def test_climates_differ_as_named(ds):
-    table = demo_data.attributes(ds).reindex(ds.basin.values)
-    table["runoff_ratio"] = (ds.discharge.mean("date") / ds.prcp.mean("date")).values
-    wet, temperate, dry, snowy = (table.groupby(ds.climate.values).median().loc[name] for name in CLIMATES)
-    assert wet.aridity < 1 < 2 < dry.aridity and wet.aridity < temperate.aridity < dry.aridity
-    assert wet.runoff_ratio > temperate.runoff_ratio > dry.runoff_ratio
-    snow = ds.swe.mean("date")
-    assert snowy.frac_snow > 0.4 and (snow[ds.climate == "snow-dominated"] > 20).all()
-    assert wet.frac_snow < 0.01 and (snow[ds.climate == "warm and wet"] < 0.1).all()
 
 
 def test_streamflow_is_discharge_with_noise_and_gaps_of_its_seed(ds):
@@ -238,18 +213,3 @@ def test_failure_midway_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         demo_data.make_demo(tmp_path / "demo", 1, 1)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_command_line(tmp_path):
-    def command(*options):
-        words = [sys.executable, "-m", "reading.demo_data", "--basins", "2", "--years", "1", *options]
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-        return done.returncode, done.stdout, done.stderr
-
-    root = str(tmp_path / "demo")
-    code, output, error = command("--root", root)
-    assert code == 0 and output.startswith(f"Synthetic catchments are in {root}: ") and error == ""
-    assert (tmp_path / "demo" / "camels" / "basin_mean_forcing").is_dir()
-    for options, words in ((["--seed", "2"], "no demo of these settings"), (["--basins", "0"], "1 to 9999 basins")):
-        code, output, error = command("--root", root if "--seed" in options else root + "2", *options)
-        assert code == 2 and output == "" and error.count("\n") == 1 and words in error

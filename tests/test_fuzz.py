@@ -1,7 +1,7 @@
 """Broken text, by the thousand: a mutated file loads to the right numbers or ends in an error that names it.
 
 Some mutations must be read as if nothing had happened, some must be refused, and after the rest every number that is
-there must be the right one. The test suite tries a few hundred, always the same ones; 8,000 drawn anew each time:
+there must be the right one. The test suite tries a few hundred, always the same ones; 6,000 drawn anew each time:
 
     HYDRODATA_FUZZ=2000 python -m pytest tests/test_fuzz.py            (Windows: set HYDRODATA_FUZZ=2000 first)
 """
@@ -34,8 +34,7 @@ AREA = 587654321.0
 FORCING_UNITS = {"dayl": "s", "prcp": "mm/day", "srad": "W/m2", "swe": "mm", "tmax": "C", "tmin": "C", "vp": "Pa"}
 # Lowest and highest value in hundredths, inside what each reader takes for possible.
 RANGES = {"prcp": (0, 20000), "srad": (0, 60000), "tmax": (500, 4500), "tmin": (-4500, 499), "vp": (0, 500000)}
-RANGES |= {"dayl": (2000000, 6000000), "swe": (0, 0), "streamflow": (0, 30000), hd.PET: (-50, 1500)}
-RANGES |= dict(zip(hd.CARAVAN_FORCING, ((0, 20000), (-4500, 499), (500, 4500), (0, 40000)), strict=False))
+RANGES |= {"dayl": (2000000, 6000000), "swe": (0, 0), "streamflow": (0, 30000)}
 # any bytes but what can make another number of a number: digits, points, signs and the e of an exponent
 JUNK = st.binary(min_size=1, max_size=4).map(lambda b: re.sub(rb"[0-9.eE+-]", b"#", b))
 
@@ -125,14 +124,6 @@ class Csv(File):
         return hd.load_concept("x={number}.csv:x", BASIN, self.root).to_frame()
 
 
-class Caravan(Csv):
-    wanted, place = (*hd.CARAVAN_FORCING, "streamflow"), f"timeseries/csv/camels/camels_{BASIN}.csv"
-    names = ["volumetric_soil_water_layer_1_mean", *wanted, "eobs"]
-
-    def load(self):
-        return hd.load_caravan(self.root, f"camels_{BASIN}", self.wanted)
-
-
 # Mutations: each returns what the loader must do with the text
 # 'equal': load to the truth; 'refuse': raise; 'true': raise, or whatever loads is the truth or missing
 
@@ -211,8 +202,8 @@ def field_lost(f):
 
 
 def cut(f):
-    raw = f.text().encode()
-    return raw[: f.draw(st.integers(0, len(raw) - 1))], "true"
+    raw = f.text().encode()  # not within the last word: what is left of a number is a number
+    return re.sub(rb"[^ \t,;\n]*$", b"", raw[: f.draw(st.integers(0, len(raw) - 1))]), "true"
 
 
 def middle_lost(f):
@@ -232,7 +223,7 @@ REFUSED = empty, date_repeated, dates_shuffled, impossible_date, letter_in_numbe
 MUTATIONS = *EQUAL, *REFUSED, header_line_lost, cut, middle_lost, foreign_bytes
 
 
-@pytest.mark.parametrize("kind", [Forcing, Streamflow, Csv, Caravan])
+@pytest.mark.parametrize("kind", [Forcing, Streamflow, Csv])
 def test_right_numbers_or_an_error_that_names_the_file(kind, tmp_path):
     path = write(tmp_path / kind.place, "")
 

@@ -55,25 +55,11 @@ def test_states_and_gates_equal_a_numpy_loop(dtype, started):
     rng = np.random.default_rng(2)
     h0, c0 = (rng.normal(size=(2, BATCH, UNITS)) if started else np.zeros((2, BATCH, UNITS))).astype(dtype)
     h, c = lstm(forcing, attributes, initial_state=(ops.array(h0), ops.array(c0)) if started else None)
-    gates = lstm.gates(ops.array(forcing, dtype), ops.array(attributes, dtype), h, ops.array(h0))
+    gates = lstm.gates(ops.array(forcing, dtype), ops.array(attributes, dtype), h, ops.array(h0) if started else None)
     weights = [w.numpy().astype("float64") for w in lstm.weights]
     expected = numpy_lstm(forcing, attributes, *weights, h0.astype("float64"), c0.astype("float64"))
     for name, got, want in zip("hcifgo", [h, c, *(gates[k] for k in "ifgo")], expected, strict=True):
         np.testing.assert_allclose(got, want, atol=1e-5 if dtype == "float32" else 1e-12, err_msg=name)
-
-
-def test_gates_of_a_single_day_that_starts_from_zero():
-    forcing, attributes = inputs(days=1)
-    lstm = layer()
-    h, c = lstm(forcing, attributes)
-    gates = lstm.gates(ops.array(forcing), ops.array(attributes), h)
-    np.testing.assert_allclose(c, gates["i"] * gates["g"], atol=1e-6)
-    np.testing.assert_allclose(h, gates["o"] * ops.tanh(c), atol=1e-6)
-
-
-def test_the_layer_is_compiled_on_jax_alone():
-    """XLA cannot compile TensorFlow's fused kernel and makes its long loops several times slower."""
-    assert layer().supports_jit == (keras.backend.backend() == "jax")
 
 
 def test_hidden_states_equal_keras_lstm_with_the_same_weights():
@@ -87,58 +73,13 @@ def test_hidden_states_equal_keras_lstm_with_the_same_weights():
 
 
 def test_initial_weights_are_an_open_forget_gate_and_an_orthogonal_recurrent_kernel():
+    """The layer is compiled on JAX alone: XLA cannot compile TensorFlow's fused kernel and slows its long loops."""
     built = CellStateLSTM(UNITS)
     built.build((None, None, N), (None, M))
     kernel, recurrent, bias = built.get_weights()
-    assert kernel.shape == (N + M, 4 * UNITS)
+    assert kernel.shape == (N + M, 4 * UNITS) and built.supports_jit == (keras.backend.backend() == "jax")
     np.testing.assert_array_equal(bias, [0] * UNITS + [3] * UNITS + [0] * 2 * UNITS)
     np.testing.assert_allclose(recurrent @ recurrent.T, np.eye(UNITS), atol=1e-5)
-
-
-def gradients(lstm, forcing, attributes, pull_h, pull_c):
-    """Gradients of <pull_h, h> + <pull_c, c> for every weight, by the backend's automatic differentiation."""
-
-    def value(*weights):
-        others = [v.value for v in lstm.non_trainable_variables]
-        h, c = lstm.stateless_call(weights, others, forcing, attributes)[0] if weights else lstm(forcing, attributes)
-        return ops.sum(h * pull_h) + ops.sum(c * pull_c)
-
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        with tf.GradientTape() as tape:
-            loss = value()
-        return [np.asarray(g) for g in tape.gradient(loss, [w.value for w in lstm.weights])]
-    import jax
-
-    return [np.asarray(g) for g in jax.grad(value, argnums=range(3))(*[w.value for w in lstm.weights])]
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_gradients_equal_finite_differences(dtype):
-    """Through h and c both, for every weight; the differences are taken in float64 by the numpy loop."""
-    forcing, attributes = (x.astype(dtype) for x in inputs())
-    lstm = layer(dtype)
-    pull_h, pull_c = np.random.default_rng(3).normal(size=(2, BATCH, DAYS, UNITS)).astype(dtype)
-    weights = [w.numpy().astype("float64") for w in lstm.weights]
-    zeros = np.zeros((BATCH, UNITS))
-
-    def value():
-        h, c = numpy_lstm(forcing.astype("float64"), attributes.astype("float64"), *weights, zeros, zeros)[:2]
-        return np.sum(h * pull_h) + np.sum(c * pull_c)
-
-    rng = np.random.default_rng(4)
-    for weight, gradient in zip(weights, gradients(lstm, forcing, attributes, pull_h, pull_c), strict=True):
-        scale = np.abs(gradient).max()
-        for _ in range(20):
-            at = tuple(rng.integers(0, n) for n in weight.shape)
-            kept = weight[at]
-            weight[at] = kept + 1e-5
-            above = value()
-            weight[at] = kept - 1e-5
-            below = value()
-            weight[at] = kept
-            assert abs((above - below) / 2e-5 - gradient[at]) < (1e-4 if dtype == "float32" else 1e-7) * scale
 
 
 class Recomputed(CellStateLSTM):
@@ -184,6 +125,34 @@ def values_and_gradients(lstm, arguments, pulls):
     both = jax.jit(jax.value_and_grad(value, argnums=range(5), has_aux=True))
     (_, (h, c)), (of_weights, *of_arguments) = both(weights, *arguments)
     yield [np.asarray(x) for x in (h, c, *of_weights, *of_arguments)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gradients_equal_finite_differences(dtype):
+    """Through h and c both, for every weight; the differences are taken in float64 by the numpy loop."""
+    forcing, attributes = (x.astype(dtype) for x in inputs())
+    lstm = layer(dtype)
+    pulls = pull_h, pull_c = np.random.default_rng(3).normal(size=(2, BATCH, DAYS, UNITS)).astype(dtype)
+    weights = [w.numpy().astype("float64") for w in lstm.weights]
+    zeros = np.zeros((BATCH, UNITS), dtype)
+    _, _, *gradients = next(values_and_gradients(lstm, [forcing, attributes, zeros, zeros], pulls))
+
+    def value():
+        h, c = numpy_lstm(forcing.astype("float64"), attributes.astype("float64"), *weights, zeros, zeros)[:2]
+        return np.sum(h * pull_h) + np.sum(c * pull_c)
+
+    rng = np.random.default_rng(4)
+    for weight, gradient in zip(weights, gradients[:3], strict=True):
+        scale = np.abs(gradient).max()
+        for _ in range(20):
+            at = tuple(rng.integers(0, n) for n in weight.shape)
+            kept = weight[at]
+            weight[at] = kept + 1e-5
+            above = value()
+            weight[at] = kept - 1e-5
+            below = value()
+            weight[at] = kept
+            assert abs((above - below) / 2e-5 - gradient[at]) < (1e-4 if dtype == "float32" else 1e-7) * scale
 
 
 ON_JAX = pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX alone has a loop for GPUs of its own")
@@ -291,12 +260,11 @@ def test_statistics_are_weights_that_training_leaves_alone():
         Scaling(["a", "b"], name="scale").build((None, 3))
 
 
-@pytest.mark.parametrize("targets", [["streamflow"], ["streamflow", "swe"]])
-def test_runoff_alone_or_with_one_concept(targets):
+def test_runoff_alone_has_no_probe():
     forcing, attributes = inputs()
-    model = concept_model(targets)
-    assert model({"forcing": forcing, "attributes": attributes}).shape == (BATCH, DAYS, len(targets))
-    assert len(model.trainable_weights) == (5 if len(targets) == 1 else 7)
+    model = concept_model(["streamflow"])
+    assert model({"forcing": forcing, "attributes": attributes}).shape == (BATCH, DAYS, 1)
+    assert len(model.trainable_weights) == 5
 
 
 def test_noise_of_the_given_size_reaches_the_attributes_in_training_only_and_is_drawn_once_a_window():

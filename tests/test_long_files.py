@@ -15,12 +15,10 @@ BASIN = "01022500"
 CAMELS_HEAD = f"37.24\n226\n427165365\n{CAPITALS}\n"
 PLACES = f"basin_mean_forcing/daymet/01/{BASIN}_forcing_leap.txt", f"usgs_streamflow/01/{BASIN}_streamflow_qc.txt"
 LINES = "{0} {1} {2} 12 1 1.5 200 0 9.5 2.5 600", f"{BASIN} {{0}} {{1}} {{2}} 1.50 A", '1;{0}/{1}/{2};1.5;"{{;}}"'
-OWN = "date,prcp,tmin,tmax,srad,vp\n", "{0}-{1}-{2},1.5,2.5,9.5,200,600"
 READERS = {  # header, a data line, which of its fields are the date and a number, the file, and how it is read
     "forcing": (CAMELS_HEAD, LINES[0], (0, 1, 2), 8, PLACES[0], lambda root: hd.load_forcing(root, BASIN)),
     "flow": ("", LINES[1], (1, 2, 3), 4, PLACES[1], lambda root: hd.load_streamflow(root, BASIN, 1e9)),
     "csv": ("a;date;x;.geo\n", LINES[2], (1,), 2, "1022500.csv", lambda root: hd.load_concept(CONCEPT, BASIN, root)),
-    "own": (*OWN, (0,), 5, f"basin_mean_forcing/daymet/{BASIN}.csv", lambda root: hd.load_forcing(root, BASIN)),
 }
 CONCEPT = "k={number}.csv:x"
 DATES, PARTS = ("31/12/1941", "1941-02-30", "194l-08-28", "", "today"), ("0", "10000", "1l")

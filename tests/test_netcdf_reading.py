@@ -33,16 +33,11 @@ def read(path, concept="k={basin}.nc:x"):
     [
         ((-1e-9, 1 - 1e-9, 2 + 1e-9), f"days since {FIRST}"),
         ((-0.5 / 1440, 1 + 0.5 / 1440, 2), f"days since {FIRST}"),
-        ((0.5, 1.5, 2.5), f"days since {FIRST}"),
         (np.float32([1323648, 1323672, 1323696]), "hours since 1850-01-01"),
-        (np.int64([0, 86400, 172800]), f"seconds since {FIRST}"),
         (np.int32([0, 1, 2]), f"days since {FIRST} 00:00:00 +06:00"),
-        (np.int32([0, 1, 2]), f"days since {FIRST} 00:00:00 -5"),
         (np.int32([0, 1, 2]), f"days since {FIRST}T00:00:00+0545"),
-        (np.int32([0, 1, 2]), f"days since {FIRST} 00:00:00.0 UTC"),
-        (np.int32([0, 1, 2]), "days since 2001-1-1 0:0:0"),
+        (np.int32([0, 1, 2]), "days since 2001-1-1 0:0:0 UTC"),
         (np.int32([12, 36, 60]), f"hours since {FIRST} 00:00:00Z"),
-        (np.int32([-1, 0, 1]), "days since 2001-01-02"),
     ],
 )
 def test_times_are_the_days_that_their_writer_meant(tmp_path, times, units):
@@ -51,31 +46,33 @@ def test_times_are_the_days_that_their_writer_meant(tmp_path, times, units):
     assert series.index.strftime("%m-%d").tolist() == ["01-01", "01-02", "01-03"] and series.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("calendar", ["noleap", "365_day", "360_day", "proleptic_gregorian", "gregorian"])
+@pytest.mark.parametrize("calendar", ["noleap", "360_day", "gregorian"])
 def test_days_of_other_calendars_are_read_where_ours_has_them(tmp_path, calendar):
     """29 February is not in a calendar without leap days, so it is missing."""
     series = read(daily(tmp_path / "a.nc", (0, 1, 2), "days since 2004-02-27", calendar))
     days = series.dropna().index.strftime("%m-%d").tolist()
-    assert days == ["02-27", "02-28", "03-01" if calendar in ("noleap", "365_day") else "02-29"]
+    assert days == ["02-27", "02-28", "03-01" if calendar == "noleap" else "02-29"]
 
 
 @pytest.mark.parametrize(
     ("times", "units", "calendar", "sentence"),
     [
         ((0, 1, 2), "days since 2004-02-28", "360_day", "a.nc: there is no date 2004-2-30"),
-        ((0, 1, 2), "days since 2005-02-27", "all_leap", "a.nc: there is no date 2005-2-29"),
         ((0, 1, 2), f"hours since {FIRST}", "standard", f"a.nc, {FIRST}: the date {FIRST} is repeated; give one value"),
         ((0, 1, 2), f"months since {FIRST}", "standard", "cannot be read as netCDF .unable to decode time units"),
-        ((20010101, 20010102), "day as %Y%m%d.%f", "standard", "no date dimension, with units such as days since"),
         ((0, 1, 2), "", "standard", "no date dimension, with units such as days since"),
         ((0, np.nan, 2), f"days since {FIRST}", "standard", "days without a date"),
+        ((), f"days since {FIRST}", "standard", "no day at all"),
+        ((1, 0), f"days since {FIRST}", "standard", f"{FIRST}: the date {FIRST} is out of order"),
+        ((0, 95331), f"days since {FIRST}", "standard", "2262-01-04: 2262-01-04 is not in the years"),
     ],
 )
 def test_what_is_no_day_of_the_calendar_is_refused(tmp_path, times, units, calendar, sentence):
     refused(sentence, read, daily(tmp_path / "a.nc", times, units, calendar))
+    refused("b.nc cannot be read as netCDF", read, write(tmp_path / "b.nc", b"CDF\x05" + b"\xff" * 64))
 
 
-@pytest.mark.parametrize("dim", ["date", "time", "Time", "valid_time", "day"])
+@pytest.mark.parametrize("dim", ["date", "valid_time"])
 @pytest.mark.parametrize("shape", [None, ("{}", "lat", "lon"), ("station", "{}")])
 def test_the_dimension_of_days_has_any_name_and_those_of_one_place_do_not_matter(tmp_path, dim, shape):
     shape = shape and tuple(name.format(dim) for name in shape)
@@ -93,17 +90,14 @@ TENTHS = {"dtype": "i2", "scale_factor": np.float32(0.1), "valid_range": np.floa
 NAN = np.nan
 
 
-@pytest.mark.parametrize("form", ["NETCDF3_CLASSIC", "NETCDF3_64BIT", "NETCDF4", "NETCDF4_CLASSIC"])
+@pytest.mark.parametrize("form", ["NETCDF3_CLASSIC", "NETCDF4"])
 @pytest.mark.parametrize(
     ("about", "expected"),
     [
-        ({}, [0, 1, 2, 3]),
-        ({"_FillValue": 2.0}, [0, 1, NAN, 3]),
         ({"missing_value": 2.0}, [0, 1, NAN, 3]),
         ({"valid_range": np.array([1.0, 2.0])}, [NAN, 1, 2, NAN]),
         ({"valid_min": 1.0}, [NAN, 1, 2, 3]),
         ({"valid_max": 2.0}, [0, 1, 2, NAN]),
-        (PACKED, [5, 5.1, 5.2, 5.3]),
         (PACKED | {"valid_range": np.int16([1, 2])}, [NAN, 5.1, 5.2, NAN]),
         (TENTHS, [NAN, 0.1, 0.2, NAN]),
         ({"dtype": "i2", "scale_factor": -1.0, "valid_max": np.int16(2)}, [0, -1, -2, NAN]),
@@ -118,6 +112,7 @@ def test_packed_numbers_and_those_that_are_not_valid(tmp_path, form, about, expe
 # Units
 
 SAME = "mm=mm, kg m-2=mm, kg m**-2=mm of water, m of water equivalent=m, meters=m of snow, mm w.e.=mm, mm d-1=mm/day, "
+SAME += "kg.m^-2=mm, mm s-1=mm/s, Millimetres=mm, MJ m-2 d-1=MJ/m2/day, "
 SAME += "mm/d=mm, mm per day=mm/day, m3 m-3=m3/m3, m**3 m**-3=m3/m3, celsius=degC, °C=degC, percent=%, anything=, =mm"
 
 
@@ -135,14 +130,9 @@ def test_a_unit_may_be_spelled_otherwise_or_left_out(tmp_path, pair):
     [
         ("m", "mm", "x*1000[mm]"),
         ("mm w.e.", "cm", "x*0.1[cm]"),
-        ("inch", "mm", "x*25.4[mm]"),
         ("m of water equivalent", "mm of water", "x*1000[mm of water]"),
-        ("mm", "m", "x*0.001[m]"),
         ("degF", "degC", "x[degF], or give the factor: x*FACTOR[degC]"),
-        ("m3 m-3", "mm", "x[m3 m-3], or give the factor: x*FACTOR[mm]"),
-        ("1", "%", "x[1], or give the factor: x*FACTOR[%]"),
         ("m of snow", "m of water", "x[m of snow], or give the factor: x*FACTOR[m of water]"),
-        ("bananas", "mm", "x[bananas], or give the factor: x*FACTOR[mm]"),
     ],
 )
 def test_another_unit_is_refused_with_what_to_write_and_a_factor_is_believed(tmp_path, units, wanted, instead):
@@ -155,29 +145,16 @@ def test_another_unit_is_refused_with_what_to_write_and_a_factor_is_believed(tmp
     np.testing.assert_allclose(read(path, f"k={{basin}}.nc:{written}"), [0, times], rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["csv", "netcdf"])
-def test_a_known_column_has_its_unit_without_being_told(tmp_path, kind):
-    """ECMWF's sd is m of water, snow_depth m of snow, soil moisture m3/m3, in csv too."""
+def test_a_known_column_has_its_unit_without_being_told(tmp_path):
+    """ECMWF's sd is m of water, snow_depth m of snow, soil moisture m3/m3."""
     columns = {"sd": 0.5, "snow_depth": 2.0, "volumetric_soil_water_layer_1_mean": 0.25, "uaz_swe": 40.0, "y": 7.0}
-    if kind == "csv":
-        write(tmp_path / "1.csv", f"date,{','.join(columns)}\n{FIRST},{','.join(map(str, columns.values()))}\n")
-    else:
-        time = ("time", [0], {"units": f"days since {FIRST}"})
-        series = {name: ("time", [value]) for name, value in columns.items()}
-        xr.Dataset(series, {"time": time}).to_netcdf(tmp_path / "1.nc")
-    form = f"k={{number}}.{'csv' if kind == 'csv' else 'nc'}:"
-    kept = "sd=0.5, sd[m of water]=0.5, sd[m]=0.5, sd*1000[mm]=500, sd*100=50, snow_depth[m]=2, y[mm]=7, "
-    kept += (
-        "snow_depth*1[mm]=2, volumetric_soil_water_layer_1_mean*70=17.5, volumetric_soil_water_layer_1_mean[m3/m3]=0.25"
-    )
+    write(tmp_path / "1.csv", f"date,{','.join(columns)}\n{FIRST},{','.join(map(str, columns.values()))}\n")
+    form = "k={number}.csv:"
+    kept = "sd=0.5, sd[m]=0.5, sd*1000[mm]=500, sd*100=50, snow_depth*1[mm]=2, y[mm]=7, "
+    kept += "volumetric_soil_water_layer_1_mean*70=17.5, volumetric_soil_water_layer_1_mean[m3/m3]=0.25"
     for text, expected in (pair.split("=") for pair in kept.split(", ")):
         assert hd.load_concept(form + text, "1", tmp_path).iloc[0] == pytest.approx(float(expected), rel=1e-6), text
-    others = {
-        "sd[mm]": "sd*1000[mm]",
-        "uaz_swe[cm]": "uaz_swe*0.1[cm]",
-        "snow_depth[mm of water]": "snow_depth[m of snow]",
-    }
-    for text, instead in others.items():
+    for text, instead in (("sd[mm]", "sd*1000[mm]"), ("snow_depth[mm of water]", "snow_depth[m of snow]")):
         assert f"write {instead}" in refused("is in mm?.*, not in", hd.load_concept, form + text, "1", tmp_path)
 
 
@@ -185,16 +162,10 @@ def test_the_forcing_of_a_caravan_file_is_held_to_its_unit(tmp_path):
     path = write_caravan(tmp_path / "c", "x_1", caravan_frame(), "netcdf")
     with xr.open_dataset(path) as file:
         file = file.load()
-    right = {"total_precipitation_sum": "mm", "temperature_2m_min": "°C", "streamflow": "mm d-1"}
-    for name, units in right.items():
-        file[name].attrs["units"] = units
+    file["temperature_2m_min"].attrs["units"], file["streamflow"].attrs["units"] = "°C", "mm d-1"
     file.to_netcdf(path)
-    data = opened(tmp_path / "c", tmp_path, forcing="caravan")
-    assert data.basins == ["x_1"]
-    for name, units in {"total_precipitation_sum": "m", "temperature_2m_min": "K", "streamflow": "m3 s-1"}.items():
-        changed = file.copy()
-        changed[name] = changed[name].assign_attrs(units=units)
-        changed.to_netcdf(path)
-        sentence = f"x_1.nc: {name} is in {units}, not in .*; convert the numbers in the file"
-        refused(sentence, opened, tmp_path / "c", tmp_path, forcing="caravan")
-        refused(sentence, hd.load_caravan, tmp_path / "c", "x_1")
+    assert opened(tmp_path / "c", tmp_path, forcing="caravan").basins == ["x_1"]
+    file["streamflow"].attrs["units"] = "m3 s-1"
+    file.to_netcdf(path)
+    sentence = "x_1.nc: streamflow is in m3 s-1, not in mm/day; convert the numbers in the file"
+    refused(sentence, opened, tmp_path / "c", tmp_path, forcing="caravan")

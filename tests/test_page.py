@@ -387,17 +387,6 @@ def test_what_is_not_there_is_answered_and_the_scatter_follows_the_concept(made,
         assert tab.locator("tr.chosen").inner_text().startswith(f"cn_{carries}")
 
 
-def test_a_page_of_one_day_shows_the_day(run_dir, tmp_path, visit):
-    day = LSTM_output_Cn.Settings(run_dir=str(run_dir), out_dir=str(tmp_path), format="page", period=(PERIOD[0],) * 2)
-    LSTM_output_Cn.main(day)
-    tab = visit(tmp_path / "Cn.html")
-    assert readout(tab)[0] == PERIOD[0]
-    assert set(tab.evaluate("document.getElementById('panels').data.map(({ mode }) => mode)")) == {"lines+markers"}
-    left, middle = tab.evaluate("""() => { const box = document.getElementById('panels').getBoundingClientRect();
-        return [parseFloat(document.getElementById('cursor').style.left), (52 + box.width - 8) / 2] }""")
-    assert left == pytest.approx(middle, abs=1)
-
-
 def test_words_of_strangers_are_shown_as_words(hostile, visit):
     text = hostile.read_text(encoding="utf-8")
     assert "<img" not in text and text.count("</script") == 4 + 1 + 2  # packs, content, plotly and our own

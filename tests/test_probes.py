@@ -450,9 +450,7 @@ REFUSED = {
     "--period 2003-12-31 2004-12-31 and the training period 2002-01-01 to 2003-12-31 share days": {
         "period": ("2003-12-31", "2004-12-31")
     },
-    "no member of seed 9": {"seed": 9},
     "at least two basins": {"basins": ("96000001",)},
-    "The period 1990-01-01 to 1991-12-31 has no day in the data": {"period": ("1990-01-01", "1991-12-31")},
     "No basin counts for ice from 2002-01-01 to 2003-12-31: none has more than 5 mm of it.": {"concepts": (ICE,)},
     "mean*0.001[m] here, and was snow_depth_water_equivalent_mean*1[mm] in training": {"concepts": (METRES,)},
     "intervention_basins must be a whole number not below 0": {"intervention_basins": -1},

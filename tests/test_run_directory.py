@@ -171,15 +171,6 @@ def test_a_folder_that_holds_no_run(copy, settings, tmp_path):
     refused_by(copy, "holds no trained model yet: run LSTM_train.py --resume")
 
 
-def test_only_whole_numbers_are_members_and_folds(copy):
-    shutil.copytree(copy / "seed_1", copy / "seed_01")
-    assert runs.load_run(copy).seeds == [1, 2] and settings.run_folders(copy) == [copy]
-    folds = copy.parent / "folds"
-    for name in ("fold_1", "fold_2", "fold_10", "fold_1_old", "fold_x"):
-        shutil.copytree(copy, folds / name)
-    assert [path.name for path in settings.run_folders(folds)] == ["fold_1", "fold_2", "fold_10"]
-
-
 def test_a_run_goes_on_where_its_data_moved(refused, copy, data, settings):
     gone = copy.parent / "gone"
     edit(copy / "settings.json", "settings.data_dir", str(gone))

@@ -8,7 +8,7 @@ from cn_loss import score, shown_summary, summarise
 from probing import report
 from probing.cell_states import MEMORY
 from probing.probes import BASINS, PERIOD, REAL, SCORES, SEASON, SHIFTED, UNTRAINED
-from writing.screen import shortened, show, show_table
+from writing.screen import shortened, show_table
 
 LONG = "cell states of a run with a name of more than forty letters"
 
@@ -23,16 +23,6 @@ def printed(capsys):
         return shown
 
     return lines
-
-
-def test_sentences_are_wrapped_and_what_has_no_blank_stays_whole(printed, capsys):
-    show("\nOne word " + "after another " * 20, indent="    ")
-    first, *rest = printed()
-    assert first == "" and rest[0].startswith("One word after")
-    assert all(line[:4] == "    " != line[4] for line in rest[1:])
-    path = "/a/path/" + "of-many-folders/" * 10
-    show(f"Tables in {path}")
-    assert path in capsys.readouterr().out.splitlines()
 
 
 def test_a_wide_table_goes_on_below_and_names_lose_their_middle(printed):

@@ -1,6 +1,5 @@
 """One file to a DataFrame: against literal numbers, and every fault with its file and line."""
 
-import gzip
 import re
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import xarray as xr
 
 from small_files import CAPITALS, HEAD, REAL, SMALL, caravan_frame, flow_path, flow_rows, forcing_path  # isort: skip
-from small_files import forcing_rows, forcing_text, make_camels, needs_real, refused, write, write_caravan  # isort: skip
+from small_files import forcing_rows, forcing_text, needs_real, refused, write, write_caravan  # isort: skip
 
 import hydrodata_tf as hd
 from reading import text_files
@@ -59,12 +58,10 @@ def test_real_streamflow_and_era5_land_from_earth_engine():
 # Forcing of CAMELS-US
 
 
-@pytest.mark.parametrize("head", [HEAD, CAPITALS, HEAD.replace(" ", "\t")])
+@pytest.mark.parametrize("head", [HEAD, CAPITALS])
 @pytest.mark.parametrize(
     "layout",
     [
-        lambda text: text.replace("\n", "\r\n"),
-        lambda text: "\ufeff" + text,
         lambda text: text.replace("\t", "  \t "),
         lambda text: text.replace("2001 02 28", "\n2001 02 28") + "\n \n",
         lambda text: re.sub(r"(60\d\.00|Pa\))\n", r"\1 7\n", text),  # a column more
@@ -91,21 +88,14 @@ def broken(line, old, new):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda text: " \n \n", "is empty"),
         (lambda text: "1\n2\n", "header of four"),
         (lambda text: "\n".join(text.split("\n")[:4]) + "\n", "no data lines"),
-        (broken(1, "37.24", "90.01"), "line 1: the latitude should stand here, not '90.01'"),
-        (broken(3, "427165365", "north"), "line 3: the area in m2 should stand here"),
         (broken(4, "tmin(C)", "tmin(K)"), "line 4: tmin is in k"),
         (broken(4, "vp(Pa)", "rh(Pa)"), "line 4: the column vp should stand here once"),
         (broken(4, "dayl(s)", "tmax(C)"), "line 4: the column tmax should stand here once"),
-        (broken(7, "2.00\t", "-2.00\t"), "line 7: prcp -2 is not between"),
-        (broken(7, "12.50", "120.50"), "line 7: tmax 120.5 is not between"),
         (broken(7, "\t602.00", ""), "line 7: 10 fields instead of 11"),
         (broken(5, "600.00", "600.00 1"), "line 5: 12 fields instead of 11"),
-        (lambda text: text.replace("\t602.00\n", "\n602.00\t"), "line 8: 12 fields instead of 11"),
         (broken(7, "2001 02 27", "2001 02 26"), "line 7: the date 2001-02-26 is repeated"),
-        (broken(7, "2001 02 27", "2001 02 01"), "line 7: the date 2001-02-01 is out of order"),
         (broken(7, "2001 02 27", "2001 02 29"), "line 7: there is no date 2001-2-29"),
         (lambda text: text.replace("tmax(C) tmin(C)", "tmin(C) tmax(C)"), "tmin is above tmax on most days"),
     ],
@@ -116,15 +106,15 @@ def test_bad_forcing_names_file_and_line(tmp_path, change, sentence):
 
 
 @pytest.mark.parametrize(
-    ("product", "better"), [("maurer", "; the product maurer_extended has both"), ("daymet", "day.\n")]
+    ("line", "given", "end", "beyond"),
+    [(1, "37.24", "90", "-90.01"), (2, "226.00", "-500", "9000.1"), (3, "427165365", "1e4", "1.0001e13")],
 )
-def test_a_product_with_daily_means_alone_is_named_with_the_one_that_has_both(tmp_path, capsys, product, better):
-    rows = [row.replace(f"{10.5 + i:.2f}", f"{i - 5.25:.2f}") for i, row in enumerate(forcing_rows())]
-    write(forcing_path(tmp_path, product=product), forcing_text(rows, CAPITALS))
-    hd.load_forcing(tmp_path, "01022500", product)
-    out = capsys.readouterr().out
-    assert out.startswith(f"Note: {product}: tmin equals tmax on every day") and out.count("\n") == 1
-    assert better in out and "daymet_extended" not in out
+def test_ends_of_the_ranges_in_the_header(tmp_path, line, given, end, beyond):
+    name = ("lat", "elevation_m", "area_m2")[line - 1]
+    write(forcing_path(tmp_path), broken(line, given, end)(forcing_text()))
+    assert hd.load_forcing(tmp_path, "01022500").attrs[name] == float(end)
+    write(forcing_path(tmp_path), broken(line, given, beyond)(forcing_text()))
+    refused(f"line {line}: the .* should stand here, not '{beyond}'", hd.load_forcing, tmp_path, "01022500")
 
 
 # Streamflow of CAMELS-US
@@ -138,23 +128,24 @@ def test_streamflow_by_hand(tmp_path):
     rows[8] = rows[8].replace("18.00 A", "-999.00 A")
     rows[3] = rows[3].replace("13.00 A", "13.00 A:e")
     rows[4] = rows[4].replace("14.00 A", "123456.78 A:<")
+    rows[9] = rows[9].replace("19.00 A", "-2.50 A")
     write(flow_path(tmp_path), "\n".join(rows[:6] + rows[8:]) + "\n")
     flow = hd.load_streamflow(tmp_path, "01022500", area_m2=1e9)
     # 1 ft3/s = 28316846.592 mm3/s; over 1000 km2 in a day: 28316846.592 * 86400 / 1e15 = 0.0024465755 mm
     assert flow.iloc[0] == pytest.approx(0.024465755, rel=1e-6)
     assert flow.iloc[3] == pytest.approx(0.031805482, rel=1e-6)
     assert flow.iloc[4] == pytest.approx(302.04634, rel=1e-6)
-    assert np.flatnonzero(flow.isna()).tolist() == [1, 2, 5, 6, 7, 8] and len(flow) == 10
+    assert np.flatnonzero(flow.isna()).tolist() == [1, 2, 5, 6, 7, 8, 9] and len(flow) == 10
     assert flow.attrs["units"] == "mm/day" and flow.name == "streamflow"
     # -999 is missing, no flow below zero, whatever its flag
-    assert text_files.read_streamflow(flow_path(tmp_path), "01022500", 1e9).attrs["negative"] == 0
+    assert text_files.read_streamflow(flow_path(tmp_path), "01022500", 1e9).attrs["negative"] == 1
 
 
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("12.00 A", "1e12 A", "line 3: streamflow .* is not between"),
         ("12.00 A", "12.00  ", "line 3: 5 fields instead of 6"),
+        ("10.00 A\n", "10.00 A\n\n \n1", "line 4: basin 101022500 in the file of basin 01022500"),  # below blank lines
         ("12.00 A", "12.00\u00a0 A", r"line 3: '12.00\\xa0' is not a number"),
         ("01022500 2001 02 27", "01022501 2001 02 27", "line 3: basin 01022501 in the file of basin 01022500"),
     ],
@@ -162,23 +153,6 @@ def test_streamflow_by_hand(tmp_path):
 def test_bad_streamflow(tmp_path, old, new, sentence):
     path = write(flow_path(tmp_path), "\n".join(flow_rows()).replace(old, new) + "\n")
     assert str(path) in refused(sentence, hd.load_streamflow, tmp_path, "01022500", 1e9)
-
-
-@pytest.mark.parametrize("area", [9999, 1.1e13, float("nan")])
-def test_an_area_that_is_not_in_square_metres(tmp_path, area):
-    write(flow_path(tmp_path), "\n".join(flow_rows()) + "\n")
-    refused("The area of basin 01022500 is in m2", hd.load_streamflow, tmp_path, "01022500", area)
-    write(flow_path(tmp_path), "01022500 2001 02 25 0.00 A\n")
-    assert [hd.load_streamflow(tmp_path, "01022500", end).iloc[0] for end in (1e4, 1e13)] == [0, 0]
-
-
-@pytest.mark.parametrize(("before", "after"), [("", ""), ("\n", ""), ("\n", "\n"), (" ", "\n"), ("\n ", "\n \n")])
-def test_blanks_around_the_lines_and_blank_lines(tmp_path, before, after):
-    write(flow_path(tmp_path), before + "\n".join(flow_rows()) + after)
-    flow = hd.load_streamflow(tmp_path, "01022500", CUBIC_FEET_A_DAY)
-    assert flow.tolist() == [10.0 + i for i in range(10)] and flow.index[0] == pd.Timestamp(2001, 2, 25)
-    write(flow_path(tmp_path), "\n" + "\n\n".join(flow_rows()).replace("12.00", "12,00") + "\n")
-    refused("line 6: '12,00' is not a number", hd.load_streamflow, tmp_path, "01022500", 1e9)
 
 
 def test_streamflow_ids_without_leading_zero_and_area_from_the_forcing(tmp_path):
@@ -196,10 +170,8 @@ def test_streamflow_ids_without_leading_zero_and_area_from_the_forcing(tmp_path)
     "text",
     [
         "date,a,x\n2001-01-01,1,2.5\n2001-01-02,1,\n2001-01-04,1,-999\n2001-01-05,1,3e-1\n",
-        "\ufeffDate;x\r\n2001-01-01;2.5\r\n2001-01-02;NA\r\n2001-01-04;nan\r\n2001-01-05;0.30\r\n",
         '"x"\t"time"\n"2.5"\t"2001-01-01 00:00:00"\n\t2001-1-2\n-9999\t2001-01-04\n.3\t2001/01/05\n',
         "x,datetime\n+2.5,2001-01-01\n null ,2001-01-02\n\n-999.0,2001-01-04T12:00:00Z\n 0.3,2001-01-05\n",
-        "date,x\n2001-01-01 00:00:00+00:00,2.5\n2001-01-02 00:00:00+00:00,\n2001-01-05 00:00:00+00:00,0.3\n",
         "date,x\n2001-01-01 00:00:00+01:00,2.5\n2001-01-02T00:00+0200,\n2001-01-05 00:00:00.000-05:00,0.3\n",
         # as Earth Engine exports it: JSON with commas and doubled quotation marks inside quotes
         'system:index,date,x,.geo\n1,2001-01-01,2.5,"{""type"":""Point"",""at"":[1,2]}"\n2,2001-01-02,Null,"{""a"":1,}"\n'
@@ -222,16 +194,11 @@ def test_csv_layouts(tmp_path, text):
     [
         ("date,x\n2001-01-02,1\n2001-01-01,2\n", "line 3: the date 2001-01-01 is out of order"),
         ("date,x\n2001-01-01 05:00:00-05:00,1\n", "line 2: '2001-01-01 05:00:00-05:00' is not a date"),
-        (b"\xff\xfe" + "date,x\n2001-01-01,1\n".encode("utf-16-le"), "is UTF-16; save it as csv .UTF-8.."),
-        (gzip.compress(b"date,x\n2001-01-01,1\n", mtime=0), "is packed with gzip; unpack it"),
-        ("x,date\n1,\n2,\n", "line 2: '' is not a date"),
+        ("date,x\n2001-01-01,1\n".encode("utf-16"), "is UTF-16; save it as csv"),
+        (" \n\n", "is empty"),
+        ("date,x\n\n", "cannot be read .Too many columns specified"),
         ("date,x\n2001-01-01,1\ntoday,2\n", "line 3: 'today' is not a date"),
-        ("date,x\n2001-01-01\u00a0,1\n", r"line 2: '2001-01-01\\xa0' is not a date"),
-        ("date,x\n2001-01-01,1\n2001", "line 3: 1 fields instead of 2"),
         ("date,x\n2001-01-01\n2001-01-02,1,2\n", "line 2: 1 fields instead of 2"),
-        ('"date","x"\n"2001-01-01","1,5"\n', "line 2: '1,5' is not a number .with a decimal point"),
-        (",x\n0,1\n", "line 2: '0' is not a date"),
-        ("date,x\n2001-01-01,1e300\n", "line 2: x 1e.300 is not between"),
         ("date,y\n2001-01-01,1\n", "no column x; it has y"),
         ("date,x,x\n2001-01-01,1,2\n", "the column x stands twice"),
         ("day,x\n2001-01-01,1\n", "line 1: no column named date"),
@@ -267,27 +234,6 @@ def test_caravan_file(tmp_path, kind, pet):
     refused("no column swe; it has", hd.load_caravan, tmp_path, "lamah_1145", ("swe",))
 
 
-@pytest.mark.parametrize(
-    ("flow", "days", "sentence"),
-    [
-        (None, None, "cannot be read as netCDF"),
-        ([1.0], None, "no date dimension"),
-        ([1.0, 2.0], ["2001-01-02", "2001-01-01"], "2001-01-01: the date 2001-01-01 is out of order"),
-        ([], [], "no day at all"),
-        ([1.0], ["NaT"], "days without a date"),
-        ([1.0, np.inf], ["2001-01-01", "2001-01-02"], "2001-01-02: streamflow inf is not between"),
-        ([1.0, 2.0], ["1690-01-01", "2001-01-02"], "1690-01-01 is not in the years"),
-        ([1.0, 2.0], ["2001-01-02", "2262-01-01"], "2262-01-01 is not in the years"),
-    ],
-)
-def test_bad_netcdf(tmp_path, flow, days, sentence):
-    path = write(tmp_path / "timeseries" / "netcdf" / "x" / "x_1.nc", b"CDF\x05" + b"\xff" * 64)
-    if flow is not None:
-        dates = {} if days is None else {"date": pd.DatetimeIndex(days)}
-        xr.Dataset({"streamflow": ("n" if days is None else "date", np.array(flow, float))}, dates).to_netcdf(path)
-    assert str(path) in refused(sentence, hd.load_caravan, tmp_path, "x_1", ("streamflow",))
-
-
 def test_only_daily_numbers_of_a_netcdf_are_columns(tmp_path):
     path = tmp_path / "timeseries" / "netcdf" / "x" / "x_1.nc"
     path.parent.mkdir(parents=True)
@@ -301,29 +247,24 @@ def test_only_daily_numbers_of_a_netcdf_are_columns(tmp_path):
 # Numbers
 
 
-@pytest.mark.parametrize(
-    "token",
-    [".", "-", "-.", "1..2", "1.2.3", "1/2", "1:2", "./1", "/.1", "--1", "1-", "é1", "0x1", "True", "1_0"]
-    + ["1.234.567", "١٢", "1e", "\x1b[31m", "=1+1", '"1,5"'],
-)
+def test_every_number_is_rounded_as_python_rounds_it(tmp_path):
+    rng = np.random.default_rng(0)
+    tokens = [f"{rng.choice(['', '-'])}{rng.integers(10 ** rng.integers(1, 8))}" for _ in range(5000)]
+    tokens += [f"{token}.{rng.integers(10 ** rng.integers(1, 9))}" for token in tokens]
+    tokens += ["0", "-0.0", "1e-5", "12345678", "123456789", "0.1234567", "00000001", "99999.99", "+5", "1.", ".5"]
+    tokens = [token for token in tokens if float(token) not in (-999.0, -9999.0)]
+    dates = pd.date_range("1900-01-01", periods=len(tokens) + 1).strftime("%Y-%m-%d")
+    expected = np.array([float(token) for token in tokens]).astype(np.float32)
+    for missing in ("", "nULL"):  # a word that pandas does not know as missing: the column is converted apart
+        rows = [f"{date},{token}" for date, token in zip(dates, [*tokens, missing], strict=True)]
+        values = text_files.read_columns(write(tmp_path / "x.csv", "\n".join(["date,x", *rows]) + "\n"))["x"]
+        assert np.array_equal(values.iloc[:-1], expected) and np.isnan(values.iloc[-1])
+
+
+@pytest.mark.parametrize("token", ["-", "1.234.567", "é1", "0x1", "True", "1_0", "١٢", "1e", "\x1b[31m", '"1,5"'])
 def test_what_is_no_number(token, tmp_path):
     text = f"date,x,y\n2001-01-01,{token},{token}\n"
     refused("1022500.csv, line 2: .*not a number", concept_of, tmp_path, text)
-    root = make_camels(tmp_path / "camels")
-    for path, read in ((flow_path(root), hd.load_streamflow), (forcing_path(root), hd.load_forcing)):
-        fields = path.read_text().splitlines()[20].split()
-        fields[5 if read is hd.load_forcing else 4] = token.strip('"')
-        lines = path.read_text().splitlines()
-        write(path, "\n".join([*lines[:20], " ".join(fields), *lines[21:]]) + "\n")
-        refused(f"{path.name}, line 21: .*not a number", read, root, "01022500")
-
-
-@pytest.mark.parametrize(("cut", "kept"), [(1, True), (2, False), (3, False), (5, False)])
-def test_last_number_without_line_break(tmp_path, cut, kept):
-    """Cut inside '609.00': with the line break gone all is there; with a digit gone the value is missing, not wrong."""
-    write(forcing_path(tmp_path), forcing_text()[:-cut])
-    frame = hd.load_forcing(tmp_path, "01022500")
-    assert frame["vp"].isna().tolist() == [False] * 9 + [not kept] and frame["tmin"].iloc[-1] == 3.75
 
 
 RANGES = {  # lowest and highest number that is taken for possible, in the unit of the file
@@ -362,15 +303,10 @@ def test_ends_of_the_ranges_of_the_columns(low, high, tmp_path):
 
 
 # Of a column that nobody knows: lowest and highest number in the file.
-UNIT_RANGES = {
-    "[m3/m3]": (0, 1),
-    "*0.01[m3/m3]": (0, 100),
-    "[%]": (0, 100),
-    "*100[percent]": (0, 1),
-    "[degC]": (-90, 60),
-}
+UNIT_RANGES = {"[m3/m3]": (0, 1), "*0.01[m3/m3]": (0, 100), "[%]": (0, 100), "*100[percent]": (0, 1)}
+UNIT_RANGES |= {"[degC]": (-90, 60)}
 UNIT_RANGES |= {"[K]": (183.15, 333.15), "[W m-2]": (-1000, 2000), "[kPa]": (0, 120), "[mm]": (0, 1e7), "[m]": (0, 1e4)}
-UNIT_RANGES |= {"*-10[mm of water]": (-1e6, 0), "[mm anomaly]": (-1e15, 1e15)}
+UNIT_RANGES |= {"[cm of snow]": (0, 1e4), "*-10[mm of water]": (-1e6, 0), "[mm anomaly]": (-1e15, 1e15)}
 
 
 @pytest.mark.parametrize("written", UNIT_RANGES)
@@ -398,11 +334,21 @@ def test_a_known_column_that_its_factor_says_is_in_another_unit(tmp_path):
         refused("is not between 0 and", hd.load_concept, f"k={{number}}.csv:{written}", "1022500", tmp_path)
 
 
-def test_snow_is_never_below_zero_whatever_its_column_is_called(tmp_path):
-    for number in ("-0.1", "-99", "1e20"):
-        write(tmp_path / "1022500.csv", f"date,water\n2001-01-01,0\n2001-01-02,{number}\n")
-        for concept in ("swe={number}.csv:water[mm]", "k={number}.csv:water[cm of snow]"):
-            refused("line 3: water .* is not between .*; correct it", hd.load_concept, concept, "1022500", tmp_path)
-    write(tmp_path / "1022500.csv", "date,water\n2001-01-01,-10\n2001-01-02,100001\n")
-    assert hd.load_concept("cold={number}.csv:water", "1022500", tmp_path).iloc[0] == -10
-    refused("line 2: water -10 .* 0 and 100000 mm;", hd.load_concept, "swe={number}.csv:water[mm]", 1022500, tmp_path)
+@pytest.mark.parametrize("area", [9999, 1.1e13, float("nan")])
+def test_an_area_that_is_not_in_square_metres(tmp_path, area):
+    write(flow_path(tmp_path), "\n".join(flow_rows()) + "\n")
+    refused("The area of basin 01022500 is in m2", hd.load_streamflow, tmp_path, "01022500", area)
+    write(flow_path(tmp_path), "01022500 2001 02 25 0.00 A\n")
+    assert [hd.load_streamflow(tmp_path, "01022500", end).iloc[0] for end in (1e4, 1e13)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("product", "better"), [("maurer", "; the product maurer_extended has both"), ("daymet", "day.\n")]
+)
+def test_a_product_with_daily_means_alone_is_named_with_the_one_that_has_both(tmp_path, capsys, product, better):
+    rows = [row.replace(f"{10.5 + i:.2f}", f"{i - 5.25:.2f}") for i, row in enumerate(forcing_rows())]
+    write(forcing_path(tmp_path, product=product), forcing_text(rows, CAPITALS))
+    hd.load_forcing(tmp_path, "01022500", product)
+    out = capsys.readouterr().out
+    assert out.startswith(f"Note: {product}: tmin equals tmax on every day") and out.count("\n") == 1
+    assert better in out and "daymet_extended" not in out
