@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # files run side by side: more threads would wait for each other
 
 CONCEPTS = (
     "soil1=caravan/timeseries/csv/camels/camels_{basin}.csv:volumetric_soil_water_layer_1_mean*70[mm]",
