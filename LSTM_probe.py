@@ -151,10 +151,8 @@ def fit_and_read(file, data, sources, joint, periods, fitted, counted):
     readers = [reader for reader in probes.READERS if reader != JOINT or joint]
     lay_out_readings(file, data, readers, counted)
     write_observed(file, data, fold, periods)
-    shares, fit_dates = (
-        {name: probes.MOST_DAYS / fitted[f"days_{name}"].sum() for name in names},
-        data.dates(*periods[0]),
-    )
+    shares = {name: probes.MOST_DAYS / fitted[f"days_{name}"].sum() for name in names}
+    fit_dates = data.dates(*periods[0])
     fits = {}
     for reader, source in sources.items():
         features, targets, rows, seasons = probes.draw_days(source(periods[0]), fold, shares, fit_dates)

@@ -75,7 +75,7 @@ def main(settings: Settings):
         raise InputError(f"--metrics: choose from {', '.join(cn_loss.METRICS)}, not {some(unknown) or 'none'}.")
     if settings.series and not settings.out_dir:
         raise InputError("--series needs a folder for the results: name it with --out-dir.")
-    out = Path(settings.out_dir) if settings.series else write_series(settings)
+    out = None if settings.series else write_series(settings)
     with contextlib.ExitStack() as stack:
         paths = settings.series or [out / "series.nc"]
         files = [stack.enter_context(open_series(path)) for path in paths]
@@ -171,12 +171,16 @@ def score_files(settings, files, paths, out):
         print(f"Nothing was observed on any day from {span}, so nothing is scored.")
         print(f"The simulated series of {basin_count(len(basins))} are in {some(paths)}")
         return
+    if settings.series:
+        question = {"series": [str(Path(path).resolve()) for path in paths]}
+        out = runs.results_folder("", "test", (), question, settings.out_dir)
     scores = pd.concat(tables, names=["target", "member"]).reset_index(["target", "member"])
     write_csv(out / "scores.csv", scores[["target", "member", "basin", *settings.metrics, "note"]], index=False)
     units = ", ".join(f"{name} in {units_of(first, name)}" for name in targets)
     show(f"\n{basin_count(len(basins))}, {span}; {units}")
     write_csv(out / "summary.csv", show_summary(settings.metrics, tables, days))
-    nse = list(tables.values())[len(tables) // len(targets) - 1].set_index("basin")["NSE"]
+    *_, last = (table for (name, _), table in tables.items() if name == targets[0])  # of the mean of all members
+    nse = last.set_index("basin")["NSE"]
     draw_hydrographs(out, nse, targets, files)
     if {"lat", "lon"} <= set(first.coords) and first["lon"].notnull().any():
         lon, lat = (first[name].sel(basin=basins).values for name in ("lon", "lat"))

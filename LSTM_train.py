@@ -43,7 +43,7 @@ class Settings:
     train_period: tuple[str, str] = ("1981-10-01", "2000-09-30")
     """Days whose streamflow and concepts are learned."""
     valid_period: tuple[str, str] = ("2000-10-01", "2004-09-30")
-    """Days that choose the best weights and stop the training."""
+    """Days that choose the best weights."""
     test_period: tuple[str, str] = ("2004-10-01", "2008-09-30")
     """Days kept for LSTM_test.py; nothing here looks at their streamflow and concepts."""
 

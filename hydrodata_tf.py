@@ -239,7 +239,7 @@ def open_data(
         lengths=np.array(lengths),
         forcing=forcing,
         left_out=left_out,
-        synthetic=any((folder / "demo.json").is_file() for folder in (Path(data_dir), Path(data_dir).parent)),
+        synthetic=any((place / "demo.json").is_file() for place in (Path(data_dir), Path(data_dir).parent)),
         observed=pd.DataFrame(observed_days, list(files), targets),
         factors=None if (factors == 1).all() else factors,
     )

@@ -149,9 +149,8 @@ def show_verdicts(changes):
             shown[f"mm in {days} d"] = with_interval(*cumulated, "{:+.2f}")
             shown["random"] = f"±{row['random_mean'] * days:.2f}"
             shown["basins up"] = f"{row['share_positive'] * row['basins']:.0f} of {row['basins']}"
-            rows[f"{name} +{row['by']:.3g} {row['unit_of_move']}, {row['start_days']}"] = shown | {
-                "more runoff": answer
-            }
+            head = f"{name} +{row['by']:.3g} {row['unit_of_move']}, {row['start_days']}"
+            rows[head] = shown | {"more runoff": answer}
         print()
         show_table(pd.DataFrame(rows).T.rename_axis(columns=kind))
 
@@ -188,11 +187,8 @@ def draw_series(readings, scored, colours, path):
         basin = order.index[round(share * (len(order) - 1))]
         chosen = readings.sel(basin=basin, split=PERIOD)
         for name, units in concepts_of(readings).items():
-            table = {
-                "title": f"{word}: {basin}, mean NSE of anomalies {order[basin]:.2f}",
-                "name": name,
-                "units": units,
-            }
+            title = f"{word}: {basin}, mean NSE of anomalies {order[basin]:.2f}"
+            table = {"title": title, "name": name, "units": units}
             table |= {"date": chosen["date"].values, "observed": chosen[f"{name}_observed"].values}
             for reader in (REAL, WEATHER):
                 table[f"read in: {reader}"] = chosen[f"{name}_reading"].sel(reader=reader).values

@@ -166,14 +166,15 @@ def origin(run, data, learned_from=""):
 def results_folder(path, kind, period, question, out_dir=None):
     """The folder of results, <path>/<kind>_<start>_<end> or `out_dir`; one that answers another question is refused.
 
-    `question` is a dict, JSON-able, of what decides the numbers: it is kept in the folder as <kind>.json. A data folder
-    that is not there any more has moved, and is the same.
+    `question` is a dict, JSON-able, of what decides the numbers besides the period: both are kept in the folder as
+    <kind>.json. A data folder that is not there any more has moved, and is the same.
     """
     out = Path(out_dir or Path(path) / "_".join([kind, *map(str, period)]))
+    question = {"period": list(map(str, period)), **question}
     file = out / f"{kind}.json"
     before = read_json(file) if file.exists() and len(list(out.iterdir())) > 1 else question
     if "data_dir" in before and not Path(before["data_dir"]).exists():
-        before["data_dir"] = question["data_dir"]
+        before["data_dir"] = question.get("data_dir")
     if changed := [name for name in question if question[name] != before.get(name)]:
         raise InputError(
             f"{out} holds results of other options ({', '.join(changed)}): name another folder with --out-dir, or "

@@ -260,9 +260,9 @@ def test_somebody_elses_simulation_is_scored_in_the_same_layout(two_files, tmp_p
     np.testing.assert_allclose(scores["PBIAS"], 10, rtol=1e-4)
     assert set(scores["member"]) == {"NWM"} and (tmp_path / "out" / "hydrographs.png").stat().st_size > 10_000
 
+    mine.isel(date=slice(5, None)).to_netcdf(tmp_path / "late.nc")
     mine["streamflow_simulated"].attrs["units"] = "m3/s"
     mine.to_netcdf(tmp_path / "volume.nc")
-    mine.isel(date=slice(5, None)).to_netcdf(tmp_path / "late.nc")
     (tmp_path / "text.nc").write_text("text")
     out = ["--out-dir", tmp_path / "none"]
     for path, said in (
@@ -271,9 +271,6 @@ def test_somebody_elses_simulation_is_scored_in_the_same_layout(two_files, tmp_p
         ("text.nc", "is not a file of series"),
         ("none.nc", "is not a file of series"),
     ):
-        if path == "late.nc":
-            mine["streamflow_simulated"].attrs["units"] = "mm/day"
-            mine.isel(date=slice(5, None)).to_netcdf(tmp_path / path)
         refused((path, said), "LSTM_test.py", "--series", tmp_path / "nwm.nc", tmp_path / path, *out)
     refused("holds no soil1_simulated", "LSTM_test.py", "--series", two_files[0], tmp_path / "nwm.nc", *out)
     refused("name it with --out-dir", "LSTM_test.py", "--series", two_files[0])
@@ -340,6 +337,9 @@ def test_a_folder_of_results_answers_one_question(copy, data, refused):
     refused((f"{RESULTS} holds results of other options (basins", end), "LSTM_test.py", *run, "--basins", "96000001")
     refused(("other options (data_dir", end), "LSTM_test.py", *run, "--data-dir", data)
     refused(("other options (basins, seed", end), "LSTM_output_Cn.py", *run)
+    out, series = ["--out-dir", copy / RESULTS], copy / RESULTS / "series.nc"
+    refused(("other options (period", end), "LSTM_test.py", *run, "--period", "2006-10-01", "2006-10-31", *out)
+    refused(("other options (period, series", end), "LSTM_test.py", "--series", series, *out)
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
     moved = shutil.move(data, data.parent / "moved")
     shutil.copytree(moved, data)
