@@ -209,11 +209,8 @@ def draw(path, data, part, title):
         tables.append(pd.DataFrame({"date": dates, "cell state": part["c"].values[:, k], **about}))
     for name in data.targets:
         series, about = part.sel(target=name), {"name": name, "units": data.about[name]["units"]}
-        columns = {
-            "date": dates,
-            "observed": series["observed"].values,
-            "simulated or read": series["simulated"].values,
-        }
+        columns = {"date": dates, "observed": series["observed"].values}
+        columns |= {"simulated or read": series["simulated"].values}
         tables.append(pd.DataFrame({**columns, **about}))
     colours = {f"cn_{k + 1}": plots.STATES[number] for number, k in enumerate(best)}
     lines = {"cell state": colours, "simulated or read": plots.target_colours(data.targets)}

@@ -275,16 +275,14 @@ def score_row(observed, simulated, metrics, notes):
 
 def draw_hydrographs(out, nse, targets, files):
     """The series of a good, a median and a bad basin by the NSE of the first target; the mean of all members."""
-    order, tables = nse.dropna().sort_values(), []
-    runoff, reading = "simulated", "read from the cell states"
-    for share, word in ((0.9, "good"), (0.5, "median"), (0.1, "bad")) if len(order) else ():
-        basin = order.index[round(share * (len(order) - 1))]
+    runoff, reading, tables = "simulated", "read from the cell states", []
+    for basin, word in plots.shown_basins(nse).items():
         series = [file.sel(basin=basin).load() for file in files]
         for name in targets:
             observed, simulated = observed_and_simulated(series, name)
             line = runoff if name == "streamflow" else reading
             table = pd.DataFrame({"date": files[0]["date"], "observed": observed, line: simulated.mean(axis=0)})
-            title = f"{word}: {basin}, NSE {order[basin]:.2f}"
+            title = f"{word}: {basin}, NSE {nse[basin]:.2f}"
             tables.append(table.assign(title=title, name=name, units=units_of(files[0], name)))
     if tables:
         colours = plots.target_colours(targets)

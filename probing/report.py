@@ -182,12 +182,11 @@ def draw_series(readings, scored, colours, path):
     kept = scored[(scored["split"] == PERIOD) & (scored["reader"] == REAL) & (scored["note"] == "")]
     skill = kept.pivot(index="basin", columns="concept", values="NSE anomaly")
     everywhere = skill.notna().sum(axis=1)  # prefer basins where every concept is scored
-    order, tables = skill[everywhere == everywhere.max()].mean(axis=1).dropna().sort_values(), []
-    for share, word in ((0.9, "good"), (0.5, "median"), (0.1, "bad")) if len(order) else ():
-        basin = order.index[round(share * (len(order) - 1))]
+    means, tables = skill[everywhere == everywhere.max()].mean(axis=1), []
+    for basin, word in plots.shown_basins(means).items():
         chosen = readings.sel(basin=basin, split=PERIOD)
         for name, units in concepts_of(readings).items():
-            title = f"{word}: {basin}, mean NSE of anomalies {order[basin]:.2f}"
+            title = f"{word}: {basin}, mean NSE of anomalies {means[basin]:.2f}"
             table = {"title": title, "name": name, "units": units}
             table |= {"date": chosen["date"].values, "observed": chosen[f"{name}_observed"].values}
             for reader in (REAL, WEATHER):

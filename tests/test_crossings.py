@@ -47,9 +47,7 @@ def crossed(settings, demo, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(windows, "training_windows", stopped)
         LSTM_train.main(settings(root / "folds", **chosen))
-    with pytest.raises(
-        InputError, match="does not hold all folds with the same seeds: go on with .*--resume --run-dir"
-    ):
+    with pytest.raises(InputError, match="does not hold all folds with the same seeds: go on with .*--resume"):
         LSTM_test.main(LSTM_test.Settings(run_dir=str(root / "folds")))
     LSTM_train.main(LSTM_train.from_command_line(["--resume", "--run-dir", str(root / "folds")]))
     return root, basins
@@ -170,13 +168,9 @@ def test_what_a_run_and_its_base_learned_from_is_said_wherever_it_is_used(later,
     options = {"run_dir": str(later), "out_dir": str(tmp_path)}
     basins = tuple(runs.load_run(run_dir).basins.index)
     mine = "later (2005-10-01 to 2006-09-30)"
+    both = {"basins": basins, "period": ("2005-09-01", "2005-10-31"), "metrics": "NSE"}
     for script, chosen, trainings, number in (
-        (
-            LSTM_test,
-            {"basins": basins, "period": ("2005-09-01", "2005-10-31"), "metrics": "NSE"},
-            [mine, base],
-            "4 of 4",
-        ),
+        (LSTM_test, both, [mine, base], "4 of 4"),
         (LSTM_output_Cn, {"period": ("2006-08-01", "2006-10-31"), "format": "netcdf"}, [mine], "2 of 2"),
     ):
         script.main(script.Settings(**options, **chosen))

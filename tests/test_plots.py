@@ -169,6 +169,12 @@ def test_series_draw_each_basin_and_variable(draw):
     assert shows(draw("series", panel("bad $\\frac$", "swe", NOTHING), LINES), "no observations", "bad $\\frac$")
 
 
+def test_a_good_a_median_and_a_bad_basin_are_shown_each_once():
+    scores = pd.Series([0.1, NAN, 0.9, 0.5, 0.7, 0.3], list("abcdef"))
+    assert list(plots.shown_basins(scores).items()) == [("c", "good"), ("d", "median"), ("a", "bad")]
+    assert plots.shown_basins(scores[:2]) == {"a": "median"} and plots.shown_basins(scores[1:2]) == {}
+
+
 def test_map_puts_dots_where_basins_are(draw):
     lon, lat = np.array([-120.0, -70.0, -95.0, NAN]), np.array([30.0, 45.0, 40.0, 40.0])
     figure = draw("score_map", lon, lat, [0.8, -3.0, NAN, 0.5], "NSE")

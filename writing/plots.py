@@ -49,6 +49,14 @@ def target_colours(targets) -> dict:
     return {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(["streamflow", *concepts])}
 
 
+def shown_basins(scores) -> dict:
+    """A good, a median and a bad basin of some scores (Series by basin), {basin: word}; of one basin it alone."""
+    order, words = scores.dropna().sort_values(), {}
+    for share, word in ((0.5, "median"), (0.9, "good"), (0.1, "bad")) if len(order) else ():
+        words.setdefault(order.index[round(share * (len(order) - 1))], word)
+    return {basin: words[basin] for basin in order.index[::-1] if basin in words}
+
+
 # The scores of a probe, each with its distance from the reader's line, its marker and whether that is filled.
 _PROBE_SCORES = {"NSE": (-0.22, "o", False), "NSE anomaly": (0, "o", True), "NSE deseasonalised": (0.22, "D", True)}
 
